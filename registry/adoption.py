@@ -1,0 +1,180 @@
+"""Adoption: turning the objects of an entity graph into the nodes of a tree.
+
+Nothing that the caller holds is changed here, so a refused graph is as it was: what is built are nodes, stored states and
+cells. Making the objects part of the working tree, or of a snapshot, is a second step that cannot fail.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from registry import values
+from registry.copies import clone
+from registry.entity import Entity, dict_of, key_label, key_of, label, parts
+from registry.errors import StructureError
+from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored
+from registry.ids import Key
+from registry.schema import ABSENT, schema_of
+from registry.values import ATOM, DICT, ENTITY, FROZENSET, KIND, LIST, SET, TUPLE, Opaque
+
+
+class Adoption:
+    """Builds the nodes of entities that enter a tree.
+
+    Attributes:
+        nodes: The new nodes, by key.
+        entities: (object, its node), in the order in which they were reached.
+    """
+
+    def __init__(self, version: int, created: float) -> None:
+        self.version = version
+        self.created = created
+        self.nodes: dict[Key, Node] = {}
+        self.entities: list[tuple[Entity, Node]] = []
+        self._queue: list[tuple[Entity, Node | None]] = []
+        self._seen: dict[int, str] = {}
+        self._opaque: set[str] = set()
+        self._name = ""
+        self._holder: Entity | None = None
+
+    def run(self, root: Entity) -> Node:
+        """Build the nodes of a whole new tree.
+
+        Raises:
+            StructureError: The graph is not a tree, or hides an entity where it cannot be tracked.
+
+        Cost: about 5 us per entity.
+        """
+        self._queue.append((root, None))
+        while self._queue:
+            entity, parent = self._queue.pop()
+            key = key_of(entity)
+            if key in self.nodes:
+                self._refuse_second_place(entity, parent)
+            node = self.nodes[key] = Node(key, schema_of(type(entity)), parent, self.version, self.created)
+            if entity.__origin__ is not None:
+                node.source = entity.__origin__.source
+            node.state = self.state(entity, node)
+            self.entities.append((entity, node))
+        return self.nodes[key_of(root)]
+
+    def state(self, entity: Entity, node: Node) -> tuple[Stored, ...]:
+        """Return the stored form of everything that the entity holds."""
+        schema = node.schema
+        self._holder = entity
+        if self._opaque:
+            self._opaque = set()
+        if entity.__home__ is None and len(schema.names) == len(schema.fields) + 1:
+            fields = dict_of(entity)
+            state = [fields.get(name, ABSENT) for name in schema.fields]
+            for index, value in enumerate(state):
+                if KIND[type(value)]:
+                    self._name = schema.fields[index]
+                    state[index] = self.store(value, node, None)
+        else:
+            state = []
+            for name, value in parts(entity, schema):
+                self._name = name
+                state.append(self.store(value, node, None))
+        state.append(schema.shared_set(entity.__pydantic_fields_set__))
+        node.opaque = frozenset(self._opaque) if self._opaque else None
+        return tuple(state)
+
+    def store(self, value: Any, node: Node, up: Cell | None) -> Stored:
+        """Return the stored form of a value below *node*."""
+        kind = KIND[type(value)]
+        if kind == ATOM:
+            return value
+        if kind == ENTITY:
+            return self.meet(value, node)
+        if kind in (TUPLE, FROZENSET):
+            items = [self.store(item, node, up) for item in value]
+            return tuple(items) if kind == TUPLE else frozenset(items)
+        if kind in (LIST, DICT, SET):
+            return self.store_container(value, kind, node, up)
+        return self.store_opaque(value)
+
+    def meet(self, entity: Entity, node: Node) -> Key:
+        """Learn that *node* holds *entity*; return its key."""
+        if entity.__home__ is not None:
+            entity = clone(entity, keep_identity=False)
+        self._queue.append((entity, node))
+        return key_of(entity)
+
+    def store_container(self, value: Any, kind: values.Kind, node: Node, up: Cell | None) -> Stored:
+        """Return a new cell for a list, dict or set that is not in the tree yet."""
+        self._refuse_second_holder(value)
+        cell: Cell
+        if kind == LIST:
+            cell = ListCell([], node, up)
+            cell.items = [
+                item if KIND[type(item)] == ATOM else self.store(item, node, cell) for item in value
+            ]
+        elif kind == DICT:
+            cell = DictCell({}, node, up)
+            cell.items = {
+                self._dict_key(key): item if KIND[type(item)] == ATOM else self.store(item, node, cell)
+                for key, item in value.items()
+            }
+        else:
+            cell = SetCell(set(), node, up)
+            cell.items = {self.store(item, node, cell) for item in value}
+        return cell
+
+    def store_opaque(self, value: Any) -> Opaque:
+        """Return a private copy of a value whose inside cannot be tracked."""
+        self._opaque.add(self._name)
+        try:
+            return Opaque(values.copy_opaque(value, self._place))
+        except values.EntityInside as inside:
+            raise StructureError(
+                self._place(),
+                f"holds {inside} inside a {type(value).__name__}, where changes to it cannot be tracked",
+                f"make {type(value).__name__} an Entity, or keep the entity in a list, dict, set or tuple",
+            ) from None
+
+    def _place(self) -> str:
+        return f"{self._name!r} of {label(self._holder)}" if self._holder is not None else "the value"
+
+    def _dict_key(self, key: Any) -> Any:
+        if KIND[type(key)] == ENTITY:
+            raise StructureError(
+                self._place(), f"uses {label(key)} as a dict key", "use its lineage_id as the key"
+            )
+        return key
+
+    def _refuse_second_holder(self, container: Any) -> None:
+        """A list is a value of the one field that holds it; shared, a change through one would be lost for the other."""
+        place = self._place()
+        first = self._seen.setdefault(id(container), place)
+        if first is not place:
+            raise StructureError(
+                place,
+                f"is the very same {type(container).__mro__[-2].__name__} as {first}",
+                "give each its own copy",
+            )
+
+    def _refuse_second_place(self, entity: Entity, parent: Node | None) -> None:
+        first, second = self.nodes[key_of(entity)], parent
+        raise StructureError(
+            label(entity),
+            f"is reachable twice: as {self.path(first)} and as {self.path(second)} > {label(entity)}",
+            "an entity has one place in its tree; put a copy (model_copy) or its lineage_id there",
+        )
+
+    @staticmethod
+    def path(node: Node | None) -> str:
+        """Name the way from the root to a node."""
+        names: list[str] = []
+        while node is not None and len(names) < 50:  # a cycle among nodes must not hang the message
+            names.append(key_label(node.schema.cls, node.key))
+            node = node.parent
+        return " > ".join(reversed(names))
+
+
+def adopt(root: Entity, created: float) -> Adoption:
+    """Build version 1 of a new tree from an orphan graph."""
+    adoption = Adoption(1, created)
+    adoption.run(root)
+    return adoption
+

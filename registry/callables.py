@@ -1,0 +1,259 @@
+"""Callables by name, each compiled once: what its parameters take, how they are checked, what it returns.
+
+Executing walks the compiled plan; nothing is inspected per call.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from registry.address import Ref
+from registry.entity import Entity, label
+from registry.errors import ArgumentError, RegistrationError, ReturnError
+from registry.values import ATOM, KIND
+
+Semantic = Literal["mutation", "creation", "detachment"]
+_SEMANTICS = get_args(Semantic)
+_EMPTY = inspect.Parameter.empty
+_EXACT_TYPES = (int, str, float, bool, bytes)
+
+
+class Parameter(NamedTuple):
+    """One parameter, compiled.
+
+    Attributes:
+        name: As in the signature.
+        entities: Classes of entities that it takes, if it takes one.
+        holds_entities: Whether it takes a collection of entities.
+        exact: Type whose values need no validation, if there is one.
+        validate: Checks and copies any other value.
+        default: `inspect.Parameter.empty` if it is required.
+        hint: The type hint, for messages.
+    """
+
+    name: str
+    entities: tuple[type[Entity], ...]
+    holds_entities: bool
+    exact: type | None
+    validate: Callable[[Any], Any]
+    default: Any
+    hint: Any
+
+
+class RegisteredCallable:
+    """A function with its compiled signature.
+
+    Attributes:
+        name: Registered name.
+        function: The function itself.
+        is_async: Whether it is a coroutine function.
+        parameters: In the order of the signature.
+        returns: Classes of entities that the return hint promises, if it promises one; None for anything.
+        semantic_hint: The semantic that the author promises, or None.
+        read_only: Whether a change is an error.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        semantic_hint: Semantic | None = None,
+        read_only: bool = False,
+    ) -> None:
+        if semantic_hint is not None and semantic_hint not in _SEMANTICS:
+            raise RegistrationError(name, f"has the semantic hint {semantic_hint!r}, expected one of {_SEMANTICS}")
+        self.name = name
+        self.function = function
+        self.semantic_hint = semantic_hint
+        self.read_only = read_only
+        self.is_async = inspect.iscoroutinefunction(function)
+        hints = _hints(name, function)
+        signature = inspect.signature(function)
+        self.parameters = tuple(_compile(name, each, hints) for each in signature.parameters.values())
+        self.by_name = {each.name: each for each in self.parameters}
+        if "return" not in hints:
+            raise RegistrationError(name, "has no return hint; annotate what it returns (None if nothing)")
+        self.return_hint = hints["return"]
+        self.returns = _promised(self.return_hint)
+        self._names = frozenset(self.by_name)
+        self.entity_parameters = tuple(each.name for each in self.parameters if each.entities)
+
+    def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Check arguments and return the callable's own copies; entities and refs are passed on as given.
+
+        Raises:
+            ArgumentError: An argument is unknown, missing, or does not fit its hint.
+        """
+        if arguments.keys() != self._names:
+            self._check_names(arguments)
+        bound: dict[str, Any] = {}
+        for parameter in self.parameters:
+            name = parameter[0]
+            value = arguments.get(name, _EMPTY)
+            if type(value) is parameter[3]:
+                bound[name] = value
+            elif parameter[1]:
+                bound[name] = self._check_entity(parameter, value)
+            elif value is _EMPTY:
+                bound[name] = _own_default(parameter.default)
+            elif parameter[2]:
+                bound[name] = value
+            else:
+                bound[name] = self._validate(parameter, value)
+        return bound
+
+    def _check_names(self, arguments: Mapping[str, Any]) -> None:
+        for name in arguments:
+            if name not in self.by_name:
+                known = ", ".join(self.by_name) or "no parameters"
+                raise ArgumentError(self.name, name, "an argument of that name", f"one of: {known}")
+        for parameter in self.parameters:
+            if parameter.name not in arguments and parameter.default is _EMPTY:
+                raise ArgumentError(self.name, parameter.name, "nothing", _describe(parameter.hint))
+
+    def _check_entity(self, parameter: Parameter, value: Any) -> Any:
+        if value is _EMPTY:
+            value = _own_default(parameter.default)
+        cls = type(value)
+        if cls is Ref or isinstance(value, parameter.entities):
+            return value
+        if isinstance(value, str) and value.startswith("@"):
+            return value
+        if not isinstance(value, Entity) and not isinstance(value, str):
+            return self._validate(parameter, value)
+        raise self.wrong_entity(parameter.name, value)
+
+    def wrong_entity(self, name: str, value: Any) -> ArgumentError:
+        """Return the error for an entity of another class than the parameter takes."""
+        return ArgumentError(self.name, name, _show(value), _describe(self.by_name[name].hint))
+
+    def _validate(self, parameter: Parameter, value: Any) -> Any:
+        try:
+            return parameter.validate(value)
+        except ValidationError as error:
+            reason = "; ".join(
+                f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
+                for item in error.errors(include_url=False, include_context=False, include_input=False)[:3]
+            )
+            raise ArgumentError(
+                self.name, parameter.name, _show(value), f"{_describe(parameter.hint)} ({reason})"
+            ) from None
+
+    def check_result(self, result: Any) -> None:
+        """Refuse a result that contradicts the return hint, as far as entities and None are concerned.
+
+        Raises:
+            ReturnError: It does.
+        """
+        if self.returns is not None and not isinstance(result, self.returns):
+            raise ReturnError(self.name, _show(result), _describe(self.return_hint))
+
+
+def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    if not callable(function):
+        raise RegistrationError(name, f"is a {type(function).__name__}, expected a function")
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except Exception as error:
+        raise RegistrationError(name, f"has a type hint that cannot be resolved: {error}") from error
+
+
+def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        raise RegistrationError(name, f"takes *{parameter.name}; name every parameter")
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        raise RegistrationError(name, f"takes {parameter.name!r} by position only; arguments come by name")
+    if parameter.name not in hints:
+        raise RegistrationError(name, f"has no type hint for parameter {parameter.name!r}")
+    hint = hints[parameter.name]
+    entities = _entity_classes(hint)
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_config_for(hint))
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        raise RegistrationError(
+            name, f"has a type hint for parameter {parameter.name!r} that pydantic cannot check: {error}"
+        ) from error
+    return Parameter(
+        parameter.name,
+        entities,
+        not entities and _mentions_entity(hint),
+        hint if hint in _EXACT_TYPES else None,
+        _validator(adapter),
+        parameter.default,
+        hint,
+    )
+
+
+def _config_for(hint: Any) -> ConfigDict | None:
+    """Allow any class in a hint; a model brings its own settings."""
+    try:
+        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError:
+        return None
+    return ConfigDict(arbitrary_types_allowed=True)
+
+
+def _validator(adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
+    """Return a check whose result shares no mutable object with what was given."""
+    validate = adapter.validator.validate_python
+
+    def check(value: Any) -> Any:
+        if KIND[type(value)] == ATOM:
+            return validate(value)
+        return validate(copy.deepcopy(value))
+
+    return check
+
+
+def _own_default(default: Any) -> Any:
+    return default if KIND[type(default)] == ATOM else copy.deepcopy(default)
+
+
+def _entity_classes(hint: Any) -> tuple[type[Entity], ...]:
+    """Return the entity classes of a hint that takes one entity (also optional, or of several classes)."""
+    if get_origin(hint) is typing.Annotated:
+        hint = get_args(hint)[0]
+    if isinstance(hint, type) and issubclass(hint, Entity):
+        return (hint,)
+    if isinstance(hint, typing.TypeVar) and hint.__bound__ is not None:
+        return _entity_classes(hint.__bound__)
+    if get_origin(hint) in (typing.Union, types.UnionType):
+        members = [_entity_classes(each) for each in get_args(hint)]
+        return tuple(cls for classes in members for cls in classes)
+    return ()
+
+
+def _mentions_entity(hint: Any) -> bool:
+    return bool(_entity_classes(hint)) or any(map(_mentions_entity, get_args(hint)))
+
+
+def _promised(hint: Any) -> tuple[type, ...] | None:
+    """Return the classes of which a result must be, if the hint is made of entity classes and None only."""
+    if hint is None or hint is type(None):
+        return (type(None),)
+    if isinstance(hint, type) and issubclass(hint, Entity):
+        return (hint,)
+    if get_origin(hint) in (typing.Union, types.UnionType):
+        members = [_promised(each) for each in get_args(hint)]
+        if all(members):
+            return tuple(cls for classes in members if classes for cls in classes)
+    return None
+
+
+def _describe(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, Entity):
+        return label(value)
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"

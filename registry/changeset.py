@@ -1,0 +1,35 @@
+"""ChangeSet: what one commit did to one tree."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from registry.ids import Key
+
+
+class Commit(NamedTuple):
+    """One version of a tree as its registry keeps it: keys and atoms only, so that millions of them weigh little.
+
+    Attributes:
+        version: Number of the version that it made.
+        committed_at: Seconds since the epoch, UTC.
+        execution_id: Execution that made it; empty for an adoption.
+        callable_name: Callable that made it; empty for an adoption.
+        changed: Entities whose own values, order or children changed.
+        created: Entities that entered the tree.
+        removed: Entities that left the tree.
+        moved: Entities that got another parent.
+        outputs: (key, stamp) of the entities that the execution returned, if several.
+        bytes_kept: About how much memory it costs to keep the version before it.
+    """
+
+    version: int
+    committed_at: float
+    execution_id: str
+    callable_name: str
+    changed: tuple[Key, ...]
+    created: tuple[Key, ...]
+    removed: tuple[Key, ...]
+    moved: tuple[Key, ...]
+    outputs: tuple[tuple[int, int], ...]
+    bytes_kept: int

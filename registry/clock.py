@@ -1,0 +1,11 @@
+"""Time enters here, so that any run can be replayed with another clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+Clock = Callable[[], float]
+"""Returns seconds since the epoch, UTC."""
+
+system_clock: Clock = time.time

@@ -1,0 +1,260 @@
+"""Diff: what differs between two versions of a tree, by entity and field; also as JSON Patch (RFC 6902).
+
+Cost: what changed between the versions, as far as the commits between them are retained on one branch; else both trees are walked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import to_jsonable_python
+
+from registry import ids
+from registry.address import Ref
+from registry.entity import Entity
+from registry.history import Stored
+from registry.ids import Key
+from registry.schema import ABSENT, EXTRA, FIELDS_SET
+from registry.snapshot import Snapshot
+from registry.tree import TreeRegistry
+from registry.values import Opaque, same_value
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field of one entity that differs: children appear as refs."""
+
+    ref: Ref
+    field: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An entity that is under another parent in the newer version."""
+
+    ref: Ref
+    old_parent: UUID
+    new_parent: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What it takes to get from version `a` of a tree to version `b`.
+
+    Attributes:
+        added: Entities that only `b` has, parents before children.
+        removed: Entities that only `a` has.
+        moved: Entities under another parent.
+        changed: Fields of entities in both that differ, in the order of declaration.
+    """
+
+    tree: TreeRegistry
+    a: int
+    b: int
+    added: tuple[Ref, ...]
+    removed: tuple[Ref, ...]
+    moved: tuple[Move, ...]
+    changed: tuple[FieldChange, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.moved or self.changed)
+
+    def to_json_patch(self) -> list[dict[str, Any]]:
+        """Return the operations that turn the JSON form of `a` (`model_dump(mode="json")`) into that of `b`.
+
+        Cost: proportional to the entities that differ and the containers above them.
+        """
+        old = Snapshot.of(self.tree, self.a).entity(self.tree.key)
+        new = Snapshot.of(self.tree, self.b).entity(self.tree.key)
+        return list(_patch("", old, new))
+
+
+def diff(tree: TreeRegistry, a: int, b: int) -> Diff:
+    """Compare two versions of a tree.
+
+    Raises:
+        NotFoundError, PrunedError: A version does not exist, or is no longer kept.
+    """
+    tree.check_version(a)
+    tree.check_version(b)
+    added, removed, moved, changed = [], [], [], []
+    for key in _candidates(tree, a, b):
+        before, after = tree.contains(key, a), tree.contains(key, b)
+        ref = Ref(tree.key, key, tree.branch)
+        if before and after:
+            changed.extend(_field_changes(tree, ref, a, b))
+            old, new = _parent(tree, key, a), _parent(tree, key, b)
+            if old != new and old is not None and new is not None:
+                moved.append(Move(ref, ids.to_uuid(old), ids.to_uuid(new)))
+        elif after:
+            added.append(ref)
+        elif before:
+            removed.append(ref)
+    return Diff(tree, a, b, tuple(added), tuple(removed), tuple(moved), tuple(changed))
+
+
+def _candidates(tree: TreeRegistry, a: int, b: int) -> list[Key]:
+    """Return the entities that may differ: those that the commits between the versions name."""
+    low, high = sorted((a, b))
+    commits = [tree.commit_of(version) for version in range(low + 1, high + 1)]
+    found: dict[Key, None] = {}
+    for commit in commits:
+        if commit is None:
+            return _every_key(tree, low) + _every_key(tree, high)
+        for keys in (commit.created, commit.changed, commit.moved, commit.removed):
+            found.update(dict.fromkeys(keys))
+    return list(found)
+
+
+def _every_key(tree: TreeRegistry, version: int) -> list[Key]:
+    queue = [tree.key]
+    for key in queue:
+        queue.extend(tree.children_at(key, version))
+    return list(dict.fromkeys(queue))
+
+
+def _parent(tree: TreeRegistry, key: Key, version: int) -> Key | None:
+    found = tree.find_node(key, version)
+    return None if found is None else found[0].parent_at(found[1])
+
+
+def _field_changes(tree: TreeRegistry, ref: Ref, a: int, b: int) -> Iterator[FieldChange]:
+    schema, old_state = tree.state_at(ref.key, a)
+    _, new_state = tree.state_at(ref.key, b)
+    for name, old, new in zip(schema.names, old_state, new_state, strict=True):
+        if name != FIELDS_SET and not same_value(_shown(old), _shown(new)):
+            label = "model_extra" if name == EXTRA else name
+            yield FieldChange(ref, label, _readable(old, tree), _readable(new, tree))
+
+
+def _shown(stored: Stored) -> Any:
+    """Return stored data in a form that compares by content."""
+    return _map(stored, lambda key: ("entity", int(key)))
+
+
+def _readable(stored: Stored, tree: TreeRegistry) -> Any:
+    return _map(stored, lambda key: Ref(tree.key, key, tree.branch))
+
+
+def _map(stored: Stored, child: Any) -> Any:
+    cls = type(stored)
+    if cls is Key:
+        return child(stored)
+    if cls is Opaque:
+        return stored.value
+    if cls is dict:
+        return {key: _map(item, child) for key, item in stored.items()}
+    if cls in (list, tuple, set, frozenset):
+        return cls(_map(item, child) for item in stored)
+    return None if stored is ABSENT else stored
+
+
+# --- JSON Patch: both versions are walked side by side, and equal ids end the walk ---
+
+
+def _patch(path: str, old: Any, new: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(old, Entity) and isinstance(new, Entity):
+        if old.ecs_id == new.ecs_id:
+            return
+        if old.lineage_id == new.lineage_id:
+            yield from _patch_fields(path, old, new)
+            return
+    if isinstance(old, list) and isinstance(new, list):
+        yield from _patch_list(path, old, new)
+    elif isinstance(old, dict) and isinstance(new, dict) and _same_order(old, new):
+        yield from _patch_dict(path, old, new)
+    elif not same_value(old_json := _json(old), new_json := _json(new)) or old_json != new_json:
+        yield {"op": "replace", "path": path, "value": new_json}
+
+
+def _patch_fields(path: str, old: Entity, new: Entity) -> Iterator[dict[str, Any]]:
+    plain = not type(old).__pydantic_decorators__.model_serializers
+    plain = plain and not type(old).__pydantic_decorators__.field_serializers
+    if not plain:
+        old_json, new_json = _json(old), _json(new)
+        if old_json != new_json:
+            yield {"op": "replace", "path": path, "value": new_json}
+        return
+    for name, field in type(old).model_fields.items():
+        if field.exclude:
+            continue
+        yield from _patch(f"{path}/{_escape(name)}", getattr(old, name), getattr(new, name))
+    extra_old, extra_new = old.model_extra or {}, new.model_extra or {}
+    yield from _patch_dict(path, dict(extra_old), dict(extra_new))
+    for name in type(old).model_computed_fields:
+        before, after = to_jsonable_python(getattr(old, name)), to_jsonable_python(getattr(new, name))
+        if before != after:
+            yield {"op": "replace", "path": f"{path}/{_escape(name)}", "value": after}
+
+
+def _patch_list(
+    path: str, old: list[Any], new: list[Any]
+) -> Iterator[dict[str, Any]]:
+    """Remove, add and descend; items are matched at both ends, entities in between by lineage."""
+    start, end = _matching_ends(old, new)
+    middle_old, middle_new = old[start : len(old) - end], new[start : len(new) - end]
+    if len(middle_old) == len(middle_new):
+        for offset, (before, after) in enumerate(zip(middle_old, middle_new, strict=True)):
+            yield from _patch(f"{path}/{start + offset}", before, after)
+    else:
+        for _ in middle_old:
+            yield {"op": "remove", "path": f"{path}/{start}"}
+        for offset, item in enumerate(middle_new):
+            yield {"op": "add", "path": f"{path}/{start + offset}", "value": _json(item)}
+    for offset in range(start):
+        yield from _patch(f"{path}/{offset}", old[offset], new[offset])
+    for offset in range(end):
+        yield from _patch(
+            f"{path}/{len(new) - 1 - offset}", old[len(old) - 1 - offset], new[len(new) - 1 - offset]
+        )
+
+
+def _matching_ends(old: list[Any], new: list[Any]) -> tuple[int, int]:
+    shorter = min(len(old), len(new))
+    start = 0
+    while start < shorter and _is_same_item(old[start], new[start]):
+        start += 1
+    end = 0
+    while end < shorter - start and _is_same_item(old[-1 - end], new[-1 - end]):
+        end += 1
+    return start, end
+
+
+def _is_same_item(old: Any, new: Any) -> bool:
+    if isinstance(old, Entity) or isinstance(new, Entity):
+        return isinstance(old, Entity) and isinstance(new, Entity) and old.lineage_id == new.lineage_id
+    return same_value(_json(old), _json(new))
+
+
+def _patch_dict(
+    path: str, old: dict[Any, Any], new: dict[Any, Any]
+) -> Iterator[dict[str, Any]]:
+    for key in old:
+        if key not in new:
+            yield {"op": "remove", "path": f"{path}/{_escape(key)}"}
+    for key, value in new.items():
+        if key in old:
+            yield from _patch(f"{path}/{_escape(key)}", old[key], value)
+        else:
+            yield {"op": "add", "path": f"{path}/{_escape(key)}", "value": _json(value)}
+
+
+def _same_order(old: dict[Any, Any], new: dict[Any, Any]) -> bool:
+    """Tell whether removing and then adding keys gives the order of *new*."""
+    kept = [key for key in old if key in new]
+    return list(new)[: len(kept)] == kept
+
+
+def _escape(key: Any) -> str:
+    """Write a key as part of a JSON pointer (RFC 6901), as pydantic writes it as a JSON key."""
+    text = next(iter(to_jsonable_python({key: None})))
+    return str(text).replace("~", "~0").replace("/", "~1")
+
+
+def _json(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, Entity) else to_jsonable_python(value)

@@ -1,0 +1,184 @@
+"""Every error of the registry, in two families by what the caller does next.
+
+`UsageError`: fix the code or the input. `TransientError`: run it again; a retry loop needs to know this class only.
+Every error survives pickling: `args` are the arguments of `__init__`, the text is built in `__str__`.
+"""
+
+from __future__ import annotations
+
+
+class TreerunnerError(Exception):
+    """Root of every error that Treerunner raises on purpose."""
+
+
+class UsageError(TreerunnerError):
+    """The call, the class or the data is at fault; running it again will not help."""
+
+
+class TransientError(TreerunnerError):
+    """Somebody else was in the way; the same call may succeed later."""
+
+
+class EntityClassError(UsageError, TypeError):
+    """A class of entities redefines a name that identity needs."""
+
+    def __init__(self, cls: str, name: str) -> None:
+        super().__init__(cls, name)
+        self.cls = cls
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.cls} redefines {self.name!r}, which every entity has already; give the field another name"
+
+
+class RegistrationError(UsageError):
+    """A function cannot be registered as it is."""
+
+    def __init__(self, callable_name: str, reason: str) -> None:
+        super().__init__(callable_name, reason)
+        self.callable_name = callable_name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"callable {self.callable_name!r} {self.reason}"
+
+
+class ArgumentError(UsageError, ValueError):
+    """An argument does not fit the callable's signature; nothing has run."""
+
+    def __init__(self, callable_name: str, parameter: str, given: str, expected: str) -> None:
+        super().__init__(callable_name, parameter, given, expected)
+        self.callable_name = callable_name
+        self.parameter = parameter
+        self.given = given
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return (
+            f"callable {self.callable_name!r}, parameter {self.parameter!r}: "
+            f"got {self.given}, expected {self.expected}"
+        )
+
+
+class NotFoundError(UsageError, LookupError):
+    """A callable, root, entity or version that was asked for is not here."""
+
+    def __init__(self, what: str, where: str) -> None:
+        super().__init__(what, where)
+        self.what = what
+        self.where = where
+
+    def __str__(self) -> str:
+        return f"{self.what} is not in {self.where}"
+
+
+class PrunedError(UsageError, LookupError):
+    """A version existed, and retention has let it go."""
+
+    def __init__(self, root: str, version: int, oldest: int) -> None:
+        super().__init__(root, version, oldest)
+        self.root = root
+        self.version = version
+        self.oldest = oldest
+
+    def __str__(self) -> str:
+        return (
+            f"version {self.version} of {self.root} is no longer kept, the oldest is {self.oldest}; "
+            "keep more versions with Retention(versions=...)"
+        )
+
+
+class StructureError(UsageError, ValueError):
+    """The entities below a root do not form a tree, or one sits where it cannot be tracked."""
+
+    def __init__(self, subject: str, problem: str, way_out: str) -> None:
+        super().__init__(subject, problem, way_out)
+        self.subject = subject
+        self.problem = problem
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.problem}; {self.way_out}"
+
+
+class UncopyableError(UsageError, TypeError):
+    """A value cannot be kept as history because it cannot be copied."""
+
+    def __init__(self, place: str, kind: str, reason: str) -> None:
+        super().__init__(place, kind, reason)
+        self.place = place
+        self.kind = kind
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place} holds a {self.kind}, which cannot be copied ({self.reason}); "
+            "store data, not open resources, or give the class a __deepcopy__"
+        )
+
+
+class WriteError(UsageError):
+    """An object of a working tree was written while no execution runs on that tree."""
+
+    def __init__(self, subject: str, root: str) -> None:
+        super().__init__(subject, root)
+        self.subject = subject
+        self.root = root
+
+    def __str__(self) -> str:
+        return (
+            f"{self.subject} of {self.root} was written outside an execution; "
+            "change it inside a registered callable, or change a snapshot and execute on that"
+        )
+
+
+class ReturnError(UsageError, TypeError):
+    """A callable returned something that contradicts its return hint; nothing was stored."""
+
+    def __init__(self, callable_name: str, returned: str, expected: str) -> None:
+        super().__init__(callable_name, returned, expected)
+        self.callable_name = callable_name
+        self.returned = returned
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"callable {self.callable_name!r} returned {self.returned}, its hint promises {self.expected}"
+
+
+class ReadOnlyError(UsageError):
+    """A callable registered as read-only changed something; the change was rolled back."""
+
+    def __init__(self, callable_name: str, subject: str) -> None:
+        super().__init__(callable_name, subject)
+        self.callable_name = callable_name
+        self.subject = subject
+
+    def __str__(self) -> str:
+        return f"callable {self.callable_name!r} is read-only but changed {self.subject}; register it without read_only"
+
+
+class ConflictError(TransientError):
+    """A snapshot given as input is no longer the head, and the caller asked for an error then."""
+
+    def __init__(self, root: str, version: int, head: int) -> None:
+        super().__init__(root, version, head)
+        self.root = root
+        self.version = version
+        self.head = head
+
+    def __str__(self) -> str:
+        return (
+            f"the snapshot of {self.root} is of version {self.version}, the head is {self.head}; "
+            "read it again, or pass a ref"
+        )
+
+
+class BusyError(TransientError):
+    """An execution is open on the tree and this call would have to wait for itself."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.root = root
+
+    def __str__(self) -> str:
+        return f"{self.root} has an open execution that this call runs inside of; call the plain function instead"

@@ -1,0 +1,166 @@
+"""CallableRegistry and EntityRegistry: class-level calls over one default workspace, as the seed design names them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+from registry import ids
+from registry.address import Ref
+from registry.callables import RegisteredCallable, Semantic
+from registry.entity import Entity, key_of, reserve
+from registry.execution import OnStale
+from registry.snapshot import Snapshot
+from registry.workspace import Workspace
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class _Default:
+    """Holds the default workspace: the one mutable thing of this file, made on first use."""
+
+    workspace: Workspace | None = None
+
+
+def default_workspace() -> Workspace:
+    """Return the workspace that the class-level calls use."""
+    if _Default.workspace is None:
+        _Default.workspace = Workspace()
+    return _Default.workspace
+
+
+def use_workspace(workspace: Workspace | None) -> None:
+    """Make another workspace the default one; None starts a fresh one on next use."""
+    _Default.workspace = workspace
+
+
+class CallableRegistry:
+    """Callables by name, over the default workspace."""
+
+    @classmethod
+    def register(
+        cls,
+        name: str,
+        *,
+        semantic_hint: Semantic | None = None,
+        read_only: bool = False,
+        replace: bool = False,
+    ) -> Callable[[_Function], _Function]:
+        """Register the decorated function; see `Workspace.register`."""
+        return default_workspace().register(
+            name, semantic_hint=semantic_hint, read_only=read_only, replace=replace
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        func_name: str,
+        /,
+        *,
+        skip_divergence_check: bool = False,
+        skip_events: bool = False,
+        on_stale: OnStale | None = None,
+        **arguments: Any,
+    ) -> Any:
+        """Run a callable as one transaction; see `Workspace.execute`.
+
+        The `skip_` switches of the seed design are accepted and change nothing: an edited snapshot knows that it is one,
+        so there is no check to skip, and no event costs anything while nobody listens.
+        """
+        return default_workspace().execute(func_name, on_stale=on_stale, **arguments)
+
+    @classmethod
+    async def aexecute(
+        cls,
+        func_name: str,
+        /,
+        *,
+        skip_divergence_check: bool = False,
+        skip_events: bool = False,
+        on_stale: OnStale | None = None,
+        **arguments: Any,
+    ) -> Any:
+        """Run a callable from an event loop; see `Workspace.aexecute`."""
+        return await default_workspace().aexecute(func_name, on_stale=on_stale, **arguments)
+
+    @classmethod
+    def execute_batch_sync(cls, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+        """Run several callables one after the other; see `Workspace.execute_batch`."""
+        return default_workspace().execute_batch(batch)
+
+    @classmethod
+    async def execute_batch(cls, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+        """Run several callables concurrently; results in the order of the batch, exceptions as values."""
+        workspace = default_workspace()
+        runs = [workspace.aexecute(name, **arguments) for name, arguments in batch]
+        return list(await asyncio.gather(*runs, return_exceptions=True))
+
+    @classmethod
+    def get_metadata(cls, func_name: str) -> RegisteredCallable | None:
+        """Return a compiled callable, or None."""
+        return default_workspace().callables().get(func_name)
+
+
+class EntityRegistry:
+    """Entities by id, over the default workspace."""
+
+    @classmethod
+    def register_entity(cls, entity: Entity) -> None:
+        """Adopt an orphan as a root; registering a root again does nothing."""
+        if entity.is_orphan():
+            default_workspace().add(entity)
+
+    @classmethod
+    def version_entity(cls, entity: Entity) -> bool:
+        """Commit the edits of a snapshot; True exactly when a version was made.
+
+        Afterwards the snapshot shows the new version, and its entities carry the new ids. An outdated snapshot forks.
+        """
+        if entity.is_orphan():
+            default_workspace().add(entity)
+            return True
+        return default_workspace().commit_edits(entity)
+
+    @classmethod
+    def get_stored_entity(cls, root_ecs_id: UUID, ecs_id: UUID) -> Entity | None:
+        """Return a lazy, isolated copy of one version of an entity, or None."""
+        workspace = default_workspace()
+        root, wanted = ids.from_uuid(root_ecs_id), ids.from_uuid(ecs_id)
+        for branch in workspace.trees.branches(root.key):
+            version = branch.version_of(root)
+            if version is None or not branch.contains(wanted.key, version):
+                continue
+            if branch.stamp_of(wanted.key, version) == ids.stamp(wanted.branch, wanted.commit):
+                return Snapshot.of(branch, version).entity(wanted.key)
+        return None
+
+    @classmethod
+    def get_stored_root(cls, root_ecs_id: UUID) -> Entity | None:
+        """Return a lazy, isolated copy of one version of a root, or None."""
+        return cls.get_stored_entity(root_ecs_id, root_ecs_id)
+
+    @classmethod
+    def history(cls, lineage_id: UUID) -> list[UUID]:
+        """Return the version ids of a root's main branch that are retained, oldest first."""
+        return [info.ecs_id for info in default_workspace().history(lineage_id)]
+
+    @classmethod
+    def branches(cls, lineage_id: UUID) -> list[Ref]:
+        """Return the branches of a root, main first."""
+        return default_workspace().branches(lineage_id)
+
+
+def promote_to_root(self: Entity) -> None:
+    """Make an orphan the root of a tree of the default workspace, version 1; a root stays as it is.
+
+    Raises:
+        StructureError: The graph below is not a tree; nothing has changed.
+    """
+    if not (self.__home__ is not None and self.is_root_entity()):
+        default_workspace().add(self)
+    assert key_of(self), "an adopted entity has identity"
+
+
+reserve("promote_to_root", promote_to_root)

@@ -1,0 +1,115 @@
+"""Records: one for every execution, failed ones too."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+from registry import ids
+
+Status = Literal["ok", "failed"]
+
+
+class TreeVersions(NamedTuple):
+    """What an execution read and made of one tree: version before and after; equal if nothing changed."""
+
+    root: int
+    branch: int
+    before: int
+    after: int
+
+
+class Record(NamedTuple):
+    """One execution, packed: atoms and tuples of atoms only, so that many of them weigh little.
+
+    Attributes:
+        execution_id: Id of the execution.
+        callable_name: Registered name.
+        status: `ok` or `failed`.
+        semantic: How the result relates to the inputs; None for plain results and failures.
+        trees: Per input tree: root, branch, version before and after.
+        inputs: (parameter, key of the entity), in order.
+        arguments: (parameter, text of the plain value or the value itself if it is an atom), in order.
+        outputs: (key, stamp) of the entities returned, in order.
+        changed: Number of entities that got a new `ecs_id`.
+        error_type: Name of the exception's class; empty if there was none.
+        error: Its text.
+        started: When the execution began, seconds since the epoch.
+        run_s: How long the callable ran.
+        commit_s: How long finding and storing the changes took.
+    """
+
+    execution_id: str
+    callable_name: str
+    status: Status
+    semantic: str | None
+    trees: tuple[TreeVersions, ...]
+    inputs: tuple[tuple[str, int], ...]
+    arguments: tuple[tuple[str, Any], ...]
+    outputs: tuple[tuple[int, int], ...]
+    changed: int
+    error_type: str
+    error: str
+    started: float
+    run_s: float
+    commit_s: float
+
+    @property
+    def started_at(self) -> datetime:
+        """When the execution began, UTC."""
+        return datetime.fromtimestamp(self.started, UTC)
+
+    @property
+    def output_ids(self) -> list[UUID]:
+        """`ecs_id`s of the entities returned, in order."""
+        return [ids.to_uuid(*each) for each in self.outputs]
+
+
+class RecordLog:
+    """The newest records of a workspace, oldest first."""
+
+    def __init__(self, most: int) -> None:
+        self._records: deque[tuple[Any, ...]] = deque(maxlen=most)
+        self.add = self._records.append
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def select(
+        self, name: str | None = None, key: int | None = None, status: Status | None = None
+    ) -> Iterator[Record]:
+        """Yield the records that fit, oldest first.
+
+        Args:
+            name: Name of the callable.
+            key: An entity that is among the inputs or outputs, or the root of one.
+            status: `ok` or `failed`.
+
+        Cost: reads all records that are kept.
+        """
+        for packed in list(self._records):
+            record = unpack(packed)
+            if name is not None and record.callable_name != name:
+                continue
+            if status is not None and record.status != status:
+                continue
+            if key is not None and not _concerns(record, key):
+                continue
+            yield record
+
+
+def unpack(packed: tuple[Any, ...]) -> Record:
+    """Return a record as kept in the log in its readable form."""
+    record = Record(*packed)
+    return record._replace(trees=tuple(TreeVersions(*each) for each in record.trees))
+
+
+def _concerns(record: Record, key: int) -> bool:
+    return (
+        any(each.root == key for each in record.trees)
+        or any(each == key for _, each in record.inputs)
+        or any(each == key for each, _ in record.outputs)
+    )

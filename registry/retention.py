@@ -1,0 +1,29 @@
+"""Retention: how many versions of each tree are kept in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much history each tree keeps.
+
+    Attributes:
+        versions: Newest versions that can be read; None for no limit.
+        memory_bytes: About how much memory the older versions of one tree may take; None for no limit. The estimate
+            counts deltas, states and records, not the newest version.
+        records: Newest execution records that the workspace keeps.
+
+    A snapshot that somebody holds stays readable beyond both limits.
+    """
+
+    versions: int | None = 100_000
+    memory_bytes: int | None = 256 * 2**20
+    records: int = 100_000
+
+    def __post_init__(self) -> None:
+        for name in ("versions", "memory_bytes", "records"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"Retention.{name} is {value}, expected at least 1 (or None)")

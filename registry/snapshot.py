@@ -1,0 +1,342 @@
+"""Snapshot: a lazy, isolated copy of a tree at one version; the only thing that users hold.
+
+Its entities are ghosts: a field is materialised when it is first read. What its holder writes stays in the copy and is noted,
+so that passing the snapshot to `execute` can commit the edits first: no tree is built, nothing is compared.
+
+A snapshot reads from a `Source`: a tree of this process, or pages that come from another one (`PageSource`).
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from registry import values
+from registry.address import Ref
+from registry.copies import entities_in
+from registry.entity import (
+    Entity,
+    Identity,
+    dict_of,
+    fill,
+    key_of,
+    new_ghost,
+    part,
+    parts,
+    put_in_order,
+    set_home,
+)
+from registry.history import Stored
+from registry.ids import Key
+from registry.schema import ABSENT, FIELDS_SET, PRIVATE, Schema, schema_of
+from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
+from registry.tree import TreeRegistry
+from registry.values import DICT, FROZENSET, KIND, LIST, OPAQUE, SET, TUPLE
+
+
+class Source(Protocol):
+    """Where a snapshot reads from."""
+
+    key: Key
+
+    def class_of(self, key: Key) -> type[Entity]:
+        """Return the class of an entity."""
+
+    def field_at(self, key: Key, version: int, index: int) -> Stored:
+        """Return one part of an entity's state, plain containers in place of cells."""
+
+    def stamp_of(self, key: Key, version: int) -> int:
+        """Return the stamp of an entity's `ecs_id`."""
+
+    def describe(self, key: Key, version: int) -> Identity:
+        """Return identity and provenance of an entity."""
+
+
+class Snapshot:
+    """The home of the entities that one reader got of one version.
+
+    Attributes:
+        source: Where unloaded fields come from.
+        version: The version that it shows.
+        edits: Entities that the holder wrote, and the parts written.
+    """
+
+    __slots__ = ("__weakref__", "_root", "edits", "source", "touched", "version")
+
+    def __init__(self, source: Source, version: int) -> None:
+        self.source = source
+        self.version = version
+        self.edits: dict[Key, tuple[Entity, set[str]]] = {}
+        self.touched: list[tuple[Entity, str]] = []
+        self._root: weakref.ref[Entity] | None = None
+
+    @classmethod
+    def of(cls, tree: TreeRegistry, version: int) -> Snapshot:
+        """Return a snapshot of a tree of this process; the version stays readable as long as it is held."""
+        tree.check_version(version)
+        snapshot = cls(tree, version)
+        tree.pin(snapshot, version)
+        return snapshot
+
+    @property
+    def pinned_version(self) -> int:
+        """The version that must stay readable."""
+        return self.version
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the holder changed anything; compares only opaque values that were handed out."""
+        return bool(self.edits) or any(self._is_changed(*each) for each in self.touched)
+
+    def entity(self, key: Key) -> Entity:
+        """Return an entity of the snapshot as a ghost."""
+        return new_ghost(self.source.class_of(key), self, key)
+
+    def edited(self) -> dict[Key, tuple[Entity, set[str]]]:
+        """Return what the holder wrote: per entity the object and the names of the parts."""
+        for entity, name in self.touched:
+            if self._is_changed(entity, name):
+                self.note_write(entity, name)
+        return self.edits
+
+    def _is_changed(self, entity: Entity, name: str) -> bool:
+        schema = schema_of(type(entity))
+        stored = self.source.field_at(key_of(entity), self.version, schema.index[name])
+        return not values.same_value(part(entity, schema, name), self._value(stored, entity, name, []))
+
+    def advance(self, tree: TreeRegistry, version: int) -> None:
+        """Show a newer version, whose content the holder's edits are; what was added becomes part of the snapshot."""
+        for entity, _ in self.edits.values():
+            for _name, value in parts(entity, schema_of(type(entity))):
+                for child in entities_in(value):
+                    if child.__home__ is None:
+                        self.dress(child)
+        self.source, self.version = tree, version
+        self.edits = {}
+        tree.pin(self, version)
+
+    # --- home ---
+
+    def load(self, entity: Entity, name: str) -> Any:
+        """Materialise one part of an entity's state."""
+        schema = schema_of(type(entity))
+        if name == PRIVATE or name in schema.privates:
+            loaded = {each: self._read(entity, schema, each) for each in schema.privates}
+            privates = {each: value for each, value in loaded.items() if value is not ABSENT} or None
+            fill(entity, schema, PRIVATE, privates if not schema.privates else privates or {})
+            if name == PRIVATE:
+                return entity.__pydantic_private__
+            value = loaded[name]
+        elif name == FIELDS_SET:
+            value = set(self._read(entity, schema, name))
+            fill(entity, schema, name, value)
+        else:
+            value = self._read(entity, schema, name) if name in schema.index else None
+            fill(entity, schema, name, value)
+        if value is ABSENT:
+            raise AttributeError(f"{type(entity).__name__!r} object has no attribute {name!r}")
+        return value
+
+    def _read(self, entity: Entity, schema: Schema, name: str) -> Any:
+        stored = self.source.field_at(key_of(entity), self.version, schema.index[name])
+        touched: list[Any] = []
+        value = self._value(stored, entity, name, touched)
+        if touched:
+            self.touched.append((entity, name))
+        return value
+
+    def _value(self, stored: Stored, entity: Entity, name: str, touched: list[Any]) -> Any:
+        cls = type(stored)
+        if cls is Key:
+            return self.entity(stored)
+        if cls is list:
+            items = [self._value(item, entity, name, touched) for item in stored]
+            return tracked_list(self, (entity, name), items)
+        if cls is dict:
+            pairs = [(key, self._value(item, entity, name, touched)) for key, item in stored.items()]
+            return tracked_dict(self, (entity, name), pairs)
+        if cls is set:
+            members = [self._value(item, entity, name, touched) for item in stored]
+            return tracked_set(self, (entity, name), members)
+        if (cls is tuple or cls is frozenset) and name != FIELDS_SET:
+            return cls([self._value(item, entity, name, touched) for item in stored])
+        if cls is values.Opaque:
+            touched.append(stored)
+            return values.copy_opaque(stored.value, lambda: repr(name))
+        return stored
+
+    def whole(self, entity: Entity) -> dict[str, Any]:
+        """Return all fields, loaded, in declared order."""
+        schema = schema_of(type(entity))
+        fields = dict_of(entity)
+        if fields.keys() >= schema.field_set:
+            return fields
+        for name in schema.fields:
+            if name not in fields:
+                getattr(entity, name, None)
+        return put_in_order(entity, schema)
+
+    def note_write(self, entity: Entity, name: str) -> None:
+        """Note an edit of the holder's."""
+        self.edits.setdefault(key_of(entity), (entity, set()))[1].add(name)
+
+    def begin_writing(self, container: Tracked) -> list[Any]:
+        """Note an edit inside a container; what exactly changed does not matter here."""
+        self.note_write(*container.place)
+        return []
+
+    def stamps(self, entity: Entity) -> tuple[int, int, int]:
+        """Return (stamp, root key, root stamp) at the snapshot's version."""
+        source, version = self.source, self.version
+        return source.stamp_of(key_of(entity), version), source.key, source.stamp_of(source.key, version)
+
+    def identity(self, entity: Entity) -> Identity:
+        """Return all that is known about an entity at the snapshot's version."""
+        return self.source.describe(key_of(entity), self.version)
+
+    def root_of(self, entity: Entity) -> Entity:
+        """Return the root of the snapshot."""
+        root = None if self._root is None else self._root()
+        if root is None:
+            root = entity if key_of(entity) == self.source.key else self.entity(self.source.key)
+            self._root = weakref.ref(root)
+        return root
+
+    # --- taking over what a caller holds ---
+
+    def dress(self, root: Entity) -> None:
+        """Make the objects of an orphan graph, just adopted, entities of this snapshot.
+
+        Cost: proportional to the graph, as its adoption was.
+        """
+        self._root = weakref.ref(root)
+        queue: list[Any] = [root]
+        while queue:
+            entity = queue.pop()
+            if entity.__home__ is not None:
+                continue  # of another tree: a copy of it was adopted
+            schema = schema_of(type(entity))
+            for name, value in list(parts(entity, schema)):
+                if KIND[type(value)]:
+                    touched: list[Any] = []
+                    fill(entity, schema, name, self._dressed(value, entity, name, queue, touched))
+                    if touched:
+                        self.touched.append((entity, name))
+            set_home(entity, self)
+
+    def _dressed(self, value: Any, entity: Entity, name: str, queue: list[Any], touched: list[Any]) -> Any:
+        kind = KIND[type(value)]
+        if isinstance(value, Entity):
+            queue.append(value)
+            return value
+        if kind == OPAQUE:
+            touched.append(value)
+        elif kind == DICT:
+            pairs = [(k, self._dressed(v, entity, name, queue, touched)) for k, v in value.items()]
+            return tracked_dict(self, (entity, name), pairs)
+        elif kind in (LIST, SET, TUPLE, FROZENSET):
+            items = [self._dressed(item, entity, name, queue, touched) for item in value]
+            if kind == LIST:
+                return tracked_list(self, (entity, name), items)
+            if kind == SET:
+                return tracked_set(self, (entity, name), items)
+            return tuple(items) if kind == TUPLE else frozenset(items)
+        return value
+
+
+class Page(NamedTuple):
+    """A part of a snapshot that travels: states of entities, breadth first from one of them.
+
+    Attributes:
+        root: Root of the tree, on its branch.
+        version: The version.
+        identity: What is known about the first entity.
+        states: Per entity: its state with plain containers in place of cells, and its stamp.
+        classes: Class of every entity in `states` and of their children.
+    """
+
+    root: Ref
+    version: int
+    identity: Identity
+    states: dict[Key, tuple[tuple[Stored, ...], int]]
+    classes: dict[Key, type[Entity]]
+
+
+def read_page(tree: TreeRegistry, key: Key, version: int, limit: int) -> Page:
+    """Return an entity and up to *limit* - 1 of those below it. Cost: proportional to what is returned."""
+    tree.check_version(version)
+    states: dict[Key, tuple[tuple[Stored, ...], int]] = {}
+    classes = {key: tree.class_of(key)}
+    queue = [key]
+    for each in queue:
+        if len(states) >= limit:
+            break
+        _, state = tree.state_at(each, version)
+        states[each] = (state, tree.stamp_of(each, version))
+        children = tree.children_at(each, version)
+        classes.update((child, tree.class_of(child)) for child in children)
+        queue.extend(children)
+    root = Ref(tree.key, tree.key, tree.branch)
+    return Page(root, version, tree.describe(key, version), states, classes)
+
+
+Fetch = Callable[[Ref, int | None, int], Page]
+
+
+class PageSource:
+    """Reads a snapshot that lives in another process, page by page."""
+
+    def __init__(self, fetch: Fetch, ref: Ref, version: int | None, limit: int = 1000) -> None:
+        self._fetch = fetch
+        self._limit = limit
+        page = fetch(ref, version, limit)
+        self.key = page.root.root
+        self.version = page.version
+        self._branch = page.root.branch
+        self._states = dict(page.states)
+        self._classes = dict(page.classes)
+        self._identities = {ref.key: page.identity}
+
+    def _fetch_page(self, key: Key, limit: int) -> None:
+        page = self._fetch(Ref(self.key, key, self._branch), self.version, limit)
+        self._states.update(page.states)
+        self._classes.update(page.classes)
+        self._identities[key] = page.identity
+
+    def _state(self, key: Key) -> tuple[tuple[Stored, ...], int]:
+        if key not in self._states:
+            self._fetch_page(key, self._limit)
+        return self._states[key]
+
+    def class_of(self, key: Key) -> type[Entity]:
+        """Return the class of an entity."""
+        if key not in self._classes:
+            self._fetch_page(key, self._limit)
+        return self._classes[key]
+
+    def field_at(self, key: Key, version: int, index: int) -> Stored:
+        """Return one part of an entity's state."""
+        return self._state(key)[0][index]
+
+    def stamp_of(self, key: Key, version: int) -> int:
+        """Return the stamp of an entity's `ecs_id`."""
+        return self._state(key)[1]
+
+    def describe(self, key: Key, version: int) -> Identity:
+        """Return identity and provenance of an entity; one more page for all but the first."""
+        if key not in self._identities:
+            self._fetch_page(key, 1)
+        return self._identities[key]
+
+
+def snapshot_from_pages(fetch: Fetch, ref: Ref, version: int | None = None) -> Entity:
+    """Return a lazy snapshot of a tree in another process.
+
+    Args:
+        fetch: Returns the page of an entity: (ref, version or None for the head, most entities) -> Page.
+        ref: The entity wanted.
+        version: Its version; the head without one.
+    """
+    source = PageSource(fetch, ref, version)
+    return Snapshot(source, source.version).entity(ref.key)

@@ -1,0 +1,566 @@
+"""TreeRegistry: the working tree and the history of one root, on one branch.
+
+The working tree is the one live copy of the head, changed in place by executions (through a `Transaction`). History is
+the truth: live objects are ghosts that load what is touched, and what fails is loaded again. The registry is the *home* of the
+live objects: their reads of unloaded fields and all their writes arrive here.
+
+Not thread-safe: a tree runs one execution at a time (`turn.py`).
+"""
+
+from __future__ import annotations
+
+import weakref
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from registry import ids, values
+from registry.changeset import Commit
+from registry.entity import (
+    Entity,
+    Identity,
+    dict_of,
+    fill,
+    key_label,
+    key_of,
+    label,
+    new_ghost,
+    put_in_order,
+)
+from registry.errors import NotFoundError, PrunedError, WriteError
+from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored, cells_in
+from registry.ids import Key
+from registry.retention import Retention
+from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
+from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
+from registry.turn import Turn
+
+_PRUNE_EVERY = 64
+"""Versions are forgotten in slabs, since cutting the front of a list moves the rest of it."""
+
+
+class OpenTransaction(Protocol):
+    """What a running execution has written; see `transaction.py`."""
+
+    writes: dict[Key, tuple[Entity, set[str]]]
+    containers: list[Tracked]
+    touched: list[tuple[Entity, str]]
+
+
+class TreeRegistry:
+    """Working tree and history of one root on one branch.
+
+    Attributes:
+        key: Lineage bits of the root.
+        branch: Number of the branch; 0 is main.
+        base: The branch that this one was forked from, at `base_version`; shared, never written from here.
+        head: Newest version.
+        oldest: Oldest version that can be read.
+        nodes: Entities that this branch knows itself; a fork learns of the others from its base when they are touched.
+        entities: Live objects of the working tree that are loaded, in whole or as ghosts.
+        txn: What the open execution has written; None while none runs.
+    """
+
+    def __init__(
+        self,
+        key: Key,
+        retention: Retention,
+        *,
+        branch: int = 0,
+        base: TreeRegistry | None = None,
+        base_version: int = 0,
+    ) -> None:
+        self.key = key
+        self.branch = branch
+        self.base = base
+        self.base_version = base_version
+        self.head = base_version
+        self.oldest = base_version + 1
+        self.nodes: dict[Key, Node] = {}
+        self.entities: dict[Key, Entity] = {}
+        self.txn: OpenTransaction | None = None
+        self.turn = Turn()
+        self.retention = retention
+        self.commits: list[Commit] = []
+        self.bytes_kept = 0
+        self._uncut = base_version + 1
+        self._pins: list[weakref.ref[Any]] = []
+        self._max_pins = 1024
+
+    # --- entities ---
+
+    @property
+    def root(self) -> Entity:
+        """The live root."""
+        return self.live(self.key)
+
+    @property
+    def root_node(self) -> Node:
+        """The root's node."""
+        return self.node(self.key)
+
+    @property
+    def name(self) -> str:
+        """The root in messages: class, start of its lineage id, branch if not main."""
+        text = key_label(self.class_of(self.key), self.key)
+        return f"{text} (branch {self.branch})" if self.branch else text
+
+    def live(self, key: Key) -> Entity:
+        """Return the live object of an entity; a ghost if it was not touched before."""
+        entity = self.entities.get(key)
+        if entity is None:
+            entity = new_ghost(self.class_of(key), self, key)
+            node = self.nodes.get(key)
+            if node is None or not node.removed:
+                self.entities[key] = entity
+        return entity
+
+    def class_of(self, key: Key) -> type[Entity]:
+        """Return the class of an entity of this tree, at any version."""
+        tree: TreeRegistry | None = self
+        while tree is not None:
+            node = tree.nodes.get(key)
+            if node is not None:
+                return node.schema.cls  # type: ignore[return-value]  # schemas here are those of entities
+            tree = tree.base
+        raise NotFoundError(f"entity {ids.to_uuid(key)}", f"tree {ids.to_uuid(self.key)}")
+
+    def node(self, key: Key) -> Node:
+        """Return this branch's own node of an entity at the head; a fork makes it from its base's on first use."""
+        node = self.nodes.get(key)
+        if node is None:
+            missing = [key]
+            while (parent := self._base_parent(missing[-1])) is not None and parent not in self.nodes:
+                missing.append(parent)
+            for each in reversed(missing):
+                node = self._inherit(each)
+            assert node is not None, "the loop ran at least once"
+        return node
+
+    def has(self, key: Key) -> bool:
+        """Tell whether an entity is in the tree at the head."""
+        node = self.nodes.get(key)
+        if node is not None:
+            return not node.removed
+        return self.base is not None and self.base.contains(key, self.base_version)
+
+    def contains(self, key: Key, version: int) -> bool:
+        """Tell whether an entity was in the tree at *version*. Cost: its depth."""
+        where: Key | None = key
+        while where is not None and where != self.key:
+            found = self.find_node(where, version)
+            if found is None or found[0].born > found[1]:
+                return False
+            where = found[0].parent_at(found[1])
+        return where == self.key
+
+    def find_node(self, key: Key, version: int) -> tuple[Node, int] | None:
+        """Return (node to read, version to read it at) for reading an entity as of *version* of this branch."""
+        tree = self
+        while True:
+            if version > tree.base_version or tree.base is None:
+                node = tree.nodes.get(key)
+                if node is not None:
+                    return node, version
+                if tree.base is None:
+                    return None
+                version = tree.base_version
+            tree = tree.base
+            version = min(version, tree.head)
+
+    def stamp_of(self, key: Key, version: int) -> int:
+        """Return the stamp of the `ecs_id` that an entity had at *version*."""
+        tree: TreeRegistry = self
+        while tree.base is not None and (version <= tree.base_version or key not in tree.nodes):
+            version = min(version, tree.base_version)
+            tree = tree.base
+        node = tree.nodes.get(key)
+        if node is None:
+            raise NotFoundError(f"entity {ids.to_uuid(key)}", self.name)
+        return node.stamp_at(version, tree.branch)
+
+    def stamps_until(self, key: Key, version: int) -> list[int]:
+        """Return the stamps of all retained ids of an entity up to *version*, oldest first, through all branches."""
+        stamps: list[int] = []
+        tree: TreeRegistry | None = self
+        while tree is not None:
+            node = tree.nodes.get(key)
+            if node is not None and (version > tree.base_version or tree.base is None):
+                stamps = node.stamps_until(version, tree.branch) + stamps
+            version = min(version, tree.base_version)
+            tree = tree.base
+        return list(dict.fromkeys(stamps))
+
+    def _base_parent(self, key: Key) -> Key | None:
+        found = None if self.base is None else self.base.find_node(key, self.base_version)
+        if found is None or self.base is None or not self.base.contains(key, self.base_version):
+            raise NotFoundError(f"entity {ids.to_uuid(key)}", self.name)
+        return found[0].parent_at(found[1])
+
+    def _inherit(self, key: Key) -> Node:
+        """Make this branch's node of an entity from the base's, as of the fork."""
+        base = self.base
+        assert base is not None, "a tree without a base has all its nodes"
+        found = base.find_node(key, self.base_version)
+        assert found is not None, "_base_parent looked it up"
+        origin, version = found
+        parent = origin.parent_at(version)
+        node = Node(key, origin.schema, None if parent is None else self.nodes[parent], origin.born, origin.created)
+        node.first_stamp = base.stamp_of(key, self.base_version)
+        node.source = origin.source
+        node.opaque = origin.opaque
+        node.state = tuple([_own(value, node, None, version) for value in origin.state_at(version)])
+        self.nodes[key] = node
+        return node
+
+    # --- home of the live objects ---
+
+    def load(self, entity: Entity, name: str) -> Any:
+        """Return a part of the head's state and keep it on the entity."""
+        schema = schema_of(type(entity))
+        node = self.node(key_of(entity))
+        if name == PRIVATE or name in schema.privates:
+            value: Any = self._load_privates(entity, node, schema)
+            return value if name == PRIVATE else _present(value.get(name, ABSENT), entity, name)
+        if name == FIELDS_SET:
+            value = set(node.state[-1])
+        elif name not in schema.index:
+            value = None  # extra fields of a class that has none
+        else:
+            value = _present(self.live_value(node.state[schema.index[name]]), entity, name)
+            if node.opaque and name in node.opaque and not self._touch(entity, name):
+                return value
+        fill(entity, schema, name, value)
+        return value
+
+    def _load_privates(self, entity: Entity, node: Node, schema: Schema) -> dict[str, Any] | None:
+        if not schema.privates:
+            fill(entity, schema, PRIVATE, None)
+            return None
+        loaded = {}
+        keep = True
+        for name in schema.privates:
+            value = self.live_value(node.state[schema.index[name]])
+            if value is not ABSENT:
+                loaded[name] = value
+            if node.opaque and name in node.opaque:
+                keep = self._touch(entity, name) and keep
+        if keep:
+            fill(entity, schema, PRIVATE, loaded)
+        return loaded
+
+    def _touch(self, entity: Entity, name: str) -> bool:
+        """Note that an opaque value was handed out: it is compared at commit, since nothing tells of writes inside it."""
+        if self.txn is None:
+            return False
+        self.txn.touched.append((entity, name))
+        return True
+
+    def live_value(self, stored: Stored) -> Any:
+        """Return what the working tree shows for a stored value."""
+        cls = type(stored)
+        if cls is Key:
+            return self.live(stored)
+        if cls is ListCell:
+            if stored.live is None:
+                stored.live = tracked_list(self, stored, map(self.live_value, stored.items))
+            return stored.live
+        if cls is DictCell:
+            if stored.live is None:
+                pairs = ((key, self.live_value(value)) for key, value in stored.items.items())
+                stored.live = tracked_dict(self, stored, pairs)
+            return stored.live
+        if cls is SetCell:
+            if stored.live is None:
+                stored.live = tracked_set(self, stored, map(self.live_value, stored.items))
+            return stored.live
+        if cls is tuple or cls is frozenset:
+            return cls(map(self.live_value, stored))
+        if cls is values.Opaque:
+            return values.copy_opaque(stored.value, lambda: self.name)
+        return stored
+
+    def whole(self, entity: Entity) -> dict[str, Any]:
+        """Return all fields of a live object, loaded, in declared order.
+
+        Outside an execution an opaque field is not kept on the object, and so what is returned is a copy.
+        """
+        schema = schema_of(type(entity))
+        fields = dict_of(entity)
+        if fields.keys() >= schema.field_set:
+            return fields
+        missing = {name: getattr(entity, name, ABSENT) for name in schema.fields if name not in fields}
+        put_in_order(entity, schema)
+        if self.txn is None and fields.keys() < schema.field_set:
+            every = {**fields, **{name: value for name, value in missing.items() if value is not ABSENT}}
+            return {name: every[name] for name in schema.fields if name in every}
+        return fields
+
+    def note_write(self, entity: Entity, name: str) -> None:
+        """Note that a part of a live object's state is about to be written."""
+        txn = self.txn
+        if txn is None:
+            raise WriteError(f"{name!r} of {label(entity)}", self.name)
+        entry = txn.writes.get(key_of(entity))
+        if entry is None:
+            txn.writes[key_of(entity)] = (entity, {name})
+        else:
+            entry[1].add(name)
+
+    def begin_writing(self, container: Tracked) -> list[Any]:
+        """Open the log of a container for the running execution."""
+        txn = self.txn
+        cell: Cell = container.place
+        if txn is None or cell.live is not container:
+            raise WriteError(self._describe(container), self.name)
+        txn.containers.append(container)
+        return []
+
+    def _describe(self, container: Tracked) -> str:
+        cell: Cell = container.place
+        kind = type(container).__name__.removeprefix("Tracked").lower()
+        node = cell.node
+        if node is None:
+            return f"a {kind} that is no longer part"
+        for name, value in zip(node.schema.names, node.state, strict=True):
+            if cell in cells_in(value):
+                return f"the {kind} {name!r} of {key_label(node.schema.cls, node.key)}"
+        return f"a {kind} of {key_label(node.schema.cls, node.key)}"
+
+    def stamps(self, entity: Entity) -> tuple[int, int, int]:
+        """Return (stamp, root key, root stamp) of a live object at the head."""
+        return self.stamp_of(key_of(entity), self.head), self.key, self.stamp_of(self.key, self.head)
+
+    def identity(self, entity: Entity) -> Identity:
+        """Return all that is known about a live object."""
+        return self.describe(key_of(entity), self.head)
+
+    def root_of(self, entity: Entity) -> Entity:
+        """Return the live root."""
+        return self.root
+
+    def drop_opaque(self, touched: list[tuple[Entity, str]]) -> None:
+        """Forget the working copies of opaque values, so that the next execution that reads one is noticed."""
+        for entity, name in touched:
+            if entity.__home__ is not self:
+                continue
+            schema = schema_of(type(entity))
+            if name in schema.field_set:
+                dict_of(entity).pop(name, None)
+            elif name in schema.privates and PRIVATE in vars_set(entity):
+                object.__delattr__(entity, PRIVATE)
+            node = self.nodes.get(key_of(entity))
+            if node is not None:
+                for cell in cells_in(node.state[schema.index[name]]):
+                    cell.live = None
+
+    # --- reading versions ---
+
+    def check_version(self, version: int) -> None:
+        """Refuse a version that does not exist or is no longer kept."""
+        if version < 1 or version > self.head:
+            raise NotFoundError(f"version {version}", f"{self.name}, whose head is {self.head}")
+        tree = self
+        while tree.base is not None and version <= tree.base_version:
+            tree = tree.base
+        if version < tree.oldest:
+            raise PrunedError(self.name, version, tree.oldest)
+
+    def state_at(self, key: Key, version: int) -> tuple[Schema, tuple[Stored, ...]]:
+        """Return plan and state of an entity as of *version*, with plain containers of stored items in place of cells.
+
+        Cost: one bisect per container for the newest version, else proportional to the containers that changed since.
+        """
+        found = self.find_node(key, version)
+        if found is None:
+            raise NotFoundError(f"entity {ids.to_uuid(key)}", f"version {version} of {self.name}")
+        node, version = found
+        return node.schema, tuple([_plain_at(value, version) for value in node.state_at(version)])
+
+    def field_at(self, key: Key, version: int, index: int) -> Stored:
+        """Return one part of an entity's state as of *version*; containers as by `state_at`."""
+        found = self.find_node(key, version)
+        if found is None:
+            raise NotFoundError(f"entity {ids.to_uuid(key)}", f"version {version} of {self.name}")
+        node, version = found
+        return _plain_at(node.state_at(version)[index], version)
+
+    def children_at(self, key: Key, version: int) -> list[Key]:
+        """Return the keys of an entity's children as of *version*, in order."""
+        _, state = self.state_at(key, version)
+        return [child for value in state for child in _plain_keys(value)]
+
+    def commit_of(self, version: int) -> Commit | None:
+        """Return the commit that made a version; None if it is no longer kept."""
+        tree = self
+        while tree.base is not None and version <= tree.base_version:
+            tree = tree.base
+        index = version - tree.commits[0].version if tree.commits else -1
+        return tree.commits[index] if 0 <= index < len(tree.commits) else None
+
+    def version_of(self, root: ids.EntityVersion) -> int | None:
+        """Return the version in which the root had an id; None if that version is not on this branch or not kept."""
+        if root.key != self.key or root.branch != self.branch:
+            return None
+        version = self.root_node.born if root.commit == ids.BIRTH_COMMIT else root.commit
+        return version if self.oldest <= version <= self.head else None
+
+    def describe(self, key: Key, version: int) -> Identity:
+        """Return identity and provenance of an entity as of *version*."""
+        found = self.find_node(key, version)
+        if found is None:
+            raise NotFoundError(f"entity {ids.to_uuid(key)}", f"version {version} of {self.name}")
+        node = found[0]
+        stamps = self.stamps_until(key, version)
+        old = [ids.to_uuid(key, each) for each in stamps[:-1]]
+        source = None if node.source is None else ids.to_uuid(*node.source)
+        number = stamps[-1] & ids.MAX_COMMIT
+        commit = self.commit_of(node.born if stamps[-1] == ids.BIRTH else number)
+        outputs = () if commit is None else commit.outputs
+        mine = [index for index, output in enumerate(outputs) if output[0] == key]
+        return Identity(
+            ecs_id=ids.to_uuid(key, stamps[-1]),
+            root_ecs_id=ids.to_uuid(self.key, self.stamp_of(self.key, version)),
+            version=version,
+            previous_ecs_id=old[-1] if old else source,
+            old_ids=old,
+            created_at=datetime.fromtimestamp(node.created, UTC),
+            forked_at=datetime.fromtimestamp(commit.committed_at if commit else node.created, UTC),
+            derived_from_function=(commit.callable_name or None) if commit else None,
+            derived_from_execution_id=(commit.execution_id or None) if commit else None,
+            sibling_output_entities=[ids.to_uuid(*each) for each in outputs if each[0] != key] if mine else [],
+            output_index=mine[0] if mine else None,
+            attribute_source={},
+        )
+
+    # --- growth and retention ---
+
+    def add_commit(self, commit: Commit) -> None:
+        """Make a version the head, and forget the oldest ones if retention says so."""
+        self.head = commit.version
+        self.commits.append(commit)
+        self.bytes_kept += commit.bytes_kept
+        retention = self.retention
+        if retention.versions is not None and self.head - retention.versions >= self.oldest:
+            self._let_go(self.head - retention.versions + 1)
+        if retention.memory_bytes is not None and self.bytes_kept > retention.memory_bytes:
+            self._shrink(retention.memory_bytes)
+        if self.oldest - self._uncut > _PRUNE_EVERY + (len(self.commits) >> 3):
+            self._cut()
+
+    def _let_go(self, oldest: int) -> None:
+        """Make versions older than *oldest* unreadable; what they need is dropped later, in a slab."""
+        first = self.commits[0].version
+        for commit in self.commits[self.oldest - first : oldest - first]:
+            self.bytes_kept -= commit.bytes_kept
+        self.oldest = oldest
+
+    def _shrink(self, budget: int) -> None:
+        """Let go of versions until the estimate is an eighth below the budget, so that it is not done at each commit."""
+        first, kept, oldest = self.commits[0].version, self.bytes_kept, self.oldest
+        while kept > budget - budget // 8 and oldest < self.head:
+            kept -= self.commits[oldest - first].bytes_kept
+            oldest += 1
+        self._let_go(oldest)
+
+    def pin(self, holder: Any, version: int) -> None:
+        """Keep *version* readable as long as *holder* lives. Amortised cost: one weak reference."""
+        tree = self
+        while tree.base is not None and version <= tree.base_version:
+            tree = tree.base
+        if len(tree._pins) >= tree._max_pins:
+            tree._pins = [pin for pin in tree._pins if pin() is not None]
+            tree._max_pins = max(1024, 2 * len(tree._pins))
+        tree._pins.append(weakref.ref(holder))
+
+    def _cut(self) -> None:
+        """Drop what only unreadable versions need, as far as no held snapshot or fork reads it.
+
+        Cost: what the dropped versions changed; amortised constant per commit.
+        """
+        self._pins = [pin for pin in self._pins if pin() is not None]
+        held = [holder.pinned_version for pin in self._pins if (holder := pin()) is not None]
+        floor = min([self.oldest, *held])
+        count = floor - self.commits[0].version
+        touched: dict[Key, None] = {}
+        for commit in self.commits[:count]:
+            for keys in (commit.changed, commit.moved, commit.removed, commit.created):
+                touched.update(dict.fromkeys(keys))
+        for key in touched:
+            self._forget(key, floor)
+        del self.commits[:count]
+        self._uncut = floor
+
+    def _forget(self, key: Key, floor: int) -> None:
+        node: Node | None = self.nodes.get(key)
+        if node is not None and node.removed and node.removed <= floor:
+            del self.nodes[key]
+        while node is not None:
+            node.forget_before(floor, self.branch)
+            node = node.parent
+
+    @property
+    def pinned_version(self) -> int:
+        """Version of the base that a fork keeps readable."""
+        return self.base_version
+
+
+def vars_set(entity: Entity) -> set[str]:
+    """Return which of pydantic's slots are set on an object, without loading them."""
+    found = set()
+    for name in (EXTRA, PRIVATE, FIELDS_SET):
+        try:
+            object.__getattribute__(entity, name)
+        except AttributeError:
+            continue
+        found.add(name)
+    return found
+
+
+def _present(value: Any, entity: Entity, name: str) -> Any:
+    if value is ABSENT:
+        raise AttributeError(f"{type(entity).__name__!r} object has no attribute {name!r}")
+    return value
+
+
+def _own(value: Stored, node: Node, up: Cell | None, version: int) -> Stored:
+    """Return a fork's own form of a stored value of its base: cells are copied, the rest is shared."""
+    cls = type(value)
+    if cls is ListCell:
+        cell: Any = ListCell([], node, up)
+        cell.items = [_own(item, node, cell, version) for item in value.at(version)]
+        return cell
+    if cls is DictCell:
+        cell = DictCell({}, node, up)
+        cell.items = {key: _own(item, node, cell, version) for key, item in value.at(version).items()}
+        return cell
+    if cls is SetCell:
+        return SetCell({_own(item, node, up, version) for item in value.at(version)}, node, up)
+    if cls is tuple or cls is frozenset:
+        return cls([_own(item, node, up, version) for item in value])
+    return value
+
+
+def _plain_at(value: Stored, version: int) -> Stored:
+    """Return a stored value as of *version* with plain containers in place of cells."""
+    cls = type(value)
+    if cls is ListCell:
+        return [_plain_at(item, version) for item in value.at(version)]
+    if cls is DictCell:
+        return {key: _plain_at(item, version) for key, item in value.at(version).items()}
+    if cls is SetCell:
+        return set(value.at(version))
+    if cls is tuple or cls is frozenset:
+        return cls([_plain_at(item, version) for item in value])
+    return value
+
+
+def _plain_keys(value: Stored) -> list[Key]:
+    cls = type(value)
+    if cls is Key:
+        return [value]
+    if cls in (list, tuple, set, frozenset):
+        return [key for item in value for key in _plain_keys(item)]
+    if cls is dict:
+        return [key for item in value.values() for key in _plain_keys(item)]
+    return []
+

@@ -1,0 +1,172 @@
+"""Trees: every tree that one process holds, by root and branch; finds the tree of a ref, an address, a name."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from registry import ids
+from registry.address import Ref, parse_address
+from registry.adoption import adopt
+from registry.changeset import Commit
+from registry.entity import Entity, key_of, label
+from registry.errors import NotFoundError, UsageError
+from registry.ids import Key
+from registry.retention import Retention
+from registry.snapshot import Snapshot
+from registry.tree import TreeRegistry
+
+Target = Ref | Entity | UUID | str
+"""What names an entity: a ref, one of its snapshots, its lineage or version id, `@` and such an id, or the name of a root."""
+
+
+class NameTakenError(UsageError):
+    """A root cannot get a name that another one has."""
+
+    def __init__(self, name: str, owner: str) -> None:
+        super().__init__(name, owner)
+        self.name = name
+        self.owner = owner
+
+    def __str__(self) -> str:
+        return f"the name {self.name!r} belongs to {self.owner}; give this root another one"
+
+
+class Trees:
+    """The trees of one workspace.
+
+    Attributes:
+        retention: How much history each tree keeps.
+    """
+
+    def __init__(self, retention: Retention) -> None:
+        self.retention = retention
+        self._trees: dict[tuple[int, int], TreeRegistry] = {}
+        self._names: dict[str, Ref] = {}
+        self._names_by_root: dict[tuple[int, int], str] = {}
+        self._branch_numbers: dict[int, Iterator[int]] = {}
+
+    def __iter__(self) -> Iterator[TreeRegistry]:
+        return iter(list(self._trees.values()))
+
+    def __len__(self) -> int:
+        return len(self._trees)
+
+    # --- growing ---
+
+    def found(self, root: Entity, now: float, execution_id: str = "", callable_name: str = "") -> TreeRegistry:
+        """Build the tree of an orphan graph, version 1; it is not held here before `hold`.
+
+        Raises:
+            StructureError: The graph is not a tree.
+        """
+        adoption = adopt(root, now)
+        tree = TreeRegistry(key_of(root), self.retention)
+        tree.nodes = adoption.nodes
+        tree.add_commit(Commit(1, now, execution_id, callable_name, (), (), (), (), (), 0))
+        return tree
+
+    def hold(self, tree: TreeRegistry, name: str | None = None) -> Ref:
+        """Hold a tree from now on.
+
+        Raises:
+            NameTakenError: Another root has that name.
+        """
+        ref = Ref(tree.key, tree.key, tree.branch)
+        if name is not None:
+            self.check_name(name)
+            self._names[name] = ref
+            self._names_by_root[tree.key, tree.branch] = name
+        self._trees[tree.key, tree.branch] = tree
+        return ref
+
+    def check_name(self, name: str) -> None:
+        """Refuse a name that a root has already, or that reads like an address."""
+        if name in self._names:
+            raise NameTakenError(name, self.tree(self._names[name]).name)
+        if name.startswith("@"):
+            raise NameTakenError(name, "addresses, which start with '@'")
+
+    def fork(self, tree: TreeRegistry, version: int) -> TreeRegistry:
+        """Start a new line of versions at *version*; nothing is copied, and it is not held here before `hold`."""
+        tree.check_version(version)
+        while tree.base is not None and version <= tree.base_version:
+            tree = tree.base
+        numbers = self._branch_numbers.setdefault(tree.key, itertools.count(1))
+        forked = TreeRegistry(
+            tree.key, self.retention, branch=next(numbers), base=tree, base_version=version
+        )
+        tree.pin(forked, version)
+        return forked
+
+    # --- finding ---
+
+    def tree(self, ref: Ref) -> TreeRegistry:
+        """Return the tree of a ref.
+
+        Raises:
+            NotFoundError: It is not held here.
+        """
+        tree = self._trees.get((ref[0], ref[2]))
+        if tree is None:
+            raise NotFoundError(f"tree {ids.to_uuid(ref.root, ids.stamp(ref.branch, 0))}", "this workspace")
+        return tree
+
+    def ref(self, target: Target) -> Ref:
+        """Return the ref of what *target* names.
+
+        Raises:
+            NotFoundError: Nothing here has that name or id.
+        """
+        if isinstance(target, Ref):
+            tree = self.tree(target)
+            if not tree.has(target.key):
+                raise NotFoundError(f"entity {target.lineage_id}", tree.name)
+            return target
+        if isinstance(target, Entity):
+            return self._ref_of_entity(target)
+        if isinstance(target, UUID):
+            return self._ref_of_id(ids.from_uuid(target))
+        if target.startswith("@"):
+            try:
+                return self._ref_of_id(parse_address(target))
+            except ValueError as error:
+                raise NotFoundError(str(error), "this workspace") from None
+        named = self._names.get(target)
+        if named is None:
+            known = ", ".join(sorted(self._names)[:8]) or "none"
+            raise NotFoundError(f"root {target!r}", f"this workspace (roots with a name: {known})")
+        return named
+
+    def _ref_of_entity(self, entity: Entity) -> Ref:
+        home = entity.__home__
+        source: Any = home.source if isinstance(home, Snapshot) else home
+        if source is None:
+            raise NotFoundError(f"{label(entity)}, which belongs to no tree,", "this workspace; add() it first")
+        branch = getattr(source, "branch", 0)
+        return self.ref(Ref(source.key, key_of(entity), branch))
+
+    def _ref_of_id(self, found: ids.EntityVersion) -> Ref:
+        key, branch, _ = found
+        for number in (branch, 0):
+            tree = self._trees.get((key, number))
+            if tree is not None:
+                return Ref(tree.key, key, tree.branch)
+        for tree in self:
+            if tree.branch == branch and tree.has(key):
+                return Ref(tree.key, key, tree.branch)
+        raise NotFoundError(f"entity {ids.to_uuid(key)}", "this workspace")
+
+    def name_of(self, ref: Ref) -> str | None:
+        """Return the name that a root was given, if any."""
+        return self._names_by_root.get((ref.root, ref.branch))
+
+    def refs(self) -> list[Ref]:
+        """Return the refs of all roots, oldest first."""
+        return [Ref(tree.key, tree.key, tree.branch) for tree in self]
+
+    def branches(self, key: Key) -> list[TreeRegistry]:
+        """Return the branches of one root, by number."""
+        return sorted((tree for tree in self if tree.key == key), key=lambda tree: tree.branch)

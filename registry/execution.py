@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 from registry import ids
 from registry.address import Ref
 from registry.callables import RegisteredCallable
+from registry.changes import Changes
 from registry.clock import Clock
 from registry.copies import clone, copy_value, entities_in
 from registry.entity import Entity, fill, key_of, label, part
@@ -25,7 +26,7 @@ from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
 from registry.semantics import CREATION, DETACHMENT, MUTATION, present
 from registry.snapshot import Snapshot
-from registry.transaction import Plan, Transaction
+from registry.transaction import Transaction
 from registry.tree import TreeRegistry
 from registry.trees import Trees
 from registry.values import ATOM, DICT, ENTITY, KIND, LIST, SET, TUPLE
@@ -340,7 +341,7 @@ class Execution:
         self._commit_s = _perf() - began
 
     def _classify(
-        self, result: Any, plans: list[tuple[Transaction, Plan | None]]
+        self, result: Any, plans: list[tuple[Transaction, Changes | None]]
     ) -> tuple[tuple[int, int], ...]:
         """Give every returned entity its semantic, and its own tree if it needs one."""
         for entity in entities_in(result):
@@ -362,7 +363,7 @@ class Execution:
         return tuple(stamps)
 
     def _destination(
-        self, entity: Entity, plans: list[tuple[Transaction, Plan | None]]
+        self, entity: Entity, plans: list[tuple[Transaction, Changes | None]]
     ) -> tuple[TreeRegistry, str]:
         key, home = key_of(entity), entity.__home__
         for txn, plan in plans:
@@ -384,7 +385,7 @@ class Execution:
         return tree
 
     def _stamp_after(
-        self, tree: TreeRegistry, entity: Entity, plans: list[tuple[Transaction, Plan | None]]
+        self, tree: TreeRegistry, entity: Entity, plans: list[tuple[Transaction, Changes | None]]
     ) -> tuple[int, int]:
         key = self._key_in(tree, entity)
         for txn, plan in plans:

@@ -1,59 +1,30 @@
 """Transaction: what one execution wrote to one tree, and how it becomes a version or is taken back.
 
-    OPEN -> COMMITTED     plan() found the changes, apply() stored them as one version
+    OPEN -> COMMITTED     plan() found the changes, Changes.apply() stored them as one version
     OPEN -> ROLLED_BACK   the callable raised, or plan() refused the result
 
 `plan` may refuse and changes nothing; `apply` changes the history and cannot fail. Between them an execution over several
 trees decides whether all of them commit.
-
-The plan works on differences only. Every entity and container that a write took out of its place counts -1, every one that was
-put into a place +1; what ends at 0 was moved, at -1 left the tree, at +1 entered it, and anything above has two places, which
-is refused. New arrivals and what leaves are followed downward, what stays is never visited: the cost is that of the change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from sys import getsizeof
 from typing import Any
 
-from registry import ids
-from registry.adoption import Adoption
-from registry.changeset import Commit
-from registry.copies import clone
-from registry.entity import (
-    Entity,
-    dict_of,
-    fill,
-    key_label,
-    key_of,
-    label,
-    part,
-    parts,
-    set_home,
-)
-from registry.errors import StructureError
-from registry.history import (
-    Cell,
-    DictCell,
-    ListCell,
-    Node,
-    SetCell,
-    Stored,
-    cells_in,
-    keys_in,
-    same_stored,
-)
+from registry.changes import COMMIT_BYTES, Changes, forget_cached, remove_part
+from registry.entity import Entity, dict_of, fill, key_of
+from registry.history import ListCell, Node, Stored
 from registry.ids import Key
-from registry.schema import ABSENT, EXTRA, FIELDS_SET, schema_of
-from registry.tracking import TRACKED, Tracked, undo
+from registry.schema import ABSENT, FIELDS_SET, schema_of
+from registry.structure import Structure, is_unchanged, must_differ
+from registry.tracking import Tracked, undo
 from registry.tree import TreeRegistry
-from registry.values import ATOM, ENTITY, FROZENSET, KIND, OPAQUE, TUPLE, Opaque, same_value
+from registry.values import ENTITY, KIND, same_atom
 
-_COMMIT_BYTES = 400
-"""What a version costs beside its deltas: the commit, the execution's record, ids of the ancestors."""
-
-Finish = Callable[[], None]
+_NOT_PLAIN = object()
+_EMPTY: list[Any] = []
+_NO_MOVES: list[tuple[Node, Any]] = []
 
 
 class Transaction:
@@ -74,16 +45,126 @@ class Transaction:
         self.touched: list[tuple[Entity, str]] = []
         tree.txn = self
 
-    def plan(self, now: float) -> Plan | None:
+    def plan(self, now: float) -> Changes | None:
         """Work out what changed; None if nothing did.
 
         Raises:
             StructureError: The result is not a tree any more.
             UncopyableError: A new value cannot be kept.
         """
-        if not (self.writes or self.containers or self.touched):
+        if not self.touched:
+            found = self._plain_changes(now)
+            if found is not _NOT_PLAIN:
+                return found  # type: ignore[return-value]  # the only other thing that it can be
+        return Structure(self, now).made()
+
+    def _plain_changes(self, now: float) -> object:
+        """Find changes that only set atoms and move entities from list to list; `_NOT_PLAIN` if there are others.
+
+        Most executions are such, and `Structure` could do them as well: this is its common case in a third of
+        the time (3 us for a move), and whatever is not certain is left to it.
+        """
+        tree = self.tree
+        deltas: list[tuple[Any, Any]] = []
+        states: list[tuple[Node, tuple[Stored, ...]]] = []
+        changed: dict[Node, None] = {}
+        balance: dict[Key, int] = {}
+        places: dict[Key, Node] = {}
+        bytes_kept = COMMIT_BYTES
+        for container in self.containers:
+            log = container.log
+            if not log:
+                continue
+            cell = container.place
+            if type(cell) is not ListCell or cell.node is None or cell.node.removed:
+                return _NOT_PLAIN
+            node = cell.node
+            splices = []
+            for at, removed, inserted in log:
+                for item in removed:
+                    if KIND[type(item)]:
+                        if KIND[type(item)] != ENTITY or item.__home__ is not tree:
+                            return _NOT_PLAIN
+                        key = item.__key__
+                        balance[key] = balance.get(key, 0) - 1
+                if inserted:
+                    stored: list[Stored] = []
+                    for item in inserted:
+                        if KIND[type(item)]:
+                            if KIND[type(item)] != ENTITY or item.__home__ is not tree:
+                                return _NOT_PLAIN
+                            key = item.__key__
+                            balance[key] = balance.get(key, 0) + 1
+                            places[key] = node
+                            stored.append(key)
+                        else:
+                            stored.append(item)
+                    splices.append((at, len(removed), stored))
+                else:
+                    splices.append((at, len(removed), _EMPTY))
+                bytes_kept += 80 + 8 * len(removed)
+            if len(log) > 1 or len(removed) == len(inserted):
+                if must_differ(log) is False and is_unchanged(cell, splices):
+                    continue
+            deltas.append((cell, splices))
+            changed[node] = None
+        moved = _NO_MOVES
+        if balance:
+            moved = []
+            if any(balance.values()):
+                return _NOT_PLAIN
+            for key, parent in places.items():
+                node = tree.nodes[key]
+                if node.removed:
+                    return _NOT_PLAIN
+                if node.parent is not parent:
+                    above: Node | None = parent
+                    while above is not None:
+                        if above.key in balance:
+                            return _NOT_PLAIN
+                        above = above.parent
+                    moved.append((node, parent))
+        for key, (entity, names) in self.writes.items():
+            size = self._plain_state(tree.node(key), entity, names, states, changed)
+            if size < 0:
+                return _NOT_PLAIN
+            bytes_kept += size
+        if not changed:
             return None
-        return Plan(self, now).made()
+        return Changes(tree, now, deltas, states, moved, changed, bytes_kept)
+
+    def _plain_state(
+        self,
+        node: Node,
+        entity: Entity,
+        names: set[str],
+        states: list[tuple[Node, tuple[Stored, ...]]],
+        changed: dict[Node, None],
+    ) -> int:
+        """Add an entity's new state if atoms replaced atoms; return about how many bytes the old one takes, -1 if not so."""
+        if node.removed or entity.__home__ is not self.tree:
+            return -1
+        schema, state = node.schema, list(node.state)
+        fields, size = dict_of(entity), 0
+        for name in names:
+            index = schema.index.get(name)
+            if index is None or name not in schema.field_set:
+                return -1
+            old, new = state[index], fields.get(name, ABSENT)
+            if KIND[type(old)] or KIND[type(new)] or type(old) is Key:
+                return -1
+            if not same_atom(old, new):
+                state[index] = new
+                size += getsizeof(old)
+        fields_set = entity.__pydantic_fields_set__
+        if len(fields_set) != len(state[-1]):
+            state[-1] = schema.shared_set(fields_set)
+            size += 16
+        if size:
+            states.append((node, tuple(state)))
+            changed[node] = None
+            size += 72 + 8 * len(state)
+        return size
 
     def close(self) -> None:
         """End the transaction: containers are no longer logged, opaque values no longer handed out."""
@@ -108,865 +189,11 @@ class Transaction:
                     value = tree.live_value(node.state[schema.index[name]])
                     fill(entity, schema, name, value)
                     if value is ABSENT:
-                        _remove_part(entity, name)
+                        remove_part(entity, name)
             fill(entity, schema, FIELDS_SET, set(node.state[-1]))
-            forget_cached(entity)
-        self.close()
-
-
-class _Tally:
-    """How often something was put into a place, less how often it was taken out of one."""
-
-    __slots__ = ("holder", "item", "member", "net", "walked")
-
-    def __init__(self, item: Any, member: bool) -> None:
-        self.item = item
-        self.member = member
-        self.net = 0
-        self.holder: Any = None
-        self.walked = False
-
-
-class Plan(Adoption):
-    """What a transaction will do to its tree: first found, then applied."""
-
-    def __init__(self, txn: Transaction, now: float) -> None:
-        super().__init__(txn.tree.head + 1, now)
-        self.tree = txn.tree
-        self.txn = txn
-        self.root = txn.tree.root_node
-        self.members: dict[Key, _Tally] = {}
-        self.boxes: dict[int, _Tally] = {}
-        self.clones: dict[int, Entity] = {}
-        self.fresh_cells: dict[int, Cell] = {}
-        self.revived: list[tuple[Node, tuple[Stored, ...]]] = []
-        self.states: list[tuple[Node, tuple[Stored, ...]]] = []
-        self.deltas: list[tuple[Any, Any]] = []
-        self.finish: list[Finish] = []
-        self.moved: list[tuple[Node, Node]] = []
-        self.removed: list[Node] = []
-        self.loose: list[Entity] = []
-        self.changed: dict[Node, None] = {}
-        self.bytes_kept = _COMMIT_BYTES
-        self.opaque_cells: set[int] = set()
-        self.opaque_names: dict[Node, frozenset[str]] = {}
-
-    # --- finding ---
-
-    def made(self) -> Plan | None:
-        """Find the changes; None if there are none."""
-        self._see_opaque()
-        self._count_logs()
-        self._count_writes()
-        if self.members or self.boxes:
-            self._follow_arrivals()
-            self._follow_departures()
-            self._judge()
-        self._adopt_arrivals()
-        self._plan_fields()
-        self._plan_containers()
-        return self if self.changed or self.nodes or self.revived or self.removed else None
-
-    def _see_opaque(self) -> None:
-        """Turn every opaque value that was handed out and changed into a write of its field."""
-        for entity, name in self.txn.touched:
-            if entity.__home__ is not self.tree:
-                continue
-            node = self.tree.node(key_of(entity))
-            stored = node.state[node.schema.index[name]]
-            self.opaque_cells.update(id(cell) for cell in cells_in(stored))
-            written = self.txn.writes.get(node.key)
-            if written is not None and name in written[1]:
-                continue
-            if not self._matches(part(entity, node.schema, name), stored):
-                self.txn.writes.setdefault(node.key, (entity, set()))[1].add(name)
-
-    def _matches(self, live: Any, stored: Stored) -> bool:
-        """Tell whether a live value that may hold opaque ones still is what is stored."""
-        kind = KIND[type(live)]
-        if isinstance(stored, Opaque):
-            return kind == OPAQUE and same_value(live, stored.value)
-        if kind == ENTITY:
-            return type(stored) is Key and key_of(live) == stored
-        if isinstance(stored, DictCell):
-            return (
-                isinstance(live, dict)
-                and list(live) == list(stored.items)
-                and all(map(self._matches, live.values(), stored.items.values()))
-            )
-        if isinstance(stored, ListCell) or type(stored) is tuple:
-            items = stored.items if isinstance(stored, ListCell) else stored
-            return (
-                isinstance(live, list | tuple)
-                and len(live) == len(items)
-                and all(map(self._matches, live, items))
-            )
-        if isinstance(stored, SetCell) or type(stored) is frozenset:
-            items = getattr(stored, "items", stored)
-            return isinstance(live, set | frozenset) and len(live) == len(items) and all(
-                (key_of(item) if KIND[type(item)] == ENTITY else item) in items for item in live
-            )
-        return same_stored(live, stored)
-
-    def _count_logs(self) -> None:
-        for container in self.txn.containers:
-            if container.home is not self.tree or id(container.place) in self.opaque_cells:
-                continue
-            for taken, put in _log_values(container):
-                for item in taken:
-                    if KIND[type(item)]:
-                        self._count(item, -1, container)
-                for item in put:
-                    if KIND[type(item)]:
-                        self._count(item, 1, container)
-
-    def _count_writes(self) -> None:
-        for entity, names in self.txn.writes.values():
-            if entity.__home__ is not self.tree:
-                continue
-            node = self.tree.node(key_of(entity))
-            for name in names:
-                index = node.schema.index.get(name)
-                if index is not None:
-                    self._count_stored(node.state[index])
-                    value = part(entity, node.schema, name)
-                    if KIND[type(value)]:
-                        self._count(value, 1, entity)
-
-    def _count(self, value: Any, sign: int, holder: Any) -> None:
-        kind = KIND[type(value)]
-        if kind == ENTITY:
-            tally = self._member(value)
-        elif kind in (TUPLE, FROZENSET):
-            for item in value:
-                self._count(item, sign, holder)
-            return
-        elif kind in (ATOM, OPAQUE):
-            return
-        else:
-            tally = self._box(value)
-        tally.net += sign
-        if sign > 0:
-            tally.holder = holder
-
-    def _count_stored(self, stored: Stored) -> None:
-        """Count what a stored value holds as taken out of its place."""
-        if type(stored) is Key:
-            self._member(self.tree.live(stored)).net -= 1
-        elif isinstance(stored, Cell):
-            self._box_of_cell(stored).net -= 1
-        elif type(stored) in (tuple, frozenset):
-            for item in stored:
-                self._count_stored(item)
-
-    def _member(self, entity: Entity) -> _Tally:
-        key = key_of(entity)
-        tally = self.members.get(key)
-        if tally is None:
-            member = entity.__home__ is self.tree and not self.tree.node(key).removed
-            tally = self.members[key] = _Tally(entity, member)
-        return tally
-
-    def _box(self, container: Any) -> _Tally:
-        cell = self._cell_of(container)
-        if cell is not None:
-            return self._box_of_cell(cell)
-        tally = self.boxes.get(id(container))
-        if tally is None:
-            tally = self.boxes[id(container)] = _Tally(container, member=False)
-        return tally
-
-    def _box_of_cell(self, cell: Cell) -> _Tally:
-        tally = self.boxes.get(id(cell))
-        if tally is None:
-            tally = self.boxes[id(cell)] = _Tally(cell, member=True)
-        return tally
-
-    def _cell_of(self, container: Any) -> Cell | None:
-        """Return the cell of a container that has a place in this tree."""
-        if type(container) not in TRACKED or container.home is not self.tree:
-            return None
-        cell: Cell = container.place
-        if cell.node is None or cell.node.removed or id(cell) in self.opaque_cells:
-            return None
-        return cell
-
-    # --- what is in the tree in the end ---
-
-    def _is_attached(self, holder: Any, seen: frozenset[int] = frozenset()) -> bool:
-        """Tell whether a holder is in the tree once all writes count."""
-        if isinstance(holder, Entity):
-            return self._is_entity_attached(holder, seen)
-        cell = holder if isinstance(holder, Cell) else self._cell_of(holder)
-        tally = self.boxes.get(id(holder) if cell is None else id(cell))
-        if cell is None:
-            return tally is not None and tally.net > 0 and self._is_attached(tally.holder, seen)
-        if tally is not None and (tally.net < 0 or tally.holder is not None):
-            return tally.net >= 0 and self._is_attached(tally.holder, seen)
-        if cell.up is not None:
-            return self._is_attached(cell.up, seen)
-        return cell.node is not None and self._is_node_attached(cell.node, seen)
-
-    def _is_entity_attached(self, entity: Entity, seen: frozenset[int]) -> bool:
-        if entity.__home__ is self.tree:
-            node = self.tree.node(key_of(entity))
-            if not node.removed:
-                return self._is_node_attached(node, seen)
-        tally = self.members.get(key_of(entity))
-        return tally is not None and tally.net > 0 and self._follow(tally, seen)
-
-    def _is_node_attached(self, node: Node | None, seen: frozenset[int]) -> bool:
-        while node is not None and node is not self.root:
-            tally = self.members.get(node.key)
-            if tally is not None:
-                if tally.net < 0:
-                    return False
-                if tally.holder is not None:
-                    return self._follow(tally, seen)
-            node = node.parent
-        return node is self.root
-
-    def _follow(self, tally: _Tally, seen: frozenset[int]) -> bool:
-        if id(tally) in seen:
-            raise StructureError(
-                label(tally.item), "would hold itself", "move the inner entity out first, or put a copy there"
-            )
-        return self._is_attached(tally.holder, seen | {id(tally)})
-
-    def _follow_arrivals(self) -> None:
-        """Count what arrivals bring with them, until nothing new arrives."""
-        found = True
-        while found:
-            found = False
-            for tally in [*self.members.values(), *self.boxes.values()]:
-                if tally.net > 0 and not (tally.member or tally.walked) and self._is_attached(tally.holder):
-                    tally.walked = found = True
-                    for item in self._contents(tally.item):
-                        self._count(item, 1, tally.item)
-
-    def _contents(self, item: Any) -> Iterator[Any]:
-        """Yield what a new entity or container holds."""
-        if isinstance(item, Entity):
-            if item.__home__ is not None and item.__home__ is not self.tree:
-                return  # of another tree: a copy of it will be adopted
-            for _, value in parts(item, schema_of(type(item))):
-                if KIND[type(value)]:
-                    yield value
-        else:
-            values = item.values() if isinstance(item, dict) else item
-            yield from (value for value in values if KIND[type(value)])
-
-    def _follow_departures(self) -> None:
-        """Count what leaves with what leaves."""
-        for tally in self.members.values():
-            if tally.member and tally.net == 0 and tally.holder is not None:
-                if not self._is_attached(tally.holder):
-                    tally.net, tally.holder = -1, None  # put into something that itself left
-        queue = [tally for tally in [*self.members.values(), *self.boxes.values()] if tally.net < 0]
-        while queue:
-            tally = queue.pop()
-            if tally.walked or not tally.member or tally.net >= 0:
-                continue
-            tally.walked = True
-            for item in self._departing(tally.item):
-                other = self._departing_tally(item)
-                if other is not None:
-                    other.net -= 1
-                    queue.append(other)
-
-    def _departing(self, item: Any) -> Iterator[Any]:
-        """Yield what an entity or container of the tree holds in the end, flat through tuples."""
-        if isinstance(item, Cell):
-            held: Any = item.items if item.live is None else item.live
-            yield from _flat(held.values() if isinstance(held, dict) else held)
-            return
-        node = self.tree.node(key_of(item))
-        written = self.txn.writes.get(node.key, (item, frozenset[str]()))[1]
-        for name, stored in zip(node.schema.names[:-1], node.state[:-1], strict=True):
-            yield from _flat([part(item, node.schema, name) if name in written else stored])
-
-    def _departing_tally(self, item: Any) -> _Tally | None:
-        if type(item) is Key:
-            return self._member(self.tree.live(item))
-        if isinstance(item, Entity):
-            return self._member(item)
-        if isinstance(item, Cell):
-            return self._box_of_cell(item)
-        return self._box(item) if KIND[type(item)] in _CONTAINERS else None
-
-    def _judge(self) -> None:
-        """Refuse two places for one thing; note what moved and what left."""
-        for key, tally in self.members.items():
-            limit = 0 if tally.member else 1
-            if key == self.root.key and tally.net > 0:
-                raise StructureError(label(tally.item), "would hold itself", "a root is held by nothing")
-            if tally.net > limit and (tally.member or self._is_attached(tally.holder)):
-                self._refuse_two_places(tally)
-            if tally.member and tally.net < 0:
-                self.removed.append(self.tree.node(key))
-            elif tally.member and tally.holder is not None:
-                self._note_move(self.tree.node(key), tally.holder)
-        for tally in self.boxes.values():
-            if tally.net > (0 if tally.member else 1) and self._is_attached(tally.holder):
-                raise StructureError(
-                    self._name_of(tally.item), "would be held by two fields", "give each its own copy"
-                )
-            if tally.member and tally.net == 0 and tally.holder is not None:
-                self._move_cell(tally.item, tally.holder)
-
-    def _note_move(self, node: Node, holder: Any) -> None:
-        parent = self._owner(holder)
-        if parent is not node.parent:
-            self.moved.append((node, parent))
-
-    def _owner(self, holder: Any) -> Any:
-        """Return the node of the entity that a holder belongs to; for an arrival, the entity until it has one."""
-        if isinstance(holder, Entity):
-            return self._node_of(holder)
-        cell = holder if isinstance(holder, Cell) else self._cell_of(holder)
-        if cell is not None:
-            tally = self.boxes.get(id(cell))
-            return cell.node if tally is None or tally.holder is None else self._owner(tally.holder)
-        return self._owner(self.boxes[id(holder)].holder)
-
-    def _node_of(self, entity: Entity) -> Any:
-        if entity.__home__ is self.tree:
-            return self.tree.node(key_of(entity))
-        return _Later(entity)
-
-    def _refuse_two_places(self, tally: _Tally) -> None:
-        places = [self._place_of(tally.holder)]
-        if tally.member:
-            places.insert(0, self.path(self.tree.node(key_of(tally.item))))
-        else:
-            places.append("another place")
-        raise StructureError(
-            label(tally.item),
-            f"would be reachable twice: as {places[0]} and as {places[1]}"
-            + (f" > {label(tally.item)}" if tally.member else ""),
-            "take it out of its first place, or put a copy (model_copy) in the second",
-        )
-
-    def _place_of(self, holder: Any) -> str:
-        owner = self._owner(holder)
-        return label(owner.entity) if isinstance(owner, _Later) else self.path(owner)
-
-    def _name_of(self, item: Any) -> str:
-        if isinstance(item, Cell) and item.node is not None:
-            for name, stored in zip(item.node.schema.names, item.node.state, strict=True):
-                if any(cell is item for cell in cells_in(stored)):
-                    return f"{name!r} of {key_label(item.node.schema.cls, item.node.key)}"
-        return f"a {type(item).__name__}"
-
-    def _move_cell(self, cell: Cell, holder: Any) -> None:
-        def finish() -> None:
-            owner = self._owner(holder)
-            node = owner.node(self) if isinstance(owner, _Later) else owner
-            up = holder.place if type(holder) in TRACKED else self.fresh_cells.get(id(holder))
-            cell.up = up
-            for inner in cells_in(cell):
-                inner.node = node
-            for key in keys_in(cell):
-                child = self.tree.node(key)
-                if child.parent is not node and not child.removed:
-                    child.move(self.version, node)
-
-        self.finish.append(finish)
-
-    # --- storing what arrived ---
-
-    def _adopt_arrivals(self) -> None:
-        for key, tally in list(self.members.items()):
-            if tally.member or tally.net <= 0 or not self._is_attached(tally.holder):
-                continue
-            entity = self._resident(tally.item)
-            if key_of(entity) != key:
-                self._adopt_clone(entity, tally.holder)
-            else:
-                self._adopt_one(entity, tally.holder)
-        while self._queue:  # what came with copies of foreign entities
-            entity, parent = self._queue.pop()
-            self._new_node(entity, parent)
-
-    def _adopt_clone(self, entity: Entity, holder: Any) -> None:
-        self._new_node(entity, self._owner(holder))
-
-    def _adopt_one(self, entity: Entity, holder: Any) -> None:
-        known = self.tree.nodes.get(key_of(entity))
-        if known is None:
-            self._new_node(entity, self._owner(holder))
-            return
-        whole = dict_of(entity) if entity.__home__ is None else entity.__dict__
-        assert whole is not None, "a revived entity is loaded"
-        state = self.state(entity, known)
-        self.entities.append((entity, known))
-        self.revived.append((known, state))
-        self.moved.append((known, self._owner(holder)))
-
-    def _new_node(self, entity: Entity, parent: Any) -> None:
-        key = key_of(entity)
-        if key in self.nodes:
-            self._refuse_second_place(entity, self.nodes[key].parent)
-        node = Node(key, schema_of(type(entity)), None, self.version, self.created)
-        if entity.__origin__ is not None:
-            node.source = entity.__origin__.source
-        self.nodes[key] = node
-        node.parent = parent
-        node.state = self.state(entity, node)
-        self.entities.append((entity, node))
-
-    def _resident(self, entity: Entity) -> Entity:
-        """Return the object that will be part of the tree: a copy, if the given one belongs to another tree."""
-        if entity.__home__ is None or entity.__home__ is self.tree:
-            return entity
-        copied = self.clones.get(id(entity))
-        if copied is None:
-            copied = self.clones[id(entity)] = clone(entity, keep_identity=False)
-        return copied
-
-    def meet(self, entity: Entity, node: Node) -> Key:
-        """Return the key under which *node* holds an entity; members and arrivals were counted before."""
-        resident = self._resident(entity)
-        key = key_of(resident)
-        if resident.__home__ is None and key not in self.members and resident not in self.clones.values():
-            self._queue.append((resident, node))  # below a copy
-        return key
-
-    def store_container(self, value: Any, kind: Any, node: Node, up: Cell | None) -> Stored:
-        """Return the cell of a container: its own if it moved, a new one if it arrived."""
-        cell = self._cell_of(value)
-        if cell is not None:
-            return cell
-        known = self.fresh_cells.get(id(value))
-        if known is None:
-            known = self.fresh_cells[id(value)] = super().store_container(value, kind, node, up)
-        return known
-
-    # --- changes of entities and containers that stay ---
-
-    def _plan_fields(self) -> None:
-        for entity, names in self.txn.writes.values():
-            if entity.__home__ is not self.tree or not self._is_attached(entity):
-                self.loose.append(entity)
-                continue
-            node = self.tree.node(key_of(entity))
-            if any(known is node for known, _ in self.revived):
-                continue
-            self._plan_entity(entity, node, names)
-
-    def _plan_entity(self, entity: Entity, node: Node, names: set[str]) -> None:
-        schema, state = node.schema, list(node.state)
-        changed = False
-        for name in names:
-            index = schema.index.get(name)
-            if index is None:
-                continue
-            old, value = state[index], part(entity, schema, name)
-            if KIND[type(value)] == ATOM:
-                new: Stored = value
-                self._note_opaque(node, {name}, set())
-            else:
-                self._holder, self._name, self._opaque = entity, name, set()
-                new = self._compact(old, self.store(value, node, None))
-                self._note_opaque(node, {name}, self._opaque)
-                self._show(entity, node, name)
-            if not same_stored(old, new):
-                state[index] = new
-                changed = True
-                self.bytes_kept += getsizeof(old, 64)
-            elif isinstance(new, Cell) and new is not old:
-                self._keep_cell(old, new)
-        fields_set = entity.__pydantic_fields_set__
-        if len(fields_set) != len(state[-1]):
-            state[-1] = schema.shared_set(fields_set)
-            changed = True
-        if changed:
-            self.states.append((node, tuple(state)))
-            self.changed[node] = None
-            self.bytes_kept += 72 + 8 * len(state)
-
-    def _note_opaque(self, node: Node, gone: set[str], come: set[str]) -> None:
-        """Note which fields of an entity hold opaque values from this version on."""
-        before = self.opaque_names.get(node, node.opaque or frozenset())
-        if come or not before.isdisjoint(gone):
-            self.opaque_names[node] = before - gone | come
-
-    def _show(self, entity: Entity, node: Node, name: str) -> None:
-        """Put the tracked form of what is stored on the live object, once it is stored."""
-
-        def finish() -> None:
-            if node.opaque and name in node.opaque:
-                self.tree.drop_opaque([(entity, name)])
-                _remove_part(entity, name)
-            else:
-                stored = node.state[node.schema.index[name]]
-                fill(entity, node.schema, name, self.tree.live_value(stored))
-
-        self.finish.append(finish)
-
-    def _compact(self, old: Stored, new: Stored) -> Stored:
-        """Express a list that replaces a list as a splice of it: `e.items = [x for x in e.items if ...]` keeps a delta."""
-        if type(old) is not ListCell or type(new) is not ListCell or old is new:
-            return new
-        tally = self.boxes.get(id(old))
-        if tally is None or tally.net >= 0 or new.node is not old.node or self.opaque_cells:
-            return new
-        if any(isinstance(item, Cell) for item in new.items):
-            return new
-        at, end = _common_ends(old.items, new.items)
-        removed = len(old.items) - at - end
-        inserted = new.items[at : len(new.items) - end]
-        self._drop_live(old)
-        if removed or inserted:
-            self._delta(old, [(at, removed, inserted)], 8 * (removed + len(inserted)) + 72)
-        return old
-
-    def _keep_cell(self, old: Stored, new: Cell) -> None:
-        """A container was replaced by an equal one: the old cell stays, under a new live container."""
-        if isinstance(old, Cell):
-            self._drop_live(old)
-
-    def _drop_live(self, cell: Cell) -> None:
-        def finish() -> None:
-            for inner in cells_in(cell):
-                if inner.live is not None:
-                    _cut_loose(inner.live)
-                    inner.live = None
-
-        self.finish.insert(0, finish)
-
-    def _delta(self, cell: Any, change: Any, weight: int) -> None:
-        self.deltas.append((cell, change))
-        self.changed[cell.node] = None
-        self.bytes_kept += weight
-
-    def _plan_containers(self) -> None:
-        for container in self.txn.containers:
-            cell = self._cell_of(container)
-            if id(container.place) in self.opaque_cells and container.home is self.tree:
-                continue
-            if cell is None or not self._is_attached(container):
-                self._loosen(container)
-                continue
-            if not container.log:
-                continue
-            if isinstance(cell, ListCell):
-                self._plan_list(container, cell)
-            elif isinstance(cell, DictCell):
-                self._plan_dict(container, cell)
-            else:
-                self._plan_set(container, cell)
-
-    def _loosen(self, container: Tracked) -> None:
-        self.finish.append(lambda: _cut_loose(container))
-
-    def _plan_list(self, live: Any, cell: ListCell) -> None:
-        log = live.log
-        stored_log = [
-            (at, len(removed), [self._logged(item, cell) for item in inserted]) for at, removed, inserted in log
-        ]
-        if len(log) == 1:
-            at, count, inserted = stored_log[0]
-            before = cell.items[at : at + count]
-            if len(before) == len(inserted) and all(map(same_stored, before, inserted)):
-                return
-        elif not _must_differ(log) and self._is_unchanged(cell, stored_log):
-            return
-        self._delta(cell, stored_log, sum([80 + 8 * count for _, count, _ in stored_log]))
-        self._show_inserted(live, [item for _, _, inserted in log for item in inserted])
-
-    @staticmethod
-    def _is_unchanged(cell: ListCell, splices: list[tuple[int, int, list[Stored]]]) -> bool:
-        """Tell whether splices that take and give the same items leave the list as it was. Cost: the list."""
-        items = list(cell.items)
-        for at, count, inserted in splices:
-            items[at : at + count] = inserted
-        return len(items) == len(cell.items) and all(map(same_stored, items, cell.items))
-
-    def _logged(self, item: Any, cell: Cell) -> Stored:
-        """Return the stored form of an item that a log put into a container; a placeholder if it is gone again."""
-        kind = KIND[type(item)]
-        if kind == ATOM:
-            return item
-        if kind == ENTITY:
-            return key_of(self._resident(item))
-        if kind in _CONTAINERS and self._box(item).net < (0 if self._box(item).member else 1):
-            return None
-        self._holder, self._name, self._opaque = None, self._top_name(cell), set()
-        stored = self.store(item, cell.node, cell)  # type: ignore[arg-type]  # attached, so it has a node
-        if self._opaque and cell.node is not None:
-            self._note_opaque(cell.node, set(), self._opaque)
-        return stored
-
-    def _top_name(self, cell: Cell) -> str:
-        while cell.up is not None:
-            cell = cell.up
-        node = cell.node
-        assert node is not None, "only containers in the tree are stored"
-        for name, stored in zip(node.schema.names, node.state, strict=True):
-            if stored is cell or any(each is cell for each in cells_in(stored)):
-                return name
-        return EXTRA
-
-    def _show_inserted(self, live: Any, inserted: list[Any]) -> None:
-        """Replace what was inserted raw by what the tree tracks."""
-        if all(
-            KIND[type(item)] == ATOM or (KIND[type(item)] == ENTITY and self._resident(item) is item)
-            for item in inserted
-        ):
-            return
-        cell = live.place
-        node, name = cell.node, self._top_name(cell)
-
-        def finish() -> None:
-            if node.opaque and name in node.opaque:
-                entity = self.tree.live(node.key)
-                self.tree.drop_opaque([(entity, name)])
-            elif isinstance(cell, DictCell):
-                for key, stored in cell.items.items():
-                    dict.__setitem__(live, key, self.tree.live_value(stored))
-            elif isinstance(cell, ListCell):
-                list.__setitem__(live, slice(None), [self.tree.live_value(item) for item in cell.items])
-            else:
-                set.clear(live)
-                set.update(live, map(self.tree.live_value, cell.items))
-
-        self.finish.append(finish)
-
-    def _plan_dict(self, live: Any, cell: DictCell) -> None:
-        log, deleted = live.log, False
-        for key, old, new in log:
-            deleted = deleted or new is ABSENT
-            if old is ABSENT and KIND[type(key)] == ENTITY:
-                self._dict_key(key)
-        if deleted and not self._dict_differs(live, cell):
-            return
-        changes = [
-            (key, ABSENT if new is ABSENT else self._logged(new, cell))
-            for key, _, new in (log if deleted else {entry[0]: entry for entry in log}.values())
-        ]
-        if not deleted:
-            changes = [(k, new) for k, new in changes if not same_stored(cell.items.get(k, ABSENT), new)]
-        if not changes:
-            self._show_inserted(live, [new for _, _, new in log])
-            return
-        self._delta(cell, changes, 96 * len(changes))
-        self._show_inserted(live, [new for _, _, new in log if new is not ABSENT])
-
-    def _dict_differs(self, live: Any, cell: DictCell) -> bool:
-        """Tell whether a dict from which keys were deleted differs in content or order. Cost: the dict, if sizes agree."""
-        if len(live) != len(cell.items):
-            return True
-        return any(
-            a is not b and a != b or not self._matches_now(live[a], cell.items[b])
-            for a, b in zip(live, cell.items, strict=True)
-        )
-
-    def _matches_now(self, live: Any, stored: Stored) -> bool:
-        if isinstance(stored, Cell):
-            return stored is self._cell_of(live)
-        return self._matches(live, stored)
-
-    def _plan_set(self, live: Any, cell: SetCell) -> None:
-        first: dict[Any, bool] = {}
-        for item, added in live.log:
-            first.setdefault(item, not added)
-        added = [self._logged(item, cell) for item, was in first.items() if not was and item in live]
-        removed = [self._logged(item, cell) for item, was in first.items() if was and item not in live]
-        if added or removed:
-            self._delta(cell, (added, removed), 96 * (len(added) + len(removed)))
-            self._show_inserted(live, [item for item, _ in live.log])
-
-    # --- applying ---
-
-    def arrives(self, key: Key) -> bool:
-        """Tell whether an entity enters the tree."""
-        return key in self.nodes or any(node.key == key for node, _ in self.revived)
-
-    def leaves(self, key: Key) -> bool:
-        """Tell whether an entity leaves the tree."""
-        return any(node.key == key for node in self.removed)
-
-    def stamp_after(self, key: Key) -> int:
-        """Return the stamp that an entity of the tree will have: a new one if it or something below it changes."""
-        if key in self.nodes:
-            return ids.BIRTH
-        arriving = {node.key: parent for node, parent in self.moved}
-        for node in self.changed:
-            above: Any = node
-            while above is not None:
-                if above.key == key:
-                    return ids.stamp(self.tree.branch, self.version)
-                above = arriving.get(above.key, getattr(above, "parent", None))
-        return self.tree.stamp_of(key, self.version - 1)
-
-    def apply(self, execution_id: str, callable_name: str, outputs: tuple[tuple[int, int], ...]) -> int:
-        """Store the changes as the next version and return how many entities got a new id.
-
-        Nothing in here can fail. Cost: the change and its ancestors.
-        """
-        tree, version = self.tree, self.version
-        created = tuple(self.nodes)
-        if self.nodes or self.revived:
-            self._enter()
-        for cell, change in self.deltas:
-            if isinstance(cell, SetCell):
-                cell.apply(version, *change)
-            else:
-                cell.apply(version, change)
-        for node, state in self.states:
-            node.change(version, state)
-        for node, names in self.opaque_names.items():
-            node.opaque = names or None
-        for node, parent in self.moved:
-            node.move(version, parent.node(self) if isinstance(parent, _Later) else parent)
-        for node in self.removed:
-            self._leave(node)
-        for step in self.finish:
-            step()
-        renamed = len(created)
-        for node in self.changed:
-            above: Node | None = node
-            while above is not None and above.rename(version):
-                above = above.parent
-                renamed += 1
-        for entity, _ in self.txn.writes.values():
-            if type(entity).__treerunner_schema__.cached:  # type: ignore[attr-defined]  # compiled by now
+            if schema.cached:
                 forget_cached(entity)
-        for entity in self.loose:
-            self._let_loose(entity)
-        commit = Commit(
-            version,
-            self.created,
-            execution_id,
-            callable_name,
-            tuple([node.key for node in self.changed]),
-            created,
-            tuple([node.key for node in self.removed]),
-            tuple([node.key for node, _ in self.moved]),
-            outputs,
-            self.bytes_kept,
-        )
-        tree.add_commit(commit)
-        return renamed
-
-    def _enter(self) -> None:
-        tree = self.tree
-        tree.nodes.update(self.nodes)
-        for node in self.nodes.values():
-            if isinstance(node.parent, _Later):
-                node.parent = node.parent.node(self)
-        for node, state in self.revived:
-            node.removed = 0
-            if not all(map(same_stored, node.state, state)):
-                self.changed[node] = None
-                node.change(self.version, state)
-        for entity, node in self.entities:
-            tree.entities[node.key] = entity
-        for entity, node in self.entities:
-            self._dress(entity, node)
-
-    def _dress(self, entity: Entity, node: Node) -> None:
-        """Make an object that arrived part of the working tree."""
-        schema = node.schema
-        if entity.__home__ is not None:
-            _ = entity.__dict__  # loaded while its old home still knows it
-        set_home(entity, self.tree)
-        opaque = node.opaque or frozenset()
-
-        def finish() -> None:
-            for name, stored in zip(schema.names[:-1], node.state, strict=False):
-                if name in opaque:
-                    _remove_part(entity, name)
-                elif KIND[type(stored)]:
-                    fill(entity, schema, name, self.tree.live_value(stored))
-
-        self.finish.append(finish)
-
-    def _leave(self, node: Node) -> None:
-        node.move(self.version, None)
-        node.removed = self.version
-        self.tree.entities.pop(node.key, None)
-
-    def _let_loose(self, entity: Entity) -> None:
-        """Make an object that was written while it left the tree an orphan: history has its own copy."""
-        if entity.__home__ is not self.tree:
-            return
-        _ = entity.__dict__, entity.__pydantic_private__, entity.__pydantic_extra__
-        _ = entity.__pydantic_fields_set__
-        for _name, value in parts(entity, schema_of(type(entity))):
-            _cut_loose(value)
-        set_home(entity, None)
-
-
-class _Later:
-    """The node of an entity that has none yet."""
-
-    __slots__ = ("entity",)
-
-    def __init__(self, entity: Entity) -> None:
-        self.entity = entity
-
-    @property
-    def key(self) -> Key:
-        return key_of(self.entity)
-
-    def node(self, plan: Plan) -> Node:
-        resident = plan.clones.get(id(self.entity), self.entity)
-        return plan.nodes.get(key_of(resident)) or plan.tree.node(key_of(resident))
-
-
-_CONTAINERS = frozenset(kind for kind in KIND.values() if kind not in (ATOM, ENTITY, OPAQUE, TUPLE, FROZENSET))
-
-
-def _log_values(container: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield (taken out, put in) for each change in a container's log."""
-    log = container.log
-    if isinstance(container, list):
-        for _, removed, inserted in log:
-            yield removed, inserted
-    elif isinstance(container, dict):
-        for _, old, new in log:
-            yield (old,), (new,)
-    else:
-        for item, added in log:
-            yield ((), (item,)) if added else ((item,), ())
-
-
-def _flat(values: Any) -> Iterator[Any]:
-    for value in values:
-        if type(value) in (tuple, frozenset):
-            yield from _flat(value)
-        elif KIND[type(value)] or isinstance(value, Cell):
-            yield value
-
-
-def _must_differ(log: list[Any]) -> bool:
-    """Tell whether splices take and give different items, so that the list cannot be as it was. Cost: the log."""
-    balance: dict[Any, int] = {}
-    try:
-        for _, removed, inserted in log:
-            for item in removed:
-                mark = (type(item), item)
-                balance[mark] = balance.get(mark, 0) - 1
-            for item in inserted:
-                mark = (type(item), item)
-                balance[mark] = balance.get(mark, 0) + 1
-    except TypeError:
-        return False
-    return any(balance.values())
-
-
-def _common_ends(old: list[Stored], new: list[Stored]) -> tuple[int, int]:
-    """Return how many items two lists share at the start and, of the rest, at the end."""
-    shorter = min(len(old), len(new))
-    at = 0
-    while at < shorter and same_stored(old[at], new[at]):
-        at += 1
-    end = 0
-    while end < shorter - at and same_stored(old[-1 - end], new[-1 - end]):
-        end += 1
-    return at, end
+        self.close()
 
 
 def _restore(tree: TreeRegistry, container: Any) -> None:
@@ -978,32 +205,3 @@ def _restore(tree: TreeRegistry, container: Any) -> None:
         dict.update(container, {key: tree.live_value(value) for key, value in cell.items.items()})
     else:
         undo(container, container.log)
-
-
-def _remove_part(entity: Entity, name: str) -> None:
-    schema = schema_of(type(entity))
-    if name in schema.field_set:
-        dict_of(entity).pop(name, None)
-    elif name in schema.privates and entity.__pydantic_private__:
-        entity.__pydantic_private__.pop(name, None)
-
-
-def _cut_loose(value: Any) -> None:
-    """Make tracked containers ordinary ones: writes to them concern no tree."""
-    if type(value) in TRACKED:
-        if value.place is not None and value.place.live is value:
-            value.place.live = None
-        value.home = value.place = value.log = None
-        for item in value.values() if isinstance(value, dict) else value:
-            _cut_loose(item)
-    elif type(value) in (tuple, frozenset):
-        for item in value:
-            _cut_loose(item)
-
-
-def forget_cached(entity: Entity) -> None:
-    """Drop the values of cached properties: they were computed from what has changed."""
-    for name in schema_of(type(entity)).cached:
-        dict_of(entity).pop(name, None)
-
-

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from registry import values
+from registry import paths, values
 from registry.copies import clone
-from registry.entity import Entity, dict_of, key_label, key_of, label, parts
+from registry.entity import Entity, dict_of, key_of, label, parts
 from registry.errors import StructureError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored
 from registry.ids import Key
 from registry.schema import ABSENT, schema_of
 from registry.values import ATOM, DICT, ENTITY, FROZENSET, KIND, LIST, SET, TUPLE, Opaque
+
+_LONGEST_PATH = 50
+"""Entities that a path in a message names at most."""
 
 
 class Adoption:
@@ -134,7 +137,25 @@ class Adoption:
             ) from None
 
     def _place(self) -> str:
-        return f"{self._name!r} of {label(self._holder)}" if self._holder is not None else "the value"
+        """Name the field that is being stored."""
+        if self._holder is None:
+            return f"{self._name!r}"
+        return f"{paths.path(self._way(self._holder))}.{self._name}"
+
+    def _way(self, entity: Entity) -> list[Entity]:
+        """Return the entities from the root down to one."""
+        objects = {node.key: each for each, node in self.entities}
+        objects.setdefault(key_of(entity), entity)
+        way = [entity]
+        node = self.nodes.get(key_of(entity))
+        while node is not None and isinstance(node.parent, Node) and len(way) < _LONGEST_PATH:
+            node = node.parent
+            way.append(objects.get(node.key) or self.object_of(node))
+        return way[::-1]
+
+    def object_of(self, node: Node) -> Entity:
+        """Return the object of a node that was not adopted here."""
+        raise AssertionError(f"{node.key} is part of no graph that is being adopted")
 
     def _dict_key(self, key: Any) -> Any:
         if KIND[type(key)] == ENTITY:
@@ -155,21 +176,18 @@ class Adoption:
             )
 
     def _refuse_second_place(self, entity: Entity, parent: Node | None) -> None:
-        first, second = self.nodes[key_of(entity)], parent
+        first = self.nodes[key_of(entity)].parent
+        objects = {node.key: each for each, node in self.entities}
+        nth = 1 if first is parent else 0
+        ways = [
+            paths.path([*([] if node is None else self._way(objects[node.key])), entity], number)
+            for node, number in ((first, 0), (parent, nth))
+        ]
         raise StructureError(
             label(entity),
-            f"is reachable twice: as {self.path(first)} and as {self.path(second)} > {label(entity)}",
+            f"is reachable twice: as {ways[0]} and as {ways[1]}",
             "an entity has one place in its tree; put a copy (model_copy) or its lineage_id there",
         )
-
-    @staticmethod
-    def path(node: Node | None) -> str:
-        """Name the way from the root to a node."""
-        names: list[str] = []
-        while node is not None and len(names) < 50:  # a cycle among nodes must not hang the message
-            names.append(key_label(node.schema.cls, node.key))
-            node = node.parent
-        return " > ".join(reversed(names))
 
 
 def adopt(root: Entity, created: float) -> Adoption:

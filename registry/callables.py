@@ -56,7 +56,7 @@ class RegisteredCallable:
         function: The function itself.
         is_async: Whether it is a coroutine function.
         parameters: In the order of the signature.
-        returns: Classes of entities that the return hint promises, if it promises one; None for anything.
+        returns: Classes that the return hint promises, as far as it is about classes; None for anything.
         semantic_hint: The semantic that the author promises, or None.
         read_only: Whether a change is an error.
     """
@@ -83,7 +83,9 @@ class RegisteredCallable:
             raise RegistrationError(name, "has no return hint; annotate what it returns (None if nothing)")
         self.return_hint = hints["return"]
         self.returns = _promised(self.return_hint)
+        self.names = tuple(self.by_name)
         self._names = frozenset(self.by_name)
+        self.collection_parameters = tuple(each.name for each in self.parameters if each.holds_entities)
         self.entity_parameters = tuple(each.name for each in self.parameters if each.entities)
 
     def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,19 +97,18 @@ class RegisteredCallable:
         if arguments.keys() != self._names:
             self._check_names(arguments)
         bound: dict[str, Any] = {}
-        for parameter in self.parameters:
-            name = parameter[0]
+        for name, entities, holds_entities, exact, _, default, _ in self.parameters:
             value = arguments.get(name, _EMPTY)
-            if type(value) is parameter[3]:
+            if type(value) is exact:
                 bound[name] = value
-            elif parameter[1]:
-                bound[name] = self._check_entity(parameter, value)
+            elif entities:
+                bound[name] = value if type(value) is Ref else self._check_entity(self.by_name[name], value)
             elif value is _EMPTY:
-                bound[name] = _own_default(parameter.default)
-            elif parameter[2]:
+                bound[name] = _own_default(default)
+            elif holds_entities:
                 bound[name] = value
             else:
-                bound[name] = self._validate(parameter, value)
+                bound[name] = self._validate(self.by_name[name], value)
         return bound
 
     def _check_names(self, arguments: Mapping[str, Any]) -> None:
@@ -147,14 +148,13 @@ class RegisteredCallable:
                 self.name, parameter.name, _show(value), f"{_describe(parameter.hint)} ({reason})"
             ) from None
 
-    def check_result(self, result: Any) -> None:
-        """Refuse a result that contradicts the return hint, as far as entities and None are concerned.
+    def refuse_result(self, result: Any) -> None:
+        """Raise the error for a result that contradicts the return hint.
 
         Raises:
-            ReturnError: It does.
+            ReturnError: Always.
         """
-        if self.returns is not None and not isinstance(result, self.returns):
-            raise ReturnError(self.name, _show(result), _describe(self.return_hint))
+        raise ReturnError(self.name, _show(result), _describe(self.return_hint))
 
 
 def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
@@ -236,16 +236,20 @@ def _mentions_entity(hint: Any) -> bool:
 
 
 def _promised(hint: Any) -> tuple[type, ...] | None:
-    """Return the classes of which a result must be, if the hint is made of entity classes and None only."""
-    if hint is None or hint is type(None):
+    """Return the classes of which a result must be, as far as a hint is about classes; None if it is not."""
+    if hint is None:
         return (type(None),)
-    if isinstance(hint, type) and issubclass(hint, Entity):
-        return (hint,)
+    if hint is Any:
+        return None
+    if get_origin(hint) is typing.Annotated:
+        return _promised(get_args(hint)[0])
     if get_origin(hint) in (typing.Union, types.UnionType):
         members = [_promised(each) for each in get_args(hint)]
-        if all(members):
-            return tuple(cls for classes in members if classes for cls in classes)
-    return None
+        return tuple(cls for classes in members if classes for cls in classes) if all(members) else None
+    cls = get_origin(hint) or hint
+    if not isinstance(cls, type) or getattr(cls, "_is_protocol", False) or cls is object:
+        return None
+    return (float, int) if cls is float else (cls,)  # an int is a float to type checkers (PEP 484)
 
 
 def _describe(hint: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from registry import ids
-from registry.changeset import Commit
 from registry.entity import Entity, dict_of
 from registry.history import Node, SetCell, Stored
 from registry.ids import Key
@@ -101,13 +100,20 @@ class Changes:
 
     def _rename(self) -> int:
         """Give new ids to what changed and to all above it. Cost: its depth; shared ancestors count once."""
-        version, renamed = self.version, 0
+        version, count = self.version, 0
         for node in self.changed:
             above: Node | None = node
-            while above is not None and above.rename(version):
+            while above is not None:  # Node.rename, spelled out: this loop runs once per changed entity and level
+                renamed = above.renamed
+                if renamed:
+                    if renamed[-1] == version:
+                        break
+                    renamed.append(version)
+                elif not above.rename(version):
+                    break
+                count += 1
                 above = above.parent
-                renamed += 1
-        return renamed
+        return count
 
     def _commit(
         self,
@@ -118,7 +124,7 @@ class Changes:
         removed: tuple[Key, ...],
     ) -> None:
         self.tree.add_commit(
-            Commit(
+            (  # the fields of a Commit
                 self.version,
                 self.now,
                 execution_id,

@@ -1,4 +1,4 @@
-"""ChangeSet: what one commit did to one tree."""
+"""Commit: what one execution did to one tree."""
 
 from __future__ import annotations
 

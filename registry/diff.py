@@ -5,8 +5,8 @@ Cost: what changed between the versions, as far as the commits between them are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from pydantic_core import to_jsonable_python
 from registry import ids
 from registry.address import Ref
 from registry.entity import Entity
+from registry.errors import NotFoundError
 from registry.history import Stored
 from registry.ids import Key
 from registry.schema import ABSENT, EXTRA, FIELDS_SET
@@ -51,15 +52,21 @@ class Diff:
         removed: Entities that only `a` has.
         moved: Entities under another parent.
         changed: Fields of entities in both that differ, in the order of declaration.
+        read: Returns a snapshot of the root at a version. It stays behind when a diff is pickled: who
+            receives one puts its own in place, `replace(diff, read=...)`.
     """
 
-    tree: TreeRegistry
     a: int
     b: int
     added: tuple[Ref, ...]
     removed: tuple[Ref, ...]
     moved: tuple[Move, ...]
     changed: tuple[FieldChange, ...]
+    read: Callable[[int], Entity] = field(compare=False, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        parts = (self.a, self.b, self.added, self.removed, self.moved, self.changed)
+        return Diff, (*parts, _read_nothing)
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.moved or self.changed)
@@ -69,9 +76,11 @@ class Diff:
 
         Cost: proportional to the entities that differ and the containers above them.
         """
-        old = Snapshot.of(self.tree, self.a).entity(self.tree.key)
-        new = Snapshot.of(self.tree, self.b).entity(self.tree.key)
-        return list(_patch("", old, new))
+        return list(_patch("", self.read(self.a), self.read(self.b)))
+
+
+def _read_nothing(version: int) -> Entity:
+    raise NotFoundError(f"version {version}", "a diff that came from another process")
 
 
 def diff(tree: TreeRegistry, a: int, b: int) -> Diff:
@@ -95,7 +104,11 @@ def diff(tree: TreeRegistry, a: int, b: int) -> Diff:
             added.append(ref)
         elif before:
             removed.append(ref)
-    return Diff(tree, a, b, tuple(added), tuple(removed), tuple(moved), tuple(changed))
+
+    def read(version: int) -> Entity:
+        return Snapshot.of(tree, version).entity(tree.key)
+
+    return Diff(a, b, tuple(added), tuple(removed), tuple(moved), tuple(changed), read)
 
 
 def _candidates(tree: TreeRegistry, a: int, b: int) -> list[Key]:
@@ -180,8 +193,8 @@ def _patch_fields(path: str, old: Entity, new: Entity) -> Iterator[dict[str, Any
         if old_json != new_json:
             yield {"op": "replace", "path": path, "value": new_json}
         return
-    for name, field in type(old).model_fields.items():
-        if field.exclude:
+    for name, info in type(old).model_fields.items():
+        if info.exclude:
             continue
         yield from _patch(f"{path}/{_escape(name)}", getattr(old, name), getattr(new, name))
     extra_old, extra_new = old.model_extra or {}, new.model_extra or {}

@@ -85,11 +85,12 @@ class Entity(BaseModel):
     __slots__ = ("__home__", "__key__", "__live__", "__origin__")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse a subclass that redefines a name of identity."""
+        """Refuse a subclass that redefines a name of identity, itself or by a mixin."""
         super().__init_subclass__(**kwargs)
-        own = {*cls.__dict__.get("__annotations__", ()), *cls.__dict__}
-        for name in sorted(own & RESERVED):
-            raise EntityClassError(cls.__qualname__, name)
+        hinted = set(vars(cls).get("__annotations__", ()))
+        for name in sorted(RESERVED):
+            if name in hinted or getattr(cls, name) is not getattr(Entity, name):
+                raise EntityClassError(cls.__qualname__, name)
 
     # --- pydantic, over state that may not be loaded yet ---
 
@@ -103,8 +104,14 @@ class Entity(BaseModel):
         if name in _UNSET:  # a slot that was never set
             return None
         home = self.__home__
-        if home is not None and (name in schema_of(type(self)).index or name == PRIVATE or name == EXTRA):
-            return home.load(self, name)
+        if home is not None:
+            schema = schema_of(type(self))
+            if name in schema.private_set:
+                _ = self.__pydantic_private__  # loaded, for pydantic to look into
+            elif name in schema.index or name in _SLOTS:
+                return home.load(self, name)
+            elif schema.has_extra:
+                _ = self.__pydantic_extra__
         return super().__getattr__(name)  # type: ignore[misc]  # pydantic hides it from type checkers
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -276,6 +283,7 @@ class Entity(BaseModel):
         return _orphan_identity(self) if home is None else home.identity(self)
 
 
+_SLOTS = frozenset({PRIVATE, EXTRA, FIELDS_SET})
 _UNSET = frozenset({"__home__", "__key__", "__live__", "__origin__"})
 RESERVED = frozenset(
     {name for name, value in vars(Entity).items() if isinstance(value, property) and name != "__dict__"}
@@ -347,8 +355,8 @@ def fill(entity: Entity, schema: Schema, name: str, value: Any) -> None:
 def put_in_order(entity: Entity, schema: Schema) -> dict[str, Any]:
     """Bring the loaded fields into declared order: pydantic dumps them in the order of `__dict__`."""
     fields = dict_of(entity)
-    ordered = {name: fields[name] for name in schema.fields if name in fields}
-    if list(ordered) != [name for name in fields if name in schema.field_set]:
+    if tuple(fields)[: len(schema.fields)] != schema.fields:
+        ordered = {name: fields[name] for name in schema.fields if name in fields}
         rest = {name: value for name, value in fields.items() if name not in ordered}
         fields.clear()
         fields.update(ordered)

@@ -10,7 +10,7 @@ Every step before `apply` may refuse, and then all trees are as they were; `appl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, NamedTuple
 
@@ -60,13 +60,26 @@ class Receipt(NamedTuple):
 
 
 class Execution:
-    """One run of one callable. Used once: `begin`, then the callable, then `finish` or `fail`."""
+    """One run of one callable. Used once: `run` or `run_async`, then `snapshots` or `receipt`."""
 
-    __slots__ = (
-        *("_after", "_arguments", "_callable", "_changed", "_clock", "_commit_s", "_inputs", "_new_trees", "_now"),
-        *("_on_stale", "_outputs", "_provisional", "_records", "_result", "_run_s", "_semantics", "_shots"),
-        *("_started", "_targets", "_trees", "_txns", "execution_id"),
-    )
+    # What most executions do not need is made when it is needed: a run costs a few microseconds in all.
+    _bound: Mapping[str, Any] = {}
+    _values: Sequence[Any] = ()
+    _names: tuple[str, ...] = ()
+    _located: Sequence[tuple[str, TreeRegistry, ids.Key, Any]] = ()
+    _targets: Sequence[TreeRegistry] = ()
+    _provisional: Sequence[TreeRegistry] = ()
+    _txns: Sequence[Transaction] = ()
+    _outputs: Sequence[tuple[TreeRegistry, Entity]] = ()
+    _own_trees: Mapping[int, TreeRegistry] = {}
+    _forks: Mapping[int, TreeRegistry] = {}
+    _edited: Sequence[Snapshot] = ()
+    _semantic: str | None = None
+    _changed = 0
+    _result: Any = None
+    _after: tuple[int, ...] = ()
+    _run_s = 0.0
+    _commit_s = 0.0
 
     def __init__(
         self,
@@ -83,20 +96,7 @@ class Execution:
         self._clock = clock
         self._on_stale = on_stale
         self.execution_id = execution_id
-        self._arguments: dict[str, Any] = {}
-        self._inputs: list[tuple[str, int]] = []
-        self._targets: list[TreeRegistry] = []
-        self._provisional: list[TreeRegistry] = []
-        self._txns: list[Transaction] = []
-        self._new_trees: dict[int, TreeRegistry] = {}
-        self._outputs: list[tuple[TreeRegistry, Entity]] = []
-        self._semantics: list[str] = []
-        self._shots: dict[int, Snapshot] = {}
-        self._changed = 0
-        self._result: Any = None
-        self._after: tuple[tuple[int, int, int, int], ...] = ()
         self._started = self._now = clock()
-        self._run_s = self._commit_s = 0.0
 
     # --- the two ways to run ---
 
@@ -109,8 +109,9 @@ class Execution:
                 live = self._open()
                 began = _perf()
                 result = self._callable.function(**live)
-                self._run_s = _perf() - began
+                self._run_s = (ended := _perf()) - began
                 self._commit(result)
+                self._commit_s = _perf() - ended
             except BaseException:
                 self._roll_back()
                 raise
@@ -118,9 +119,9 @@ class Execution:
                 for tree in self._targets:
                     tree.turn.give_back()
         except BaseException as error:
-            self._record("failed", error)
+            self._record_failure(arguments, error)
             raise
-        self._record("ok", None)
+        self._record("ok", "", "")
 
     async def run_async(self, arguments: Mapping[str, Any]) -> None:
         """Run a callable from an event loop; a coroutine function is awaited, any other called directly."""
@@ -134,8 +135,9 @@ class Execution:
                 result = self._callable.function(**live)
                 if self._callable.is_async:
                     result = await result
-                self._run_s = _perf() - began
+                self._run_s = (ended := _perf()) - began
                 self._commit(result)
+                self._commit_s = _perf() - ended
             except BaseException:
                 self._roll_back()
                 raise
@@ -144,38 +146,41 @@ class Execution:
                 for tree in self._targets:
                     tree.turn.give_back()
         except BaseException as error:
-            self._record("failed", error)
+            self._record_failure(arguments, error)
             raise
-        self._record("ok", None)
+        self._record("ok", "", "")
 
     # --- inputs ---
 
     def _bind(self, arguments: Mapping[str, Any]) -> None:
         """Check the arguments and find the tree of each entity among them."""
-        self._arguments = arguments  # type: ignore[assignment]  # as given, for the record of a refusal
-        self._arguments = bound = self._callable.bind(arguments)
-        for parameter in self._callable.parameters:
-            if parameter[1]:
-                bound[parameter[0]] = self._find(bound[parameter[0]], parameter[0])
-            elif parameter[2]:
-                bound[parameter[0]] = self._map(bound[parameter[0]], parameter[0], self._find)
+        registered = self._callable
+        bound = self._bound = registered.bind(arguments)
+        located = []
+        for name in registered.entity_parameters:
+            given = bound[name]
+            if type(given) is Ref:
+                located.append((name, self._trees.tree(given), given[1], given))
+            elif given is not None:
+                located.append(self._locate(given, name))
+        for name in registered.collection_parameters:
+            self._map(bound[name], name, lambda given, name: located.append(self._locate(given, name)))
+        # Taken down now: the callable may change what it was given.
+        self._values = [value if KIND[type(value)] == ATOM else _as_text(value) for value in bound.values()]
+        self._located = located
+        if len(located) == 1:
+            self._targets = (located[0][1],)
+        elif located:  # always in the same order, so that no two executions wait for each other
+            self._targets = sorted({id(each[1]): each[1] for each in located}.values(), key=_turn_order)
 
-    def _find(self, given: Any, name: str) -> Any:
-        """Note the tree of an entity; return what is left to resolve once its turn has come."""
+    def _locate(self, given: Any, name: str) -> tuple[str, TreeRegistry, ids.Key, Any]:
+        """Return (parameter, tree, key, what was given) for an entity."""
         if type(given) is Ref:
-            tree = self._trees.tree(given)
-            key = given.key
-        elif isinstance(given, str):
-            given = self._trees.ref(given)
-            tree, key = self._trees.tree(given), given.key
-        elif isinstance(given, Entity):
-            tree, key = self._tree_of(given), key_of(given)
-        else:
-            return given
-        self._inputs.append((name, key))
-        if tree not in self._targets:
-            self._targets.append(tree)
-        return given
+            return name, self._trees.tree(given), given[1], given
+        if isinstance(given, str):
+            ref = self._trees.ref(given)
+            return name, self._trees.tree(ref), ref.key, ref
+        return name, self._tree_of(given), key_of(given), given
 
     def _tree_of(self, entity: Entity) -> TreeRegistry:
         home = entity.__home__
@@ -190,7 +195,8 @@ class Execution:
                 return tree
         # Its first version is what was given; without a change or a mention in the result the tree is not kept.
         tree = self._trees.found(clone(entity, keep_identity=True), self._now)
-        self._provisional.append(tree)
+        tree.is_provisional = True
+        self._provisional = [*self._provisional, tree]
         return tree
 
     def _map(self, value: Any, name: str, function: Callable[[Any, str], Any]) -> Any:
@@ -206,19 +212,14 @@ class Execution:
         return value
 
     def _take_turns(self) -> None:
-        taken: list[TreeRegistry] = []
-        if len(self._targets) > 1:  # always in the same order, so that no two executions wait for each other
-            self._targets.sort(key=_turn_order)
-        for tree in self._targets:
+        for index, tree in enumerate(self._targets):
             if not tree.turn.take():
-                for other in taken:
+                for other in self._targets[:index]:
                     other.turn.give_back()
                 raise BusyError(tree.name)
-            taken.append(tree)
 
     async def _take_turns_async(self) -> None:
         taken: list[TreeRegistry] = []
-        self._targets.sort(key=_turn_order)
         inside = _open_trees.get()
         try:
             for tree in self._targets:
@@ -233,31 +234,28 @@ class Execution:
 
     def _open(self) -> dict[str, Any]:
         """Open a transaction on every input tree; return the arguments with live objects in place of entities."""
-        for tree in self._targets:
-            self._txns.append(Transaction(tree))
-        arguments = self._arguments
-        live = dict(arguments)
-        for parameter in self._callable.parameters:
-            if parameter[1]:
-                live[parameter[0]] = self._live(arguments[parameter[0]], parameter[0])
-            elif parameter[2]:
-                live[parameter[0]] = self._map(arguments[parameter[0]], parameter[0], self._live)
+        self._txns = [Transaction(tree) for tree in self._targets]
+        registered = self._callable
+        live = dict(self._bound)
+        for name, tree, key, given in self._located:
+            if type(given) is Ref:
+                entity = tree.entities.get(key) or self._member(tree, key)
+                wanted = registered.by_name[name].entities
+                if wanted and not isinstance(entity, wanted):
+                    raise registered.wrong_entity(name, entity)
+            else:
+                entity = self._live(given, name)
+            live[name] = entity
+        for name in registered.collection_parameters:
+            live[name] = self._map(self._bound[name], name, self._live)
         return live
 
-    def _live(self, given: Any, name: str) -> Any:
+    def _live(self, given: Any, name: str) -> Entity:
         if type(given) is Ref:
-            tree = self._trees.tree(given)
-            entity = self._member(tree, given.key)
-            wanted = self._callable.by_name[name].entities
-            if wanted and not isinstance(entity, wanted):
-                raise self._callable.wrong_entity(name, entity)
-            return entity
-        if not isinstance(given, Entity):
-            return given
+            return self._member(self._trees.tree(given), given.key)
         home = given.__home__
-        if isinstance(home, Snapshot):
-            return self._member(self._current(home, given), key_of(given))
-        return self._member(self._tree_of(given), key_of(given))
+        tree = self._current(home, given) if isinstance(home, Snapshot) else self._tree_of(given)
+        return self._member(tree, key_of(given))
 
     def _member(self, tree: TreeRegistry, key: ids.Key) -> Entity:
         if not tree.has(key):
@@ -266,27 +264,24 @@ class Execution:
 
     def _current(self, snapshot: Snapshot, given: Entity) -> TreeRegistry:
         """Return the tree that an execution on a snapshot works on: its own, or a fork if the tree has moved on."""
-        tree = self._tree_of(given)
-        version = snapshot.version
-        known = self._new_trees.get(id(snapshot))
-        if known is not None:
-            return known
-        if version != tree.head and self._on_stale != "head":
+        tree = self._forks.get(id(snapshot)) or self._tree_of(given)
+        if tree.branch == getattr(snapshot.source, "branch", 0) and snapshot.version != tree.head:
             if self._on_stale == "error":
-                raise ConflictError(tree.name, version, tree.head)
-            tree = self._forked(snapshot, tree)
-        if snapshot.is_edited and id(snapshot) not in self._shots:
-            self._shots[id(snapshot)] = snapshot
+                raise ConflictError(tree.name, snapshot.version, tree.head)
+            if self._on_stale == "fork":
+                tree = self._fork(snapshot, tree)
+        if snapshot.is_edited and snapshot not in self._edited:
+            self._edited = [*self._edited, snapshot]
             self._apply_edits(snapshot, tree)
         return tree
 
-    def _forked(self, snapshot: Snapshot, tree: TreeRegistry) -> TreeRegistry:
+    def _fork(self, snapshot: Snapshot, tree: TreeRegistry) -> TreeRegistry:
         forked = self._trees.fork(tree, snapshot.version)
         forked.turn.take()
         self._targets = [forked, *self._targets]
-        self._new_trees[id(snapshot)] = forked
-        self._provisional.append(forked)
-        self._txns.append(Transaction(forked))
+        self._forks = {**self._forks, id(snapshot): forked}
+        self._provisional = [*self._provisional, forked]
+        self._txns = [Transaction(forked), *self._txns]
         return forked
 
     @staticmethod
@@ -314,53 +309,59 @@ class Execution:
     # --- outputs ---
 
     def _commit(self, result: Any) -> None:
-        began = _perf()
-        if self._callable.returns is not None:
-            self._callable.check_result(result)
-        self._now = self._clock()
-        plans = [(txn, txn.plan(self._now)) for txn in self._txns]
-        if self._callable.read_only and any(plan is not None for _, plan in plans):
-            raise ReadOnlyError(self._callable.name, self._txns[0].tree.name)
+        registered = self._callable
+        if registered.returns is not None and not isinstance(result, registered.returns):
+            registered.refuse_result(result)
+        now = self._now = self._clock()
+        plans = [(txn, txn.plan(now)) for txn in self._txns]
+        if registered.read_only and any(changes is not None for _, changes in plans):
+            raise ReadOnlyError(registered.name, self._txns[0].tree.name)
         outputs = () if KIND[type(result)] == ATOM else self._classify(result, plans)
         self._result = result
-        before = [tree.head for tree in self._targets]
-        for txn, plan in plans:
-            if plan is None:
+        after: list[int] = []
+        for txn, changes in plans:
+            tree = txn.tree
+            before = tree.head
+            if changes is None:
                 txn.rollback()  # nothing changed: what was written is as it was
             else:
-                self._changed += plan.apply(self.execution_id, self._callable.name, outputs)
+                self._changed += changes.apply(self.execution_id, registered.name, outputs)
                 txn.close()
-        self._hold_new_trees()
-        self._after = tuple(
-            [
-                (tree.key, tree.branch, version, tree.head)
-                for tree, version in zip(self._targets, before, strict=True)
-            ]
-        )
-        self._txns = []
-        self._commit_s = _perf() - began
+            after += (tree.key, tree.branch, before, tree.head)
+        self._after = tuple(after)
+        self._txns = ()
+        if self._provisional or self._own_trees:
+            self._hold_new_trees()
 
     def _classify(
         self, result: Any, plans: list[tuple[Transaction, Changes | None]]
     ) -> tuple[tuple[int, int], ...]:
         """Give every returned entity its semantic, and its own tree if it needs one."""
-        for entity in entities_in(result):
+        if len(plans) == 1 and KIND[type(result)] == ENTITY:
+            txn, changes = plans[0]
+            tree = txn.tree
+            if (changes is None or type(changes) is Changes) and tree.entities.get(key_of(result)) is result:
+                # The usual case: an entity that was in the tree, and nothing entered or left it.
+                if self._callable.semantic_hint in (None, MUTATION):
+                    self._semantic, self._outputs = MUTATION, [(tree, result)]
+                    return ()
+        found = entities_in(result)
+        outputs = []
+        for entity in found:
             if isinstance(entity.__home__, Snapshot):
                 continue
             tree, semantic = self._destination(entity, plans)
-            self._outputs.append((tree, entity))
-            self._semantics.append(semantic)
+            outputs.append((tree, entity))
+            self._semantic = self._semantic or semantic
             hint = self._callable.semantic_hint
             if hint is not None and hint != semantic:
                 raise ReturnError(
                     self._callable.name, f"{label(entity)}, a {semantic},", f"a {hint} (its semantic_hint)"
                 )
-        if len(self._outputs) < 2:
+        self._outputs = outputs
+        if len(outputs) < 2:
             return ()
-        stamps = []
-        for tree, entity in self._outputs:
-            stamps.append(self._stamp_after(tree, entity, plans))
-        return tuple(stamps)
+        return tuple([self._stamp_after(tree, entity, plans) for tree, entity in outputs])
 
     def _destination(
         self, entity: Entity, plans: list[tuple[Transaction, Changes | None]]
@@ -381,7 +382,7 @@ class Execution:
         """Make a tree of a returned entity that is in none."""
         root = entity if entity.__home__ is None else clone(entity, keep_identity=False)
         tree = self._trees.found(root, self._now, self.execution_id, self._callable.name)
-        self._new_trees[id(entity)] = tree
+        self._own_trees = {**self._own_trees, id(entity): tree}
         return tree
 
     def _stamp_after(
@@ -396,23 +397,27 @@ class Execution:
         return key, ids.BIRTH
 
     def _key_in(self, tree: TreeRegistry, entity: Entity) -> ids.Key:
-        return tree.key if id(entity) in self._new_trees else key_of(entity)
+        return tree.key if id(entity) in self._own_trees else key_of(entity)
 
     def _hold_new_trees(self) -> None:
         """Hold the trees that this execution began and that are worth keeping."""
         returned = {id(tree) for tree, _ in self._outputs}
         for tree in self._provisional:
+            tree.is_provisional = False
             is_fork = tree.base is not None
+            if not is_fork and any(
+                other is not tree and tree.key in other.nodes for other in self._targets
+            ):
+                continue  # the orphan was put into another input tree
             if tree.head > (tree.base_version if is_fork else 1) or (id(tree) in returned and not is_fork):
                 self._trees.hold(tree)
-        for entity_id, tree in self._new_trees.items():
-            if tree not in self._provisional and entity_id:
-                self._trees.hold(tree)
+        for tree in self._own_trees.values():
+            self._trees.hold(tree)
 
     def _roll_back(self) -> None:
         for txn in self._txns:
             txn.rollback()
-        self._txns = []
+        self._txns = ()
 
     # --- what the caller gets ---
 
@@ -436,37 +441,52 @@ class Execution:
 
     def receipt(self) -> Receipt:
         """Return what became of the execution, with refs in place of entities."""
-        refs = {
-            id(entity): Ref(tree.key, self._key_in(tree, entity), tree.branch) for tree, entity in self._outputs
-        }
-        value = self._result
-        if KIND[type(value)] != ATOM:
-            value = present(value, lambda entity: refs.get(id(entity)))
-        return Receipt(
-            self.execution_id,
-            self._semantics[0] if self._semantics else None,
-            self._after[0][3] if self._after else 0,
-            self._changed,
-            value,
-            tuple(refs.values()),
-        )
+        value, outputs = self._result, self._outputs
+        if len(outputs) == 1 and value is outputs[0][1]:
+            tree = outputs[0][0]
+            value = Ref(tree.key, self._key_in(tree, value) if self._own_trees else key_of(value), tree.branch)
+            refs: tuple[Ref, ...] = (value,)
+        else:
+            by_id = {
+                id(entity): Ref(tree.key, self._key_in(tree, entity), tree.branch) for tree, entity in outputs
+            }
+            refs = tuple(by_id.values())
+            if KIND[type(value)] != ATOM:
+                value = present(value, lambda entity: by_id.get(id(entity)))
+        version = self._after[3] if self._after else 0
+        return Receipt(self.execution_id, self._semantic, version, self._changed, value, refs)
 
-    def _record(self, status: str, error: BaseException | None) -> None:
-        inputs = {name for name, _ in self._inputs}
-        arguments = self._arguments
+    def _record_failure(self, arguments: Mapping[str, Any], error: BaseException) -> None:
+        self._semantic, self._changed, self._outputs = None, 0, ()
+        self._after = tuple(
+            number for tree in self._targets for number in (tree.key, tree.branch, tree.head, tree.head)
+        )
+        if not self._values:  # refused before it was bound
+            self._names = tuple(arguments)
+            self._values = [value if KIND[type(value)] == ATOM else _as_text(value) for value in arguments.values()]
+        self._record("failed", type(error).__name__, str(error))
+
+    def _record(self, status: str, error_type: str, error: str) -> None:
+        inputs: list[Any] = []
+        for name, _, key, _ in self._located:
+            inputs += (name, key)
+        outputs: list[int] = []
+        for tree, entity in self._outputs:
+            outputs += self._output_stamp(tree, entity)
         self._records.add(
             (
                 self.execution_id,
                 self._callable.name,
                 status,
-                self._semantics[0] if self._semantics and error is None else None,
-                self._after or tuple([(tree.key, tree.branch, tree.head, tree.head) for tree in self._targets]),
-                tuple(self._inputs),
-                tuple([(name, _atom(value)) for name, value in arguments.items() if name not in inputs]),
-                () if error else tuple([self._output_stamp(*each) for each in self._outputs]),
+                self._semantic,
+                self._after,
+                tuple(inputs),
+                self._names or self._callable.names,
+                tuple(self._values),
+                tuple(outputs),
                 self._changed,
-                type(error).__name__ if error else "",
-                str(error) if error else "",
+                error_type,
+                error,
                 self._started,
                 self._run_s,
                 self._commit_s,
@@ -474,19 +494,19 @@ class Execution:
         )
 
     def _output_stamp(self, tree: TreeRegistry, entity: Entity) -> tuple[int, int]:
-        key = self._key_in(tree, entity)
-        return key, tree.stamp_of(key, tree.head)
+        key = self._key_in(tree, entity) if self._own_trees else key_of(entity)
+        node = tree.nodes.get(key)
+        stamp = tree.stamp_of(key, tree.head) if node is None else node.stamp_at(tree.head, tree.branch)
+        return key, stamp
 
 
 def _turn_order(tree: TreeRegistry) -> tuple[int, int]:
     return tree.key, tree.branch
 
 
-def _atom(value: Any) -> Any:
-    """Keep an atom as it is and anything else as its text: a record weighs little."""
-    if KIND[type(value)] == ATOM:
-        return value
+def _as_text(value: Any) -> str | None:
+    """Return a plain value as text, cut; None for an entity, which the inputs name."""
+    if type(value) is Ref or isinstance(value, Entity):
+        return None
     text = repr(value)
     return text if len(text) <= 200 else text[:197] + "..."
-
-

@@ -68,11 +68,15 @@ class Record(NamedTuple):
         return [ids.to_uuid(*each) for each in self.outputs]
 
 
+Packed = tuple[Any, ...]
+"""A record as it is kept: pairs are flattened, names of parameters shared; see `unpack`."""
+
+
 class RecordLog:
     """The newest records of a workspace, oldest first."""
 
     def __init__(self, most: int) -> None:
-        self._records: deque[tuple[Any, ...]] = deque(maxlen=most)
+        self._records: deque[Packed] = deque(maxlen=most)
         self.add = self._records.append
 
     def __len__(self) -> int:
@@ -101,10 +105,26 @@ class RecordLog:
             yield record
 
 
-def unpack(packed: tuple[Any, ...]) -> Record:
+def unpack(packed: Packed) -> Record:
     """Return a record as kept in the log in its readable form."""
-    record = Record(*packed)
-    return record._replace(trees=tuple(TreeVersions(*each) for each in record.trees))
+    execution_id, callable_name, status, semantic, trees, inputs, names, values, outputs = packed[:9]
+    given = _grouped(inputs, 2)
+    entities = {name for name, _ in given}
+    return Record(
+        execution_id,
+        callable_name,
+        status,
+        semantic,
+        tuple(TreeVersions(*each) for each in _grouped(trees, 4)),
+        given,
+        tuple((name, value) for name, value in zip(names, values, strict=True) if name not in entities),
+        _grouped(outputs, 2),
+        *packed[9:],
+    )
+
+
+def _grouped(flat: Packed, size: int) -> tuple[Any, ...]:
+    return tuple(flat[at : at + size] for at in range(0, len(flat), size))
 
 
 def _concerns(record: Record, key: int) -> bool:

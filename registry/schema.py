@@ -39,7 +39,10 @@ class Schema:
         cached: Cached properties, which must not survive a change.
     """
 
-    __slots__ = ("cached", "cls", "field_set", "fields", "index", "names", "plain", "privates", "sets")
+    __slots__ = (
+        *("cached", "cls", "field_set", "fields", "has_extra", "index", "names", "plain"),
+        *("private_set", "privates", "sets"),
+    )
 
     def __init__(self, cls: type[BaseModel]) -> None:
         config = cls.model_config
@@ -59,6 +62,8 @@ class Schema:
             for name, value in vars(base).items()
             if isinstance(value, cached_property)
         )
+        self.private_set = frozenset(self.privates)
+        self.has_extra = bool(extra)
         self.sets: dict[frozenset[str], frozenset[str]] = {}
 
     def shared_set(self, names: set[str]) -> frozenset[str]:

@@ -91,7 +91,10 @@ class Snapshot:
 
     def entity(self, key: Key) -> Entity:
         """Return an entity of the snapshot as a ghost."""
-        return new_ghost(self.source.class_of(key), self, key)
+        ghost = new_ghost(self.source.class_of(key), self, key)
+        if key == self.source.key and (self._root is None or self._root() is None):
+            self._root = weakref.ref(ghost)
+        return ghost
 
     def edited(self) -> dict[Key, tuple[Entity, set[str]]]:
         """Return what the holder wrote: per entity the object and the names of the parts."""
@@ -121,13 +124,11 @@ class Snapshot:
     def load(self, entity: Entity, name: str) -> Any:
         """Materialise one part of an entity's state."""
         schema = schema_of(type(entity))
-        if name == PRIVATE or name in schema.privates:
+        if name == PRIVATE:
             loaded = {each: self._read(entity, schema, each) for each in schema.privates}
-            privates = {each: value for each, value in loaded.items() if value is not ABSENT} or None
-            fill(entity, schema, PRIVATE, privates if not schema.privates else privates or {})
-            if name == PRIVATE:
-                return entity.__pydantic_private__
-            value = loaded[name]
+            present = {each: value for each, value in loaded.items() if value is not ABSENT}
+            value: Any = present if schema.privates else None
+            fill(entity, schema, PRIVATE, value)
         elif name == FIELDS_SET:
             value = set(self._read(entity, schema, name))
             fill(entity, schema, name, value)
@@ -171,7 +172,7 @@ class Snapshot:
         schema = schema_of(type(entity))
         fields = dict_of(entity)
         if fields.keys() >= schema.field_set:
-            return fields
+            return put_in_order(entity, schema)
         for name in schema.fields:
             if name not in fields:
                 getattr(entity, name, None)

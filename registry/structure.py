@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from sys import getsizeof
 from typing import Any, Protocol
 
+from registry import paths
 from registry.adoption import Adoption
 from registry.changes import COMMIT_BYTES, Changes, cut_loose, remove_part
 from registry.copies import clone
@@ -39,7 +40,7 @@ from registry.history import (
 )
 from registry.ids import Key
 from registry.schema import ABSENT, EXTRA, schema_of
-from registry.tracking import TRACKED, Tracked
+from registry.tracking import TRACKED, Tracked, member_like
 from registry.tree import TreeRegistry
 from registry.values import (
     ATOM,
@@ -99,17 +100,19 @@ class Structure(Changes, Adoption):
         self.opaque_cells: set[int] = set()
         self.opaque_names: dict[Node, frozenset[str]] = {}
         self.kept_cells: set[Cell] = set()
+        self.same: set[tuple[Key, str]] = set()
+        self.departed: set[int] = set()
 
     # --- finding ---
 
     def made(self) -> Structure | None:
         """Find the changes; None if there are none."""
         self._see_opaque()
+        self._see_equal_swaps()
         self._count_logs()
         self._count_writes()
         if self.members or self.boxes:
-            self._follow_arrivals()
-            self._follow_departures()
+            self._settle()
             self._judge()
         self._adopt_arrivals()
         self._plan_fields()
@@ -129,6 +132,22 @@ class Structure(Changes, Adoption):
                 continue
             if not self._matches(part(entity, node.schema, name), stored):
                 self.txn.writes.setdefault(node.key, (entity, set()))[1].add(name)
+
+    def _see_equal_swaps(self) -> None:
+        """Note fields that got another container of the tree with the same content: that is no change."""
+        dirty = {id(container.place) for container in self.txn.containers if container.log}
+        for entity, names in self.txn.writes.values():
+            if entity.__home__ is not self.tree:
+                continue
+            node = self.tree.node(key_of(entity))
+            for name in names & node.schema.index.keys():
+                old = node.state[node.schema.index[name]]
+                new = self._cell_of(part(entity, node.schema, name)) if isinstance(old, Cell) else None
+                if new is None or new is old:
+                    continue
+                inner = [*cells_in(old), *cells_in(new)]
+                if dirty.isdisjoint(map(id, inner)) and same_stored(old, new):
+                    self.same.add((node.key, name))
 
     def _matches(self, live: Any, stored: Stored) -> bool:
         """Tell whether a live value that may hold opaque ones still is what is stored."""
@@ -176,7 +195,7 @@ class Structure(Changes, Adoption):
             node = self.tree.node(key_of(entity))
             for name in names:
                 index = node.schema.index.get(name)
-                if index is not None:
+                if index is not None and (node.key, name) not in self.same:
                     self._count_stored(node.state[index])
                     value = part(entity, node.schema, name)
                     if KIND[type(value)]:
@@ -250,6 +269,8 @@ class Structure(Changes, Adoption):
         tally = self.boxes.get(id(holder) if cell is None else id(cell))
         if cell is None:
             return tally is not None and tally.net > 0 and self._is_attached(tally.holder, seen)
+        if id(cell) in self.departed:
+            return False
         if tally is not None and (tally.net < 0 or tally.holder is not None):
             return tally.net >= 0 and self._is_attached(tally.holder, seen)
         if cell.up is not None:
@@ -266,6 +287,8 @@ class Structure(Changes, Adoption):
 
     def _is_node_attached(self, node: Node | None, seen: frozenset[int]) -> bool:
         while node is not None and node is not self.root:
+            if node.key in self.departed:
+                return False
             tally = self.members.get(node.key)
             if tally is not None:
                 if tally.net < 0:
@@ -281,6 +304,28 @@ class Structure(Changes, Adoption):
                 label(tally.item), "would hold itself", "move the inner entity out first, or put a copy there"
             )
         return self._is_attached(tally.holder, seen | {id(tally)})
+
+    def _settle(self) -> None:
+        """Find what arrives and what leaves.
+
+        Each depends on the other: what is put into something that leaves does not arrive, and what leaves may take along
+        what nothing that arrives holds. What leaves only grows from round to round, so this ends; two rounds are usual.
+        """
+        counted = [(tally, tally.net, tally.holder) for tally in [*self.members.values(), *self.boxes.values()]]
+        while True:
+            self._follow_arrivals()
+            self._follow_departures()
+            departed = {
+                known for tallies in (self.members, self.boxes)
+                for known, tally in tallies.items() if tally.member and tally.net < 0
+            }
+            if departed <= self.departed:
+                return
+            self.departed |= departed
+            for tally in [*self.members.values(), *self.boxes.values()]:
+                tally.net, tally.holder, tally.walked = 0, None, False
+            for tally, net, holder in counted:
+                tally.net, tally.holder = net, holder
 
     def _follow_arrivals(self) -> None:
         """Count what arrivals bring with them, until nothing new arrives."""
@@ -326,7 +371,9 @@ class Structure(Changes, Adoption):
     def _departing(self, item: Any) -> Iterator[Any]:
         """Yield what an entity or container of the tree holds in the end, flat through tuples."""
         if isinstance(item, Cell):
-            held: Any = item.items if item.live is None else item.live
+            # Logs of containers that hold opaque values are not counted, and so what they held before leaves.
+            unlogged = item.live is None or id(item) in self.opaque_cells
+            held: Any = item.items if unlogged else item.live
             yield from _flat(held.values() if isinstance(held, dict) else held)
             return
         node = self.tree.node(key_of(item))
@@ -386,21 +433,32 @@ class Structure(Changes, Adoption):
         return _Later(entity)
 
     def _refuse_two_places(self, tally: _Tally) -> None:
-        places = [self._place_of(tally.holder)]
-        if tally.member:
-            places.insert(0, self.path(self.tree.node(key_of(tally.item))))
-        else:
-            places.append("another place")
+        item = tally.item
+        old = self.tree.node(key_of(item)).parent if tally.member else None
+        owner = self._owner(tally.holder)
+        new = owner.entity if isinstance(owner, _Later) else self.object_of(owner)
+        first = new if old is None else self.object_of(old)
+        nth = 1 if first is new else 0
         raise StructureError(
-            label(tally.item),
-            f"would be reachable twice: as {places[0]} and as {places[1]}"
-            + (f" > {label(tally.item)}" if tally.member else ""),
+            label(item),
+            f"would be reachable twice: as {paths.path([*self._way_in_tree(first), item])} "
+            f"and as {paths.path([*self._way_in_tree(new), item], nth)}",
             "take it out of its first place, or put a copy (model_copy) in the second",
         )
 
-    def _place_of(self, holder: Any) -> str:
-        owner = self._owner(holder)
-        return label(owner.entity) if isinstance(owner, _Later) else self.path(owner)
+    def _way_in_tree(self, entity: Entity) -> list[Entity]:
+        """Return the entities from the root down to one of the tree; an arrival stands alone."""
+        way = [entity]
+        if entity.__home__ is self.tree:
+            node = self.tree.node(key_of(entity)).parent
+            while node is not None:
+                way.append(self.object_of(node))
+                node = node.parent
+        return way[::-1]
+
+    def object_of(self, node: Node) -> Entity:
+        """Return the live object of a node of the tree."""
+        return self.tree.live(node.key)
 
     def _name_of(self, item: Any) -> str:
         if isinstance(item, Cell) and item.node is not None:
@@ -440,16 +498,13 @@ class Structure(Changes, Adoption):
             if tally.member or tally.net <= 0 or not self._is_attached(tally.holder):
                 continue
             entity = self._resident(tally.item)
-            if key_of(entity) != key:
-                self._adopt_clone(entity, tally.holder)
+            if entity is not tally.item:
+                self._new_node(entity, self._owner(tally.holder))
             else:
                 self._adopt_one(entity, tally.holder)
         while self._queue:  # what came with copies of foreign entities
             entity, parent = self._queue.pop()
             self._new_node(entity, parent)
-
-    def _adopt_clone(self, entity: Entity, holder: Any) -> None:
-        self._new_node(entity, self._owner(holder))
 
     def _adopt_one(self, entity: Entity, holder: Any) -> None:
         known = self.tree.nodes.get(key_of(entity))
@@ -481,7 +536,9 @@ class Structure(Changes, Adoption):
             return entity
         copied = self.clones.get(id(entity))
         if copied is None:
-            copied = self.clones[id(entity)] = clone(entity, keep_identity=False)
+            # An orphan argument lives in a tree of its own until it is known where it belongs: it is not crossing.
+            keep = getattr(entity.__home__, "is_provisional", False)
+            copied = self.clones[id(entity)] = clone(entity, keep_identity=keep)
         return copied
 
     def meet(self, entity: Entity, node: Node) -> Key:
@@ -521,6 +578,9 @@ class Structure(Changes, Adoption):
             index = schema.index.get(name)
             if index is None:
                 continue
+            if (node.key, name) in self.same:
+                self._show(entity, node, name)
+                continue
             old, value = state[index], part(entity, schema, name)
             if KIND[type(value)] == ATOM:
                 new: Stored = value
@@ -530,20 +590,24 @@ class Structure(Changes, Adoption):
                 new = self._compact(old, self.store(value, node, None))
                 self._note_opaque(node, {name}, self._opaque)
                 self._show(entity, node, name)
-            if not same_stored(old, new):
+            if not same_stored(old, new) or self._has_moved(old, new):
                 state[index] = new
                 changed = True
                 self.bytes_kept += getsizeof(old, 64)
             elif isinstance(new, Cell) and new is not old:
                 self._keep_cell(old, new)
         fields_set = entity.__pydantic_fields_set__
-        if len(fields_set) != len(state[-1]):
-            state[-1] = schema.shared_set(fields_set)
+        if len(fields_set) != len(state[-1]) and (changed or node in self.changed):
+            state[-1] = schema.shared_set(fields_set)  # rides along; alone it is no change of a value
             changed = True
         if changed:
             self.states.append((node, tuple(state)))
             self.changed[node] = None
             self.bytes_kept += 72 + 8 * len(state)
+
+    def _has_moved(self, old: Stored, new: Stored) -> bool:
+        """Tell whether a field got a container from elsewhere in the tree: its content may change yet."""
+        return isinstance(new, Cell) and new is not old and id(new) in self.boxes
 
     def _note_opaque(self, node: Node, gone: set[str], come: set[str]) -> None:
         """Note which fields of an entity hold opaque values from this version on."""
@@ -722,11 +786,15 @@ class Structure(Changes, Adoption):
         return self._matches(live, stored)
 
     def _plan_set(self, live: Any, cell: SetCell) -> None:
-        first: dict[Any, bool] = {}
-        for item, added in live.log:
-            first.setdefault(item, not added)
-        added = [self._logged(item, cell) for item, was in first.items() if not was and item in live]
-        removed = [self._logged(item, cell) for item, was in first.items() if was and item not in live]
+        before: dict[tuple[type, Any], bool] = {}  # by type too: 1 and 1.0 are not the same member
+        for item, is_added in live.log:
+            before.setdefault((type(item), item), not is_added)
+        added, removed = [], []
+        for (cls, item), was in before.items():
+            twin = member_like(live, item)
+            present = item in live and type(twin) is cls
+            if was != present:
+                (added if present else removed).append(self._logged(item, cell))
         if added or removed:
             self._delta(cell, (added, removed), 96 * (len(added) + len(removed)))
             self._show_inserted(live, [item for item, _ in live.log])

@@ -47,12 +47,7 @@ class TrackedList(list[Any]):
     log: list[tuple[int, tuple[Any, ...], tuple[Any, ...]]] | None
 
     def _open(self) -> list[Any]:
-        log = self.log
-        if log is None:
-            if self.home is None:
-                return []  # cut loose from its tree: an ordinary list again
-            log = self.log = self.home.begin_writing(self)
-        return log
+        return _open_log(self)
 
     def __new__(cls, *args: Any) -> Any:
         """Give a plain list: only a tree or a snapshot makes tracked ones."""
@@ -111,10 +106,11 @@ class TrackedList(list[Any]):
 
     def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
         log = self._open()
-        before = tuple(self)
+        before, known = tuple(self), len(log)
         try:
             list.sort(self, key=key, reverse=reverse)
         finally:
+            del log[known:]  # what a key function did to the list while it was being sorted is undone by the built-in
             log.append((0, before, tuple(self)))
 
     def reverse(self) -> None:
@@ -208,7 +204,8 @@ class TrackedDict(dict[Any, Any]):
     place: Any
     log: list[tuple[Any, Any, Any]] | None
 
-    _open = TrackedList._open
+    def _open(self) -> list[Any]:
+        return _open_log(self)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Give a plain dict: only a tree or a snapshot makes tracked ones."""
@@ -283,7 +280,8 @@ class TrackedSet(set[Any]):
     place: Any
     log: list[tuple[Any, bool]] | None
 
-    _open = TrackedList._open
+    def _open(self) -> list[Any]:
+        return _open_log(self)
 
     def __new__(cls, *args: Any) -> Any:
         """Give a plain set: only a tree or a snapshot makes tracked ones."""
@@ -315,7 +313,7 @@ class TrackedSet(set[Any]):
 
     def remove(self, item: Any, /) -> None:
         log = self._open()
-        member = _stored_member(self, item)
+        member = member_like(self, item)
         set.remove(self, item)
         log.append((member, False))
 
@@ -329,13 +327,21 @@ class TrackedSet(set[Any]):
         self._become(set())
 
     def update(self, *others: Iterable[Any]) -> None:
-        self._become(self.union(*others))
+        self._open()
+        for other in others:
+            for item in list(other) if other is self else other:  # as the built-in: what came before an error stays
+                self.add(item)
 
     def intersection_update(self, *others: Iterable[Any]) -> None:
-        self._become(self.intersection(*others))
+        target = self.intersection(*others)
+        self._become({item for item in target if type(member_like(self, item)) is type(item)})
+        self._become(target)
 
     def difference_update(self, *others: Iterable[Any]) -> None:
-        self._become(self.difference(*others))
+        self._open()
+        for other in others:
+            for item in list(other) if other is self else other:
+                self.discard(item)
 
     def symmetric_difference_update(self, other: Iterable[Any], /) -> None:
         self._become(self.symmetric_difference(other))
@@ -384,6 +390,9 @@ class TrackedSet(set[Any]):
     def symmetric_difference(self, other: Iterable[Any], /) -> set[Any]:
         return set(self).symmetric_difference(other)
 
+    def __repr__(self) -> str:
+        return repr(set(self))
+
     def copy(self) -> set[Any]:
         return set(self)
 
@@ -401,6 +410,16 @@ values.KIND.update(
     {TrackedList: values.LIST, TrackedDict: values.DICT, TrackedSet: values.SET}
 )
 TRACKED = frozenset({TrackedList, TrackedDict, TrackedSet})
+
+
+def _open_log(container: Any) -> list[Any]:
+    """Return the log of a container, opened by its home on the first write."""
+    log: list[Any] | None = container.log
+    if log is None:
+        if container.home is None:
+            return []  # cut loose from its tree: an ordinary container again
+        log = container.log = container.home.begin_writing(container)
+    return log
 
 
 def tracked_list(home: ContainerHome, place: Any, items: Iterable[Any]) -> TrackedList:
@@ -469,11 +488,30 @@ def _pair(number: int, pair: Any) -> tuple[Any, Any]:
     return items[0], items[1]
 
 
-def _stored_member(members: set[Any], item: Any) -> Any:
-    """Return the member that equals *item*: the one that history knows."""
-    if item not in members:
-        return item
-    return next(iter(members.intersection([item])), item) if isinstance(item, Entity) else item
+class _Probe:
+    """Finds the member of a set that equals an item: 1.0 finds 1. (An idiom of R. Hettinger's.)"""
+
+    __slots__ = ("found", "item")
+
+    def __init__(self, item: Any) -> None:
+        self.item = item
+        self.found = item
+
+    def __hash__(self) -> int:
+        return hash(self.item)
+
+    def __eq__(self, other: object) -> bool:
+        if self.item == other:
+            self.found = other
+            return True
+        return False
+
+
+def member_like(members: set[Any], item: Any) -> Any:
+    """Return the member that equals *item*, or *item* if there is none."""
+    probe = _Probe(frozenset(item) if isinstance(item, set) else item)
+    _ = probe in members
+    return probe.found
 
 
 def _deepcopy_plain(tracked: Any, plain: Any, memo: dict[int, Any]) -> Any:

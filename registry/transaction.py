@@ -114,7 +114,7 @@ class Transaction:
             if any(balance.values()):
                 return _NOT_PLAIN
             for key, parent in places.items():
-                node = tree.nodes[key]
+                node = tree.node(key)
                 if node.removed:
                     return _NOT_PLAIN
                 if node.parent is not parent:
@@ -157,10 +157,9 @@ class Transaction:
                 state[index] = new
                 size += getsizeof(old)
         fields_set = entity.__pydantic_fields_set__
-        if len(fields_set) != len(state[-1]):
-            state[-1] = schema.shared_set(fields_set)
-            size += 16
         if size:
+            if len(fields_set) != len(state[-1]):  # rides along; alone it is no change of a value
+                state[-1] = schema.shared_set(fields_set)
             states.append((node, tuple(state)))
             changed[node] = None
             size += 72 + 8 * len(state)

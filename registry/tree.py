@@ -9,6 +9,7 @@ Not thread-safe: a tree runs one execution at a time (`turn.py`).
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -34,7 +35,9 @@ from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_o
 from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
 from registry.turn import Turn
 
-_PRUNE_EVERY = 64
+_VERSION = Commit._fields.index("version")
+_BYTES_KEPT = Commit._fields.index("bytes_kept")
+_PRUNE_EVERY = 8
 """Versions are forgotten in slabs, since cutting the front of a list moves the rest of it."""
 
 
@@ -57,6 +60,7 @@ class TreeRegistry:
         oldest: Oldest version that can be read.
         nodes: Entities that this branch knows itself; a fork learns of the others from its base when they are touched.
         entities: Live objects of the working tree that are loaded, in whole or as ghosts.
+        is_provisional: Whether it is made of an orphan argument whose execution may still drop it.
         txn: What the open execution has written; None while none runs.
     """
 
@@ -78,9 +82,10 @@ class TreeRegistry:
         self.nodes: dict[Key, Node] = {}
         self.entities: dict[Key, Entity] = {}
         self.txn: OpenTransaction | None = None
+        self.is_provisional = False
         self.turn = Turn()
         self.retention = retention
-        self.commits: list[Commit] = []
+        self.commits: list[tuple[Any, ...]] = []  # packed: a plain tuple of atoms is not tracked by the collector
         self.bytes_kept = 0
         self._uncut = base_version + 1
         self._pins: list[weakref.ref[Any]] = []
@@ -218,11 +223,10 @@ class TreeRegistry:
         """Return a part of the head's state and keep it on the entity."""
         schema = schema_of(type(entity))
         node = self.node(key_of(entity))
-        if name == PRIVATE or name in schema.privates:
-            value: Any = self._load_privates(entity, node, schema)
-            return value if name == PRIVATE else _present(value.get(name, ABSENT), entity, name)
+        if name == PRIVATE:
+            return self._load_privates(entity, node, schema)
         if name == FIELDS_SET:
-            value = set(node.state[-1])
+            value: Any = set(node.state[-1])
         elif name not in schema.index:
             value = None  # extra fields of a class that has none
         else:
@@ -287,7 +291,7 @@ class TreeRegistry:
         schema = schema_of(type(entity))
         fields = dict_of(entity)
         if fields.keys() >= schema.field_set:
-            return fields
+            return put_in_order(entity, schema)
         missing = {name: getattr(entity, name, ABSENT) for name in schema.fields if name not in fields}
         put_in_order(entity, schema)
         if self.txn is None and fields.keys() < schema.field_set:
@@ -359,11 +363,17 @@ class TreeRegistry:
         """Refuse a version that does not exist or is no longer kept."""
         if version < 1 or version > self.head:
             raise NotFoundError(f"version {version}", f"{self.name}, whose head is {self.head}")
+        if not self.is_kept(version):
+            raise PrunedError(self.name, version, self.oldest)
+
+    def is_kept(self, version: int) -> bool:
+        """Tell whether a version that existed can still be read: a branch keeps the version that it starts from."""
         tree = self
         while tree.base is not None and version <= tree.base_version:
+            if version == tree.base_version:
+                return True
             tree = tree.base
-        if version < tree.oldest:
-            raise PrunedError(self.name, version, tree.oldest)
+        return version >= tree.oldest
 
     def state_at(self, key: Key, version: int) -> tuple[Schema, tuple[Stored, ...]]:
         """Return plan and state of an entity as of *version*, with plain containers of stored items in place of cells.
@@ -394,8 +404,8 @@ class TreeRegistry:
         tree = self
         while tree.base is not None and version <= tree.base_version:
             tree = tree.base
-        index = version - tree.commits[0].version if tree.commits else -1
-        return tree.commits[index] if 0 <= index < len(tree.commits) else None
+        index = version - tree.commits[0][_VERSION] if tree.commits else -1
+        return Commit(*tree.commits[index]) if 0 <= index < len(tree.commits) else None
 
     def version_of(self, root: ids.EntityVersion) -> int | None:
         """Return the version in which the root had an id; None if that version is not on this branch or not kept."""
@@ -434,11 +444,15 @@ class TreeRegistry:
 
     # --- growth and retention ---
 
-    def add_commit(self, commit: Commit) -> None:
-        """Make a version the head, and forget the oldest ones if retention says so."""
-        self.head = commit.version
+    def add_commit(self, commit: tuple[Any, ...]) -> None:
+        """Make a version the head, and forget the oldest ones if retention says so.
+
+        Args:
+            commit: The fields of a `Commit`.
+        """
+        self.head = commit[_VERSION]
         self.commits.append(commit)
-        self.bytes_kept += commit.bytes_kept
+        self.bytes_kept += commit[_BYTES_KEPT]
         retention = self.retention
         if retention.versions is not None and self.head - retention.versions >= self.oldest:
             self._let_go(self.head - retention.versions + 1)
@@ -449,16 +463,16 @@ class TreeRegistry:
 
     def _let_go(self, oldest: int) -> None:
         """Make versions older than *oldest* unreadable; what they need is dropped later, in a slab."""
-        first = self.commits[0].version
+        first = self.commits[0][_VERSION]
         for commit in self.commits[self.oldest - first : oldest - first]:
-            self.bytes_kept -= commit.bytes_kept
+            self.bytes_kept -= commit[_BYTES_KEPT]
         self.oldest = oldest
 
     def _shrink(self, budget: int) -> None:
         """Let go of versions until the estimate is an eighth below the budget, so that it is not done at each commit."""
-        first, kept, oldest = self.commits[0].version, self.bytes_kept, self.oldest
+        first, kept, oldest = self.commits[0][_VERSION], self.bytes_kept, self.oldest
         while kept > budget - budget // 8 and oldest < self.head:
-            kept -= self.commits[oldest - first].bytes_kept
+            kept -= self.commits[oldest - first][_BYTES_KEPT]
             oldest += 1
         self._let_go(oldest)
 
@@ -480,9 +494,9 @@ class TreeRegistry:
         self._pins = [pin for pin in self._pins if pin() is not None]
         held = [holder.pinned_version for pin in self._pins if (holder := pin()) is not None]
         floor = min([self.oldest, *held])
-        count = floor - self.commits[0].version
+        count = floor - self.commits[0][_VERSION]
         touched: dict[Key, None] = {}
-        for commit in self.commits[:count]:
+        for commit in itertools.starmap(Commit, self.commits[:count]):
             for keys in (commit.changed, commit.moved, commit.removed, commit.created):
                 touched.update(dict.fromkeys(keys))
         for key in touched:

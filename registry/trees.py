@@ -65,7 +65,7 @@ class Trees:
         adoption = adopt(root, now)
         tree = TreeRegistry(key_of(root), self.retention)
         tree.nodes = adoption.nodes
-        tree.add_commit(Commit(1, now, execution_id, callable_name, (), (), (), (), (), 0))
+        tree.add_commit(tuple(Commit(1, now, execution_id, callable_name, (), (), (), (), (), 0)))
         return tree
 
     def hold(self, tree: TreeRegistry, name: str | None = None) -> Ref:

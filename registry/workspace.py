@@ -135,7 +135,8 @@ class Workspace:
     def add(self, root: Entity, name: str | None = None) -> Ref:
         """Adopt an orphan as a root: version 1 of a new tree.
 
-        What the caller holds becomes a snapshot of version 1. An entity of another tree is copied, with new identity.
+        What the caller holds becomes a snapshot of version 1. A root of this workspace stays as it is; another entity
+        that belongs to a tree is copied, with new identity.
 
         Args:
             root: The entity; the graph below it must be a tree.
@@ -148,6 +149,8 @@ class Workspace:
         Cost: about 10 us per entity.
         """
         home = root.__home__
+        if isinstance(home, Snapshot) and root.is_root_entity() and home.source in self.trees:
+            return self.trees.ref(root)
         if home is not None:
             root = clone(root, keep_identity=False)
         ref = self.add_owned(root, name)
@@ -237,7 +240,14 @@ class Workspace:
         registered = self._callables.get(name) or self.callable(name)
         if registered.is_async:
             raise RegistrationError(name, "is a coroutine function; await aexecute(...) it")
-        execution = self._execution(registered, execution_id, on_stale)
+        execution = Execution(
+            self.trees,
+            self.records,
+            registered,
+            execution_id or f"{self._prefix}{next(self._numbers):x}",
+            self.clock,
+            on_stale or self.on_stale,
+        )
         execution.run(arguments)
         return execution
 
@@ -319,7 +329,7 @@ class Workspace:
                     (commit.execution_id or None) if commit else None,
                 )
             )
-        return [info for info in found if info.version >= min(tree.oldest, info.version)]
+        return [info for info in found if tree.is_kept(info.version)]
 
     def diff(self, target: Target, a: int, b: int) -> Diff:
         """Return what differs between two versions of a tree.

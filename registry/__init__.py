@@ -1,4 +1,7 @@
-"""Treerunner's registry: versioned, transactional execution of functions on trees of pydantic entities."""
+"""Treerunner's registry.
+
+Versioned, transactional execution of functions on trees of pydantic entities.
+"""
 
 from __future__ import annotations
 

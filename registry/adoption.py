@@ -1,7 +1,9 @@
 """Adoption: turning the objects of an entity graph into the nodes of a tree.
 
-Nothing that the caller holds is changed here, so a refused graph is as it was: what is built are nodes, stored states and
-cells. Making the objects part of the working tree, or of a snapshot, is a second step that cannot fail.
+Nothing that the caller holds is changed here, so a refused graph is as it was: what is built are
+    nodes, stored states and
+cells. Making the objects part of the working tree, or of a snapshot, is a second step that cannot
+fail.
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ class Adoption:
             key = key_of(entity)
             if key in self.nodes:
                 self._refuse_second_place(entity, parent)
-            node = self.nodes[key] = Node(key, schema_of(type(entity)), parent, self.version, self.created)
+            node = self.nodes[key] = Node(
+                key, schema_of(type(entity)), parent, self.version, self.created
+            )
             if entity.__origin__ is not None:
                 node.source = entity.__origin__.source
             node.state = self.state(entity, node)
@@ -116,7 +120,9 @@ class Adoption:
         elif kind == DICT:
             cell = DictCell({}, node, up)
             cell.items = {
-                self._dict_key(key): item if KIND[type(item)] == ATOM else self.store(item, node, cell)
+                self._dict_key(key): item
+                if KIND[type(item)] == ATOM
+                else self.store(item, node, cell)
                 for key, item in value.items()
             }
         else:
@@ -132,8 +138,10 @@ class Adoption:
         except values.EntityInside as inside:
             raise StructureError(
                 self._place(),
-                f"holds {inside} inside a {type(value).__name__}, where changes to it cannot be tracked",
-                f"make {type(value).__name__} an Entity, or keep the entity in a list, dict, set or tuple",
+                f"holds {inside} inside a {type(value).__name__}, "
+                "where changes to it cannot be tracked",
+                f"make {type(value).__name__} an Entity, "
+                "or keep the entity in a list, dict, set or tuple",
             ) from None
 
     def _place(self) -> str:
@@ -165,7 +173,10 @@ class Adoption:
         return key
 
     def _refuse_second_holder(self, container: Any) -> None:
-        """A list is a value of the one field that holds it; shared, a change through one would be lost for the other."""
+        """A list is a value of the one field that holds it.
+
+        Shared, a change through one would be lost for the other.
+        """
         place = self._place()
         first = self._seen.setdefault(id(container), place)
         if first is not place:
@@ -195,4 +206,3 @@ def adopt(root: Entity, created: float) -> Adoption:
     adoption = Adoption(1, created)
     adoption.run(root)
     return adoption
-

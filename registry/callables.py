@@ -1,4 +1,6 @@
-"""Callables by name, each compiled once: what its parameters take, how they are checked, what it returns.
+"""Callables by name, each compiled once.
+
+What its parameters take, how they are checked, what it returns.
 
 Executing walks the compiled plan; nothing is inspected per call.
 """
@@ -56,7 +58,8 @@ class RegisteredCallable:
         function: The function itself.
         is_async: Whether it is a coroutine function.
         parameters: In the order of the signature.
-        returns: Classes that the return hint promises, as far as it is about classes; None for anything.
+        returns: Classes that the return hint promises, as far as it is about classes; None for
+            anything.
         semantic_hint: The semantic that the author promises, or None.
         read_only: Whether a change is an error.
     """
@@ -69,7 +72,9 @@ class RegisteredCallable:
         read_only: bool = False,
     ) -> None:
         if semantic_hint is not None and semantic_hint not in _SEMANTICS:
-            raise RegistrationError(name, f"has the semantic hint {semantic_hint!r}, expected one of {_SEMANTICS}")
+            raise RegistrationError(
+                name, f"has the semantic hint {semantic_hint!r}, expected one of {_SEMANTICS}"
+            )
         self.name = name
         self.function = function
         self.semantic_hint = semantic_hint
@@ -77,19 +82,27 @@ class RegisteredCallable:
         self.is_async = inspect.iscoroutinefunction(function)
         hints = _hints(name, function)
         signature = inspect.signature(function)
-        self.parameters = tuple(_compile(name, each, hints) for each in signature.parameters.values())
+        self.parameters = tuple(
+            _compile(name, each, hints) for each in signature.parameters.values()
+        )
         self.by_name = {each.name: each for each in self.parameters}
         if "return" not in hints:
-            raise RegistrationError(name, "has no return hint; annotate what it returns (None if nothing)")
+            raise RegistrationError(
+                name, "has no return hint; annotate what it returns (None if nothing)"
+            )
         self.return_hint = hints["return"]
         self.returns = _promised(self.return_hint)
         self.names = tuple(self.by_name)
         self._names = frozenset(self.by_name)
-        self.collection_parameters = tuple(each.name for each in self.parameters if each.holds_entities)
+        self.collection_parameters = tuple(
+            each.name for each in self.parameters if each.holds_entities
+        )
         self.entity_parameters = tuple(each.name for each in self.parameters if each.entities)
 
     def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Check arguments and return the callable's own copies; entities and refs are passed on as given.
+        """Check arguments and return the callable's own copies.
+
+        Entities and refs are passed on as given.
 
         Raises:
             ArgumentError: An argument is unknown, missing, or does not fit its hint.
@@ -102,7 +115,9 @@ class RegisteredCallable:
             if type(value) is exact:
                 bound[name] = value
             elif entities:
-                bound[name] = value if type(value) is Ref else self._check_entity(self.by_name[name], value)
+                bound[name] = (
+                    value if type(value) is Ref else self._check_entity(self.by_name[name], value)
+                )
             elif value is _EMPTY:
                 bound[name] = _own_default(default)
             elif holds_entities:
@@ -142,7 +157,9 @@ class RegisteredCallable:
         except ValidationError as error:
             reason = "; ".join(
                 f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
-                for item in error.errors(include_url=False, include_context=False, include_input=False)[:3]
+                for item in error.errors(
+                    include_url=False, include_context=False, include_input=False
+                )[:3]
             )
             raise ArgumentError(
                 self.name, parameter.name, _show(value), f"{_describe(parameter.hint)} ({reason})"
@@ -163,14 +180,18 @@ def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function, include_extras=True)
     except Exception as error:
-        raise RegistrationError(name, f"has a type hint that cannot be resolved: {error}") from error
+        raise RegistrationError(
+            name, f"has a type hint that cannot be resolved: {error}"
+        ) from error
 
 
 def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         raise RegistrationError(name, f"takes *{parameter.name}; name every parameter")
     if parameter.kind is parameter.POSITIONAL_ONLY:
-        raise RegistrationError(name, f"takes {parameter.name!r} by position only; arguments come by name")
+        raise RegistrationError(
+            name, f"takes {parameter.name!r} by position only; arguments come by name"
+        )
     if parameter.name not in hints:
         raise RegistrationError(name, f"has no type hint for parameter {parameter.name!r}")
     hint = hints[parameter.name]
@@ -179,7 +200,8 @@ def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> 
         adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_config_for(hint))
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise RegistrationError(
-            name, f"has a type hint for parameter {parameter.name!r} that pydantic cannot check: {error}"
+            name,
+            f"has a type hint for parameter {parameter.name!r} that pydantic cannot check: {error}",
         ) from error
     return Parameter(
         parameter.name,
@@ -218,7 +240,10 @@ def _own_default(default: Any) -> Any:
 
 
 def _entity_classes(hint: Any) -> tuple[type[Entity], ...]:
-    """Return the entity classes of a hint that takes one entity (also optional, or of several classes)."""
+    """Return the entity classes of a hint that takes one entity.
+
+    Also optional, or of several classes.
+    """
     if get_origin(hint) is typing.Annotated:
         hint = get_args(hint)[0]
     if isinstance(hint, type) and issubclass(hint, Entity):
@@ -236,7 +261,10 @@ def _mentions_entity(hint: Any) -> bool:
 
 
 def _promised(hint: Any) -> tuple[type, ...] | None:
-    """Return the classes of which a result must be, as far as a hint is about classes; None if it is not."""
+    """Return the classes of which a result must be, as far as a hint is about classes.
+
+    None if it is not.
+    """
     if hint is None:
         return (type(None),)
     if hint is Any:
@@ -245,7 +273,11 @@ def _promised(hint: Any) -> tuple[type, ...] | None:
         return _promised(get_args(hint)[0])
     if get_origin(hint) in (typing.Union, types.UnionType):
         members = [_promised(each) for each in get_args(hint)]
-        return tuple(cls for classes in members if classes for cls in classes) if all(members) else None
+        return (
+            tuple(cls for classes in members if classes for cls in classes)
+            if all(members)
+            else None
+        )
     cls = get_origin(hint) or hint
     if not isinstance(cls, type) or getattr(cls, "_is_protocol", False) or cls is object:
         return None
@@ -253,7 +285,11 @@ def _promised(hint: Any) -> tuple[type, ...] | None:
 
 
 def _describe(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint).replace("typing.", "")
+    return (
+        hint.__name__
+        if isinstance(hint, type) and not get_args(hint)
+        else str(hint).replace("typing.", "")
+    )
 
 
 def _show(value: Any) -> str:

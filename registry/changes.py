@@ -1,4 +1,7 @@
-"""Changes: what a transaction will do to its tree, found but not stored yet; and storing it as the next version."""
+"""Changes: what a transaction will do to its tree, found but not stored yet.
+
+And storing it as the next version.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from registry.tracking import TRACKED
 from registry.tree import TreeRegistry
 
 COMMIT_BYTES = 480
-"""About what a version costs beside its deltas: the commit, the execution's record, ids of the ancestors."""
+"""About what a version costs beside its deltas.
+
+The commit, the execution's record, ids of the ancestors.
+"""
 
 _NONE: tuple[Any, ...] = ()
 
@@ -62,7 +68,10 @@ class Changes:
         return False
 
     def stamp_after(self, key: Key) -> int:
-        """Return the stamp that an entity of the tree will have: a new one if it or something below it changes."""
+        """Return the stamp that an entity of the tree will have.
+
+        A new one if it or something below it changes.
+        """
         if self.arrives(key) and key not in self.tree.nodes:
             return ids.BIRTH
         arriving = {node.key: parent for node, parent in self.moved}
@@ -74,7 +83,9 @@ class Changes:
                 above = arriving.get(above.key, getattr(above, "parent", None))
         return self.tree.stamp_of(key, self.version - 1)
 
-    def apply(self, execution_id: str, callable_name: str, outputs: tuple[tuple[int, int], ...]) -> int:
+    def apply(
+        self, execution_id: str, callable_name: str, outputs: tuple[tuple[int, int], ...]
+    ) -> int:
         """Store the changes as the next version and return how many entities got a new id.
 
         Nothing in here can fail. Cost: the change and its ancestors.
@@ -99,11 +110,16 @@ class Changes:
             node.move(version, parent)
 
     def _rename(self) -> int:
-        """Give new ids to what changed and to all above it. Cost: its depth; shared ancestors count once."""
+        """Give new ids to what changed and to all above it. Cost: its depth.
+
+        Shared ancestors count once.
+        """
         version, count = self.version, 0
         for node in self.changed:
             above: Node | None = node
-            while above is not None:  # Node.rename, spelled out: this loop runs once per changed entity and level
+            while (
+                above is not None
+            ):  # Node.rename, spelled out: this loop runs once per changed entity and level
                 renamed = above.renamed
                 if renamed:
                     if renamed[-1] == version:

@@ -8,7 +8,9 @@ from registry.ids import Key
 
 
 class Commit(NamedTuple):
-    """One version of a tree as its registry keeps it: keys and atoms only, so that millions of them weigh little.
+    """One version of a tree as its registry keeps it.
+
+    Keys and atoms only, so that millions of them weigh little.
 
     Attributes:
         version: Number of the version that it made.

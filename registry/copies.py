@@ -1,4 +1,7 @@
-"""Copies of entities, made without recursion over entities: a tree may be deeper than Python's stack."""
+"""Copies of entities, made without recursion over entities.
+
+A tree may be deeper than Python's stack.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ def clone(entity: Entity, *, keep_identity: bool, resolve: Resolve | None = None
 
     Args:
         entity: The source; ghosts are loaded.
-        keep_identity: Whether the copies carry on the lineage of their sources (they replace them), or are
-            new entities with provenance to them.
+        keep_identity: Whether the copies carry on the lineage of their sources (they replace them),
+            or are new entities with provenance to them.
         resolve: Gives the object that stands for an entity below, or None to copy it.
 
     Cost: proportional to what is copied.
@@ -85,7 +88,10 @@ class _Clone:
 
 
 def copy_value(value: Any, holder: Entity, name: str, resolve: Resolve) -> Any:
-    """Return a copy of a value that *holder* has under *name*; entities that *resolve* does not know are cloned as they are."""
+    """Return a copy of a value that *holder* has under *name*.
+
+    Entities that *resolve* does not know are cloned as they are.
+    """
     cloner = _Clone(keep_identity=True, resolve=resolve)
     copied = cloner.value(value, holder, name)
     cloner.drain()
@@ -93,7 +99,10 @@ def copy_value(value: Any, holder: Entity, name: str, resolve: Resolve) -> Any:
 
 
 def entities_in(value: Any) -> list[Entity]:
-    """Return the entities in a value, in order, each once; looked for in tuples, lists, dicts and sets."""
+    """Return the entities in a value, in order, each once.
+
+    Looked for in tuples, lists, dicts and sets.
+    """
     found: dict[int, Entity] = {}
     stack = [value]
     while stack:

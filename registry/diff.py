@@ -1,6 +1,9 @@
-"""Diff: what differs between two versions of a tree, by entity and field; also as JSON Patch (RFC 6902).
+"""Diff: what differs between two versions of a tree, by entity and field.
 
-Cost: what changed between the versions, as far as the commits between them are retained on one branch; else both trees are walked.
+Also as JSON Patch (RFC 6902).
+
+Cost: what changed between the versions, as far as the commits between them are retained on one
+    branch; else both trees are walked.
 """
 
 from __future__ import annotations
@@ -52,8 +55,8 @@ class Diff:
         removed: Entities that only `a` has.
         moved: Entities under another parent.
         changed: Fields of entities in both that differ, in the order of declaration.
-        read: Returns a snapshot of the root at a version. It stays behind when a diff is pickled: who
-            receives one puts its own in place, `replace(diff, read=...)`.
+        read: Returns a snapshot of the root at a version. It stays behind when a diff is pickled:
+            who receives one puts its own in place, `replace(diff, read=...)`.
     """
 
     a: int
@@ -72,7 +75,9 @@ class Diff:
         return bool(self.added or self.removed or self.moved or self.changed)
 
     def to_json_patch(self) -> list[dict[str, Any]]:
-        """Return the operations that turn the JSON form of `a` (`model_dump(mode="json")`) into that of `b`.
+        """Return the operations that turn the JSON form of `a`.
+
+        `model_dump(mode="json")`) into that of `b`.
 
         Cost: proportional to the entities that differ and the containers above them.
         """
@@ -91,7 +96,10 @@ def diff(tree: TreeRegistry, a: int, b: int) -> Diff:
     """
     tree.check_version(a)
     tree.check_version(b)
-    added, removed, moved, changed = [], [], [], []
+    added: list[Ref] = []
+    removed: list[Ref] = []
+    moved: list[Move] = []
+    changed: list[FieldChange] = []
     for key in _candidates(tree, a, b):
         before, after = tree.contains(key, a), tree.contains(key, b)
         ref = Ref(tree.key, key, tree.branch)
@@ -200,14 +208,15 @@ def _patch_fields(path: str, old: Entity, new: Entity) -> Iterator[dict[str, Any
     extra_old, extra_new = old.model_extra or {}, new.model_extra or {}
     yield from _patch_dict(path, dict(extra_old), dict(extra_new))
     for name in type(old).model_computed_fields:
-        before, after = to_jsonable_python(getattr(old, name)), to_jsonable_python(getattr(new, name))
+        before, after = (
+            to_jsonable_python(getattr(old, name)),
+            to_jsonable_python(getattr(new, name)),
+        )
         if before != after:
             yield {"op": "replace", "path": f"{path}/{_escape(name)}", "value": after}
 
 
-def _patch_list(
-    path: str, old: list[Any], new: list[Any]
-) -> Iterator[dict[str, Any]]:
+def _patch_list(path: str, old: list[Any], new: list[Any]) -> Iterator[dict[str, Any]]:
     """Remove, add and descend; items are matched at both ends, entities in between by lineage."""
     start, end = _matching_ends(old, new)
     middle_old, middle_new = old[start : len(old) - end], new[start : len(new) - end]
@@ -223,7 +232,9 @@ def _patch_list(
         yield from _patch(f"{path}/{offset}", old[offset], new[offset])
     for offset in range(end):
         yield from _patch(
-            f"{path}/{len(new) - 1 - offset}", old[len(old) - 1 - offset], new[len(new) - 1 - offset]
+            f"{path}/{len(new) - 1 - offset}",
+            old[len(old) - 1 - offset],
+            new[len(new) - 1 - offset],
         )
 
 
@@ -240,13 +251,13 @@ def _matching_ends(old: list[Any], new: list[Any]) -> tuple[int, int]:
 
 def _is_same_item(old: Any, new: Any) -> bool:
     if isinstance(old, Entity) or isinstance(new, Entity):
-        return isinstance(old, Entity) and isinstance(new, Entity) and old.lineage_id == new.lineage_id
+        return (
+            isinstance(old, Entity) and isinstance(new, Entity) and old.lineage_id == new.lineage_id
+        )
     return same_value(_json(old), _json(new))
 
 
-def _patch_dict(
-    path: str, old: dict[Any, Any], new: dict[Any, Any]
-) -> Iterator[dict[str, Any]]:
+def _patch_dict(path: str, old: dict[Any, Any], new: dict[Any, Any]) -> Iterator[dict[str, Any]]:
     for key in old:
         if key not in new:
             yield {"op": "remove", "path": f"{path}/{_escape(key)}"}

@@ -1,10 +1,13 @@
 """Entity: a pydantic model with identity that outlives its values.
 
-An entity is one of three things, told apart by its *home*: an orphan (no home), a member of a working tree
-(its home is a `TreeRegistry`), or part of a snapshot (its home is a `Snapshot`). An entity with a home may
-be a *ghost*: fields are loaded from the home on first access, by `__getattr__`, which Python calls only for what
-`__dict__` lacks, so that loaded reads cost nothing. Whoever looks at `__dict__` as a whole (pydantic's
-dump, repr, copy, pickle) gets it complete and in declared order.
+An entity is one of three things, told apart by its *home*: an orphan (no home), a member of a
+    working tree
+(its home is a `TreeRegistry`), or part of a snapshot (its home is a `Snapshot`). An entity with a
+home may
+be a *ghost*: fields are loaded from the home on first access, by `__getattr__`, which Python calls
+    only for what
+`__dict__` lacks, so that loaded reads cost nothing. Whoever looks at `__dict__` as a whole
+(pydantic's dump, repr, copy, pickle) gets it complete and in declared order.
 
 What a home does is in `tree.py` and `snapshot.py`; this file knows the protocol only.
 """
@@ -30,7 +33,10 @@ dict_of: Callable[[Any], dict[str, Any]] = _dict_slot.__get__
 
 
 class Identity(NamedTuple):
-    """Everything that an entity can tell about itself beside its fields; see the properties of `Entity`."""
+    """Everything that an entity can tell about itself beside its fields.
+
+    See the properties of `Entity`.
+    """
 
     ecs_id: UUID
     root_ecs_id: UUID | None
@@ -50,7 +56,10 @@ class Home(Protocol):
     """What an entity asks of the tree or the snapshot that it is part of."""
 
     def load(self, entity: Entity, name: str) -> Any:
-        """Return a part of the entity's state and keep it on the entity; AttributeError if it has none."""
+        """Return a part of the entity's state and keep it on the entity.
+
+        AttributeError if it has none.
+        """
 
     def whole(self, entity: Entity) -> dict[str, Any]:
         """Return all fields, loaded, in declared order."""
@@ -78,8 +87,9 @@ class _Origin(NamedTuple):
 class Entity(BaseModel):
     """A pydantic model with identity.
 
-    Subclass it as you would `BaseModel`. The names of the properties below are reserved; a class that redefines
-    one is refused. Equality follows the version (`ecs_id`, `root_ecs_id`), the hash follows the lineage.
+    Subclass it as you would `BaseModel`. The names of the properties below are reserved; a class
+    that redefines one is refused. Equality follows the version (`ecs_id`, `root_ecs_id`), the hash
+    follows the lineage.
     """
 
     __slots__ = ("__home__", "__key__", "__live__", "__origin__")
@@ -98,7 +108,7 @@ class Entity(BaseModel):
         home = self.__home__
         return dict_of(self) if home is None else home.whole(self)
 
-    __dict__ = property(_get_dict, _dict_slot.__set__)  # type: ignore[assignment]  # see module docstring
+    __dict__ = property(_get_dict, _dict_slot.__set__)
 
     def __getattr__(self, name: str) -> Any:
         if name in _UNSET:  # a slot that was never set
@@ -162,7 +172,10 @@ class Entity(BaseModel):
         return copied
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Return what pickle stores; an orphan keeps its identity, anything else arrives as an orphan copy."""
+        """Return what pickle stores.
+
+        An orphan keeps its identity, anything else arrives as an orphan copy.
+        """
         state = super().__getstate__()
         if self.__home__ is None:
             state["__key__"] = self.__key__
@@ -178,8 +191,11 @@ class Entity(BaseModel):
         if (origin := state.get("__origin__")) is not None:
             _set_origin(self, _Origin(origin, time.time()))
 
-    def model_dump(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Dump the fields as pydantic does; with `context={"identity": True}` each entity's identity too."""
+    def model_dump(self, **kwargs: Any) -> dict[str, Any]:
+        """Dump the fields as pydantic does.
+
+        With `context={"identity": True}` each entity's identity too.
+        """
         data = super().model_dump(**kwargs)
         if (kwargs.get("context") or {}).get("identity"):
             _add_identity(self, data, bool(kwargs.get("by_alias")), kwargs.get("mode") == "json")
@@ -189,7 +205,10 @@ class Entity(BaseModel):
 
     @property
     def ecs_id(self) -> UUID:
-        """Identity of this version of the entity; changes exactly when it or a descendant changed."""
+        """Identity of this version of the entity.
+
+        Changes exactly when it or a descendant changed.
+        """
         return ids.to_uuid(key_of(self), _stamps(self)[0])
 
     @property
@@ -200,7 +219,7 @@ class Entity(BaseModel):
     @property
     def live_id(self) -> UUID:
         """Identity of this Python object; made on demand."""
-        live = self.__live__
+        live: UUID | None = self.__live__
         if live is None:
             live = ids.to_uuid(ids.new_key(), ids.BIRTH)
             _set_live(self, live)
@@ -208,7 +227,10 @@ class Entity(BaseModel):
 
     @property
     def root_ecs_id(self) -> UUID | None:
-        """`ecs_id` of the root in the version that this object was read from; None for an orphan."""
+        """`ecs_id` of the root in the version that this object was read from.
+
+        None for an orphan.
+        """
         if self.__home__ is None:
             return None
         _, root_key, root_stamp = _stamps(self)
@@ -247,7 +269,10 @@ class Entity(BaseModel):
 
     @property
     def derived_from_function(self) -> str | None:
-        """Name of the callable that made this version, if an execution did and its record is kept."""
+        """Name of the callable that made this version.
+
+        If an execution did and its record is kept.
+        """
         return self._identity().derived_from_function
 
     @property
@@ -286,7 +311,11 @@ class Entity(BaseModel):
 _SLOTS = frozenset({PRIVATE, EXTRA, FIELDS_SET})
 _UNSET = frozenset({"__home__", "__key__", "__live__", "__origin__"})
 RESERVED = frozenset(
-    {name for name, value in vars(Entity).items() if isinstance(value, property) and name != "__dict__"}
+    {
+        name
+        for name, value in vars(Entity).items()
+        if isinstance(value, property) and name != "__dict__"
+    }
     | {"is_orphan", "is_root_entity"}
 )
 """Names that a subclass may not redefine."""
@@ -316,7 +345,10 @@ def key_of(entity: Entity) -> Key:
 
 
 def renew_key(entity: Entity, source: tuple[int, int]) -> Key:
-    """Give an entity that crosses to another tree a new identity, with provenance to the old one."""
+    """Give an entity that crosses to another tree a new identity.
+
+    With provenance to the old one.
+    """
     key = ids.new_key()
     set_key(entity, key)
     _set_origin(entity, _Origin(source, time.time()))
@@ -353,7 +385,10 @@ def fill(entity: Entity, schema: Schema, name: str, value: Any) -> None:
 
 
 def put_in_order(entity: Entity, schema: Schema) -> dict[str, Any]:
-    """Bring the loaded fields into declared order: pydantic dumps them in the order of `__dict__`."""
+    """Bring the loaded fields into declared order.
+
+    Pydantic dumps them in the order of `__dict__`.
+    """
     fields = dict_of(entity)
     if tuple(fields)[: len(schema.fields)] != schema.fields:
         ordered = {name: fields[name] for name in schema.fields if name in fields}
@@ -365,7 +400,10 @@ def put_in_order(entity: Entity, schema: Schema) -> dict[str, Any]:
 
 
 def parts(entity: Entity, schema: Schema) -> Iterator[tuple[str, Any]]:
-    """Yield (name, value) for every part of an entity's state but the set of set fields; loads all of it."""
+    """Yield (name, value) for every part of an entity's state but the set of set fields.
+
+    Loads all of it.
+    """
     fields = entity.__dict__
     for name in schema.fields:
         yield name, fields.get(name, ABSENT)
@@ -436,6 +474,7 @@ def _stamps(entity: Entity) -> tuple[int, int, int]:
 
 
 def version_of(entity: Entity) -> tuple[int, int]:
+    """Return the key and the stamp of the version that an object shows."""
     return key_of(entity), _stamps(entity)[0]
 
 
@@ -462,7 +501,15 @@ def _orphan_identity(entity: Entity) -> Identity:
     )
 
 
-_DUMPED = ("ecs_id", "lineage_id", "root_ecs_id", "version", "previous_ecs_id", "created_at", "forked_at")
+_DUMPED = (
+    "ecs_id",
+    "lineage_id",
+    "root_ecs_id",
+    "version",
+    "previous_ecs_id",
+    "created_at",
+    "forked_at",
+)
 
 
 def _add_identity(value: Any, data: Any, by_alias: bool, as_json: bool) -> None:

@@ -1,7 +1,9 @@
 """Every error of the registry, in two families by what the caller does next.
 
-`UsageError`: fix the code or the input. `TransientError`: run it again; a retry loop needs to know this class only.
-Every error survives pickling: `args` are the arguments of `__init__`, the text is built in `__str__`.
+`UsageError`: fix the code or the input. `TransientError`: run it again; a retry loop needs to know
+    this class only.
+Every error survives pickling: `args` are the arguments of `__init__`, the text is built in
+    `__str__`.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ class EntityClassError(UsageError, TypeError):
         self.name = name
 
     def __str__(self) -> str:
-        return f"{self.cls} redefines {self.name!r}, which every entity has already; give the field another name"
+        return (
+            f"{self.cls} redefines {self.name!r}, which every entity has already; "
+            "give the field another name"
+        )
 
 
 class RegistrationError(UsageError):
@@ -83,7 +88,8 @@ class PrunedError(UsageError, LookupError):
 
     def __str__(self) -> str:
         return (
-            f"version {self.version} of {self.root} is no longer kept, the oldest is {self.oldest}; "
+            f"version {self.version} of {self.root} is no longer kept, "
+            f"the oldest is {self.oldest}; "
             "keep more versions with Retention(versions=...)"
         )
 
@@ -142,7 +148,10 @@ class ReturnError(UsageError, TypeError):
         self.expected = expected
 
     def __str__(self) -> str:
-        return f"callable {self.callable_name!r} returned {self.returned}, its hint promises {self.expected}"
+        return (
+            f"callable {self.callable_name!r} returned {self.returned}, "
+            f"its hint promises {self.expected}"
+        )
 
 
 class ReadOnlyError(UsageError):
@@ -154,7 +163,10 @@ class ReadOnlyError(UsageError):
         self.subject = subject
 
     def __str__(self) -> str:
-        return f"callable {self.callable_name!r} is read-only but changed {self.subject}; register it without read_only"
+        return (
+            f"callable {self.callable_name!r} is read-only but changed {self.subject}; "
+            "register it without read_only"
+        )
 
 
 class ConflictError(TransientError):
@@ -181,4 +193,7 @@ class BusyError(TransientError):
         self.root = root
 
     def __str__(self) -> str:
-        return f"{self.root} has an open execution that this call runs inside of; call the plain function instead"
+        return (
+            f"{self.root} has an open execution that this call runs inside of; "
+            "call the plain function instead"
+        )

@@ -36,6 +36,7 @@ OnStale = Literal["fork", "error", "head"]
 _open_trees: ContextVar[tuple[TreeRegistry, ...]] = ContextVar("open_trees", default=())
 """Trees whose execution the current task runs inside of; set by async executions only."""
 
+_OR_NONE = (None, MUTATION)
 _perf = time.perf_counter
 
 
@@ -62,7 +63,8 @@ class Receipt(NamedTuple):
 class Execution:
     """One run of one callable. Used once: `run` or `run_async`, then `snapshots` or `receipt`."""
 
-    # What most executions do not need is made when it is needed: a run costs a few microseconds in all.
+    # What most executions do not need is made when it is needed: a run costs a few microseconds in
+    # all.
     _bound: Mapping[str, Any] = {}
     _values: Sequence[Any] = ()
     _names: tuple[str, ...] = ()
@@ -124,7 +126,10 @@ class Execution:
         self._record("ok", "", "")
 
     async def run_async(self, arguments: Mapping[str, Any]) -> None:
-        """Run a callable from an event loop; a coroutine function is awaited, any other called directly."""
+        """Run a callable from an event loop.
+
+        A coroutine function is awaited, any other called directly.
+        """
         try:
             self._bind(arguments)
             await self._take_turns_async()
@@ -164,14 +169,20 @@ class Execution:
             elif given is not None:
                 located.append(self._locate(given, name))
         for name in registered.collection_parameters:
-            self._map(bound[name], name, lambda given, name: located.append(self._locate(given, name)))
+            self._map(
+                bound[name], name, lambda given, name: located.append(self._locate(given, name))
+            )
         # Taken down now: the callable may change what it was given.
-        self._values = [value if KIND[type(value)] == ATOM else _as_text(value) for value in bound.values()]
+        self._values = [
+            value if KIND[type(value)] == ATOM else _as_text(value) for value in bound.values()
+        ]
         self._located = located
         if len(located) == 1:
             self._targets = (located[0][1],)
         elif located:  # always in the same order, so that no two executions wait for each other
-            self._targets = sorted({id(each[1]): each[1] for each in located}.values(), key=_turn_order)
+            self._targets = sorted(
+                {id(each[1]): each[1] for each in located}.values(), key=_turn_order
+            )
 
     def _locate(self, given: Any, name: str) -> tuple[str, TreeRegistry, ids.Key, Any]:
         """Return (parameter, tree, key, what was given) for an entity."""
@@ -193,7 +204,8 @@ class Execution:
         for tree in self._provisional:
             if key_of(entity) in tree.nodes:
                 return tree
-        # Its first version is what was given; without a change or a mention in the result the tree is not kept.
+        # Its first version is what was given; without a change or a mention in the result the tree
+        # is not kept.
         tree = self._trees.found(clone(entity, keep_identity=True), self._now)
         tree.is_provisional = True
         self._provisional = [*self._provisional, tree]
@@ -224,7 +236,7 @@ class Execution:
         try:
             for tree in self._targets:
                 if tree in inside:
-                    raise BusyError(tree.name)
+                    raise BusyError(tree.name)  # noqa: TRY301 - like any error here, it gives turns back
                 await tree.turn.take_async()
                 taken.append(tree)
         except BaseException:
@@ -233,7 +245,10 @@ class Execution:
             raise
 
     def _open(self) -> dict[str, Any]:
-        """Open a transaction on every input tree; return the arguments with live objects in place of entities."""
+        """Open a transaction on every input tree.
+
+        Return the arguments with live objects in place of entities.
+        """
         self._txns = [Transaction(tree) for tree in self._targets]
         registered = self._callable
         live = dict(self._bound)
@@ -263,7 +278,10 @@ class Execution:
         return tree.live(key)
 
     def _current(self, snapshot: Snapshot, given: Entity) -> TreeRegistry:
-        """Return the tree that an execution on a snapshot works on: its own, or a fork if the tree has moved on."""
+        """Return the tree that an execution on a snapshot works on.
+
+        Its own, or a fork if the tree has moved on.
+        """
         tree = self._forks.get(id(snapshot)) or self._tree_of(given)
         if tree.branch == getattr(snapshot.source, "branch", 0) and snapshot.version != tree.head:
             if self._on_stale == "error":
@@ -338,13 +356,18 @@ class Execution:
     ) -> tuple[tuple[int, int], ...]:
         """Give every returned entity its semantic, and its own tree if it needs one."""
         if len(plans) == 1 and KIND[type(result)] == ENTITY:
+            entity: Entity = result
             txn, changes = plans[0]
             tree = txn.tree
-            if (changes is None or type(changes) is Changes) and tree.entities.get(key_of(result)) is result:
+            if (
+                (changes is None or type(changes) is Changes)
+                and self._callable.semantic_hint in _OR_NONE
+                and tree.entities.get(key_of(entity)) is entity
+            ):
                 # The usual case: an entity that was in the tree, and nothing entered or left it.
-                if self._callable.semantic_hint in (None, MUTATION):
-                    self._semantic, self._outputs = MUTATION, [(tree, result)]
-                    return ()
+                self._semantic = MUTATION
+                self._outputs = ((tree, entity),)
+                return ()
         found = entities_in(result)
         outputs = []
         for entity in found:
@@ -356,7 +379,9 @@ class Execution:
             hint = self._callable.semantic_hint
             if hint is not None and hint != semantic:
                 raise ReturnError(
-                    self._callable.name, f"{label(entity)}, a {semantic},", f"a {hint} (its semantic_hint)"
+                    self._callable.name,
+                    f"{label(entity)}, a {semantic},",
+                    f"a {hint} (its semantic_hint)",
                 )
         self._outputs = outputs
         if len(outputs) < 2:
@@ -409,7 +434,9 @@ class Execution:
                 other is not tree and tree.key in other.nodes for other in self._targets
             ):
                 continue  # the orphan was put into another input tree
-            if tree.head > (tree.base_version if is_fork else 1) or (id(tree) in returned and not is_fork):
+            if tree.head > (tree.base_version if is_fork else 1) or (
+                id(tree) in returned and not is_fork
+            ):
                 self._trees.hold(tree)
         for tree in self._own_trees.values():
             self._trees.hold(tree)
@@ -444,26 +471,45 @@ class Execution:
         value, outputs = self._result, self._outputs
         if len(outputs) == 1 and value is outputs[0][1]:
             tree = outputs[0][0]
-            value = Ref(tree.key, self._key_in(tree, value) if self._own_trees else key_of(value), tree.branch)
+            value = Ref(
+                tree.key,
+                self._key_in(tree, value) if self._own_trees else key_of(value),
+                tree.branch,
+            )
             refs: tuple[Ref, ...] = (value,)
         else:
             by_id = {
-                id(entity): Ref(tree.key, self._key_in(tree, entity), tree.branch) for tree, entity in outputs
+                id(entity): Ref(tree.key, self._key_in(tree, entity), tree.branch)
+                for tree, entity in outputs
             }
             refs = tuple(by_id.values())
             if KIND[type(value)] != ATOM:
                 value = present(value, lambda entity: by_id.get(id(entity)))
-        version = self._after[3] if self._after else 0
+        version = self._first_version()
         return Receipt(self.execution_id, self._semantic, version, self._changed, value, refs)
+
+    def _first_version(self) -> int:
+        """Return the version that the first input tree has now; 0 without one."""
+        after = self._after
+        if len(after) <= 4:
+            return after[3] if after else 0
+        # Targets are in the order of their turns, not of the arguments.
+        first = self._located[0][1].key
+        return next(after[at + 3] for at in range(0, len(after), 4) if after[at] == first)
 
     def _record_failure(self, arguments: Mapping[str, Any], error: BaseException) -> None:
         self._semantic, self._changed, self._outputs = None, 0, ()
         self._after = tuple(
-            number for tree in self._targets for number in (tree.key, tree.branch, tree.head, tree.head)
+            number
+            for tree in self._targets
+            for number in (tree.key, tree.branch, tree.head, tree.head)
         )
         if not self._values:  # refused before it was bound
             self._names = tuple(arguments)
-            self._values = [value if KIND[type(value)] == ATOM else _as_text(value) for value in arguments.values()]
+            self._values = [
+                value if KIND[type(value)] == ATOM else _as_text(value)
+                for value in arguments.values()
+            ]
         self._record("failed", type(error).__name__, str(error))
 
     def _record(self, status: str, error_type: str, error: str) -> None:
@@ -496,7 +542,9 @@ class Execution:
     def _output_stamp(self, tree: TreeRegistry, entity: Entity) -> tuple[int, int]:
         key = self._key_in(tree, entity) if self._own_trees else key_of(entity)
         node = tree.nodes.get(key)
-        stamp = tree.stamp_of(key, tree.head) if node is None else node.stamp_at(tree.head, tree.branch)
+        stamp = (
+            tree.stamp_of(key, tree.head) if node is None else node.stamp_at(tree.head, tree.branch)
+        )
         return key, stamp
 
 

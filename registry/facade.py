@@ -1,4 +1,7 @@
-"""CallableRegistry and EntityRegistry: class-level calls over one default workspace, as the seed design names them."""
+"""CallableRegistry and EntityRegistry.
+
+Class-level calls over one default workspace, as the seed design names them.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,8 @@ class CallableRegistry:
     ) -> Any:
         """Run a callable as one transaction; see `Workspace.execute`.
 
-        The `skip_` switches of the seed design are accepted and change nothing: an edited snapshot knows that it is one,
+        The `skip_` switches of the seed design are accepted and change nothing: an edited snapshot
+            knows that it is one,
         so there is no check to skip, and no event costs anything while nobody listens.
         """
         return default_workspace().execute(func_name, on_stale=on_stale, **arguments)
@@ -92,7 +96,10 @@ class CallableRegistry:
 
     @classmethod
     async def execute_batch(cls, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:
-        """Run several callables concurrently; results in the order of the batch, exceptions as values."""
+        """Run several callables concurrently.
+
+        Results in the order of the batch, exceptions as values.
+        """
         workspace = default_workspace()
         runs = [workspace.aexecute(name, **arguments) for name, arguments in batch]
         return list(await asyncio.gather(*runs, return_exceptions=True))
@@ -116,7 +123,8 @@ class EntityRegistry:
     def version_entity(cls, entity: Entity) -> bool:
         """Commit the edits of a snapshot; True exactly when a version was made.
 
-        Afterwards the snapshot shows the new version, and its entities carry the new ids. An outdated snapshot forks.
+        Afterwards the snapshot shows the new version, and its entities carry the new ids. An
+        outdated snapshot forks.
         """
         if entity.is_orphan():
             default_workspace().add(entity)

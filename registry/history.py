@@ -1,15 +1,19 @@
 """What every retained version of a tree looked like, per entity and container.
 
-"Fat nodes" (Driscoll, Sarnak, Sleator, Tarjan 1989): each entity keeps the list of its own former states, each container
-the list of its own deltas, and reading a version is a bisect. Children are stored by key, so an ancestor of a
-change gets a new `ecs_id` but no new state. The newest state is held whole; what came before is kept as the way
+"Fat nodes" (Driscoll, Sarnak, Sleator, Tarjan 1989): each entity keeps the list of its own former
+states, each container the list of its own deltas, and reading a version is a bisect. Children are
+stored by key, so an ancestor of a change gets a new `ecs_id` but no new state. The newest state is
+held whole; what came before is kept as the way
 *back* from it, so that forgetting old versions cuts lists at the front and touches nothing else.
 
-The payload of a delta is a tuple of keys and atoms: the garbage collector stops tracking such tuples, and a
+The payload of a delta is a tuple of keys and atoms: the garbage collector stops tracking such
+    tuples, and a
 million versions cost it nothing.
 
-    Node      one entity: states (small tuples, kept whole), versions in which its id changed, parents
-    ListCell  one list, dict or set below an entity: reverse deltas, and now and then a full image, so that an old
+    Node      one entity: states (small tuples, kept whole), versions in which its id changed,
+        parents
+    ListCell  one list, dict or set below an entity: reverse deltas, and now and then a full image,
+        so that an old
     DictCell  version is read in time proportional to the container, not to its history; the images
     SetCell   together take no more room than the deltas
 """
@@ -83,13 +87,19 @@ class Cell:
 
 
 class ListCell(Cell):
-    """A list. A delta is `(index, inserted count, *removed)`, or a tuple of such, or the full image as a list."""
+    """A list. A delta is `(index, inserted count, *removed)`, or a tuple of such.
+
+    Or the full image as a list.
+    """
 
     __slots__ = ()
     items: list[Stored]
 
     def apply(self, version: int, splices: list[tuple[int, int, list[Stored]]]) -> None:
-        """Replace items: (index, removed count, inserted items) one after the other, as one new version."""
+        """Replace items: (index, removed count, inserted items) one after the other.
+
+        As one new version.
+        """
         items = self.items
         if len(splices) == 1 and self.weight <= len(items) + _IMAGE_EVERY:
             # The usual case, about 0.5 us: spelled out, since a commit of a move is here twice.
@@ -123,11 +133,13 @@ class ListCell(Cell):
 
 
 class DictCell(Cell):
-    """A dict. A delta is a tuple of `(key, old value or ABSENT, old position)`, or the full image as a list of
-    `(key, value, position)`.
+    """A dict. A delta is a tuple of `(key, old value or ABSENT, old position)`.
 
-    Order is part of a dict's value. Once a key was deleted, every key has a position number, so that taking a
-    deletion back puts the key where it was, at a cost that does not depend on the size of the dict.
+    Or the full image as a list of `(key, value, position)`.
+
+    Order is part of a dict's value. Once a key was deleted, every key has a position number, so
+    that taking a deletion back puts the key where it was, at a cost that does not depend on the
+    size of the dict.
     """
 
     __slots__ = ("next_position", "positions")
@@ -201,7 +213,10 @@ class DictCell(Cell):
 
 
 class SetCell(Cell):
-    """A set. A delta is a tuple of `(item, whether it was a member)`, or the full image as a list."""
+    """A set. A delta is a tuple of `(item, whether it was a member)`.
+
+    Or the full image as a list.
+    """
 
     __slots__ = ()
     items: set[Stored]
@@ -212,7 +227,8 @@ class SetCell(Cell):
             self._remember(version, list(self.items), 1)
             self.weight = 0
         else:
-            # Taken back from the end: 1.0 goes before 1 comes back, which would else be taken for it.
+            # Taken back from the end: 1.0 goes before 1 comes back, which would else be taken for
+            # it.
             back = tuple([(item, True) for item in removed] + [(item, False) for item in added])
             self._remember(version, back, 2 * len(back))
         self.items.difference_update(removed)
@@ -235,12 +251,14 @@ class Node:
     Attributes:
         key: Its lineage bits.
         schema: Plan of its class.
-        state: The newest state: one stored value per name of the plan. `()` while its tree is being adopted.
+        state: The newest state: one stored value per name of the plan. `()` while its tree is being
+            adopted.
         parent: The entity that holds it now; None for a root, or when it was removed.
         removed: Version in which it left the tree; 0 while it is in it.
         born: Version in which it entered this branch.
         created: When it entered the tree, seconds since the epoch.
-        first_stamp: Stamp of its oldest retained id; `renamed` lists the versions of the later ones.
+        first_stamp: Stamp of its oldest retained id; `renamed` lists the versions of the later
+            ones.
         source: The version of another entity that it was copied from, if any.
     """
 
@@ -249,7 +267,9 @@ class Node:
         *("removed", "renamed", "schema", "source", "state", "states", "versions"),
     )
 
-    def __init__(self, key: Key, schema: Schema, parent: Node | None, born: int, created: float) -> None:
+    def __init__(
+        self, key: Key, schema: Schema, parent: Node | None, born: int, created: float
+    ) -> None:
         self.key = key
         self.schema = schema
         self.parent = parent
@@ -406,4 +426,3 @@ def same_stored(a: Stored, b: Stored) -> bool:
 
 def _same_members(a: Any, b: Any) -> bool:
     return bool(a == b) and {(type(x), x) for x in a} == {(type(x), x) for x in b}
-

@@ -1,10 +1,12 @@
 """Identity of entities and of their versions, as numbers and as UUIDs.
 
-An id is arithmetic, not an index: 74 random lineage bits, 20 branch bits and 28 commit bits fill the
-122 free bits of a UUID of version 8 (RFC 9562). `ecs_id -> (entity, branch, commit)` is three shifts, a commit draws no
-random number, and `lineage_id` is the same id with branch and commit 0.
+An id is arithmetic, not an index: 74 random lineage bits, 20 branch bits and 28 commit bits fill
+    the
+122 free bits of a UUID of version 8 (RFC 9562). `ecs_id -> (entity, branch, commit)` is three
+shifts, a commit draws no random number, and `lineage_id` is the same id with branch and commit 0.
 
-Commit 1 means "as it was born": an entity keeps the id that it had before it entered a tree, whatever version the tree was at.
+Commit 1 means "as it was born": an entity keeps the id that it had before it entered a tree,
+whatever version the tree was at.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ _VERSION_AND_VARIANT = (8 << 76) | (0b10 << 62)
 class Key(int):
     """The lineage bits of one entity: what stored values hold in place of a child.
 
-    A subclass of `int`, so that a stored `Key` is never mistaken for a number that the user stored, and so
-    that the garbage collector does not track it.
+    A subclass of `int`, so that a stored `Key` is never mistaken for a number that the user stored,
+    and so that the garbage collector does not track it.
     """
 
     __slots__ = ()
@@ -46,7 +48,8 @@ class EntityVersion(NamedTuple):
     commit: int
 
 
-# Seeded once from the system: 15 times cheaper per id than uuid4, and not disturbed by random.seed() in user code.
+# Seeded once from the system: 15 times cheaper per id than uuid4, and not disturbed by
+# random.seed() in user code.
 _source = random.Random(os.urandom(32))  # noqa: S311 - identity, not secrecy
 _draw = _source.getrandbits
 os.register_at_fork(after_in_child=lambda: _source.seed(os.urandom(32)))
@@ -58,7 +61,10 @@ def new_key() -> Key:
 
 
 def stamp(branch: int, commit: int) -> int:
-    """Pack a branch and a commit number: the part of an id that tells versions of one entity apart."""
+    """Pack a branch and a commit number.
+
+    The part of an id that tells versions of one entity apart.
+    """
     return branch << COMMIT_BITS | commit
 
 
@@ -67,10 +73,7 @@ def to_uuid(key: int, version_stamp: int = 0) -> UUID:
     payload = key << (BRANCH_BITS + COMMIT_BITS) | version_stamp
     high = payload >> _LOW_BITS
     return UUID(
-        int=(high >> 12) << 80
-        | (high & 0xFFF) << 64
-        | (payload & _LOW_MASK)
-        | _VERSION_AND_VARIANT
+        int=(high >> 12) << 80 | (high & 0xFFF) << 64 | (payload & _LOW_MASK) | _VERSION_AND_VARIANT
     )
 
 

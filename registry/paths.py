@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,10 @@ from registry.values import DICT, ENTITY, FROZENSET, KIND, LIST, SET, TUPLE
 
 
 def places(holder: Entity, item: Any) -> list[str]:
-    """Return where *item*, the very object, sits directly below *holder*: `left`, `others[0]`, `by_name['x']`."""
+    """Return where *item*, the very object, sits directly below *holder*.
+
+    `left`, `others[0]`, `by_name['x']`.
+    """
     found: list[str] = []
     for name, value in parts(holder, schema_of(type(holder))):
         found.extend(name + suffix for suffix in _suffixes(value, item, frozenset()))
@@ -44,7 +48,7 @@ def path(way: list[Entity], nth: int = 0) -> str:
         nth: Which of several places of the last one is meant.
     """
     text = label(way[0]) if way else "nowhere"
-    for index, (holder, item) in enumerate(zip(way, way[1:], strict=False)):
+    for index, (holder, item) in enumerate(itertools.pairwise(way)):
         found = places(holder, item) or ["?"]
         last = index == len(way) - 2
         text += "." + found[min(nth if last else 0, len(found) - 1)]

@@ -14,7 +14,10 @@ Status = Literal["ok", "failed"]
 
 
 class TreeVersions(NamedTuple):
-    """What an execution read and made of one tree: version before and after; equal if nothing changed."""
+    """What an execution read and made of one tree: version before and after.
+
+    Equal if nothing changed.
+    """
 
     root: int
     branch: int
@@ -32,7 +35,8 @@ class Record(NamedTuple):
         semantic: How the result relates to the inputs; None for plain results and failures.
         trees: Per input tree: root, branch, version before and after.
         inputs: (parameter, key of the entity), in order.
-        arguments: (parameter, text of the plain value or the value itself if it is an atom), in order.
+        arguments: (parameter, text of the plain value or the value itself if it is an atom), in
+            order.
         outputs: (key, stamp) of the entities returned, in order.
         changed: Number of entities that got a new `ecs_id`.
         error_type: Name of the exception's class; empty if there was none.
@@ -107,7 +111,9 @@ class RecordLog:
 
 def unpack(packed: Packed) -> Record:
     """Return a record as kept in the log in its readable form."""
-    execution_id, callable_name, status, semantic, trees, inputs, names, values, outputs = packed[:9]
+    execution_id, callable_name, status, semantic, trees, inputs, names, values, outputs = packed[
+        :9
+    ]
     given = _grouped(inputs, 2)
     entities = {name for name, _ in given}
     return Record(
@@ -117,7 +123,9 @@ def unpack(packed: Packed) -> Record:
         semantic,
         tuple(TreeVersions(*each) for each in _grouped(trees, 4)),
         given,
-        tuple((name, value) for name, value in zip(names, values, strict=True) if name not in entities),
+        tuple(
+            (name, value) for name, value in zip(names, values, strict=True) if name not in entities
+        ),
         _grouped(outputs, 2),
         *packed[9:],
     )

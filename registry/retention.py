@@ -11,8 +11,8 @@ class Retention:
 
     Attributes:
         versions: Newest versions that can be read; None for no limit.
-        memory_bytes: About how much memory the older versions of one tree may take; None for no limit. The estimate
-            counts deltas, states and records, not the newest version.
+        memory_bytes: About how much memory the older versions of one tree may take; None for no
+            limit. The estimate counts deltas, states and records, not the newest version.
         records: Newest execution records that the workspace keeps.
 
     A snapshot that somebody holds stays readable beyond both limits.

@@ -1,7 +1,10 @@
-"""The field plan of an entity class: what one version of an entity consists of, in which order, and how it is written.
+"""The field plan of an entity class.
+
+What one version of an entity consists of, in which order, and how it is written.
 
 Compiled once per class. A *state* is a tuple with one stored value per name of the plan:
-declared fields, then private attributes, then (if the class has them) extra fields, and last the set of fields that were set.
+declared fields, then private attributes, then (if the class has them) extra fields, and last the
+set of fields that were set.
 """
 
 from __future__ import annotations
@@ -67,7 +70,10 @@ class Schema:
         self.sets: dict[frozenset[str], frozenset[str]] = {}
 
     def shared_set(self, names: set[str]) -> frozenset[str]:
-        """Return one frozen copy of *names* for all entities of the class: most have set the same fields."""
+        """Return one frozen copy of *names* for all entities of the class.
+
+        Most have set the same fields.
+        """
         frozen = frozenset(names)
         return self.sets.setdefault(frozen, frozen)
 
@@ -78,7 +84,10 @@ def _described(cls: type[BaseModel]) -> set[str]:
 
 
 def schema_of(cls: type[Any]) -> Schema:
-    """Return the plan of an entity class; compiled on first use, when forward references are resolved."""
+    """Return the plan of an entity class.
+
+    Compiled on first use, when forward references are resolved.
+    """
     schema: Schema | None = cls.__dict__.get("__treerunner_schema__")
     if schema is None:
         if not cls.__pydantic_complete__:

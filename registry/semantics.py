@@ -1,6 +1,7 @@
 """How results relate to the inputs, and what callers get for them.
 
-By identity: an entity that is in a working tree in the end is a *mutation* (also if unchanged); one that was in an input tree and
+By identity: an entity that is in a working tree in the end is a *mutation* (also if unchanged); one
+    that was in an input tree and
 no longer is, a *detachment*, which becomes a root of its own; anything else a *creation*.
 """
 
@@ -19,7 +20,10 @@ DETACHMENT = "detachment"
 
 
 def present(value: Any, entity: Callable[[Entity], Any]) -> Any:
-    """Return a result in the same shape, with *entity* applied to its entities; it shares nothing with the trees."""
+    """Return a result in the same shape, with *entity* applied to its entities.
+
+    It shares nothing with the trees.
+    """
     kind = KIND[type(value)]
     if kind == ATOM:
         return value

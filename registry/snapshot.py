@@ -1,9 +1,12 @@
 """Snapshot: a lazy, isolated copy of a tree at one version; the only thing that users hold.
 
-Its entities are ghosts: a field is materialised when it is first read. What its holder writes stays in the copy and is noted,
-so that passing the snapshot to `execute` can commit the edits first: no tree is built, nothing is compared.
+Its entities are ghosts: a field is materialised when it is first read. What its holder writes stays
+    in the copy and is noted,
+so that passing the snapshot to `execute` can commit the edits first: no tree is built, nothing is
+    compared.
 
-A snapshot reads from a `Source`: a tree of this process, or pages that come from another one (`PageSource`).
+A snapshot reads from a `Source`: a tree of this process, or pages that come from another one
+    (`PageSource`).
 """
 
 from __future__ import annotations
@@ -73,7 +76,10 @@ class Snapshot:
 
     @classmethod
     def of(cls, tree: TreeRegistry, version: int) -> Snapshot:
-        """Return a snapshot of a tree of this process; the version stays readable as long as it is held."""
+        """Return a snapshot of a tree of this process.
+
+        The version stays readable as long as it is held.
+        """
         tree.check_version(version)
         snapshot = cls(tree, version)
         tree.pin(snapshot, version)
@@ -106,10 +112,15 @@ class Snapshot:
     def _is_changed(self, entity: Entity, name: str) -> bool:
         schema = schema_of(type(entity))
         stored = self.source.field_at(key_of(entity), self.version, schema.index[name])
-        return not values.same_value(part(entity, schema, name), self._value(stored, entity, name, []))
+        return not values.same_value(
+            part(entity, schema, name), self._value(stored, entity, name, [])
+        )
 
     def advance(self, tree: TreeRegistry, version: int) -> None:
-        """Show a newer version, whose content the holder's edits are; what was added becomes part of the snapshot."""
+        """Show a newer version, whose content the holder's edits are.
+
+        What was added becomes part of the snapshot.
+        """
         for entity, _ in self.edits.values():
             for _name, value in parts(entity, schema_of(type(entity))):
                 for child in entities_in(value):
@@ -155,7 +166,9 @@ class Snapshot:
             items = [self._value(item, entity, name, touched) for item in stored]
             return tracked_list(self, (entity, name), items)
         if cls is dict:
-            pairs = [(key, self._value(item, entity, name, touched)) for key, item in stored.items()]
+            pairs = [
+                (key, self._value(item, entity, name, touched)) for key, item in stored.items()
+            ]
             return tracked_dict(self, (entity, name), pairs)
         if cls is set:
             members = [self._value(item, entity, name, touched) for item in stored]
@@ -190,7 +203,11 @@ class Snapshot:
     def stamps(self, entity: Entity) -> tuple[int, int, int]:
         """Return (stamp, root key, root stamp) at the snapshot's version."""
         source, version = self.source, self.version
-        return source.stamp_of(key_of(entity), version), source.key, source.stamp_of(source.key, version)
+        return (
+            source.stamp_of(key_of(entity), version),
+            source.key,
+            source.stamp_of(source.key, version),
+        )
 
     def identity(self, entity: Entity) -> Identity:
         """Return all that is known about an entity at the snapshot's version."""
@@ -226,7 +243,9 @@ class Snapshot:
                         self.touched.append((entity, name))
             set_home(entity, self)
 
-    def _dressed(self, value: Any, entity: Entity, name: str, queue: list[Any], touched: list[Any]) -> Any:
+    def _dressed(
+        self, value: Any, entity: Entity, name: str, queue: list[Any], touched: list[Any]
+    ) -> Any:
         kind = KIND[type(value)]
         if isinstance(value, Entity):
             queue.append(value)
@@ -265,7 +284,10 @@ class Page(NamedTuple):
 
 
 def read_page(tree: TreeRegistry, key: Key, version: int, limit: int) -> Page:
-    """Return an entity and up to *limit* - 1 of those below it. Cost: proportional to what is returned."""
+    """Return an entity and up to *limit* - 1 of those below it.
+
+    Cost: proportional to what is returned.
+    """
     tree.check_version(version)
     states: dict[Key, tuple[tuple[Stored, ...], int]] = {}
     classes = {key: tree.class_of(key)}
@@ -335,7 +357,8 @@ def snapshot_from_pages(fetch: Fetch, ref: Ref, version: int | None = None) -> E
     """Return a lazy snapshot of a tree in another process.
 
     Args:
-        fetch: Returns the page of an entity: (ref, version or None for the head, most entities) -> Page.
+        fetch: Returns the page of an entity: (ref, version or None for the head, most entities) ->
+            Page.
         ref: The entity wanted.
         version: Its version; the head without one.
     """

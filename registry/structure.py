@@ -1,8 +1,10 @@
 """Structure: the changes of a transaction that alter who holds whom, or that are not plain.
 
-It works on differences only. Every entity and container that a write took out of its place counts -1, every one that was put
-into a place +1; what ends at 0 was moved, at -1 left the tree, at +1 entered it, and anything above has two places, which
-is refused. New arrivals and what leaves are followed downward, what stays is never visited: the cost is that of the change.
+It works on differences only. Every entity and container that a write took out of its place counts
+-1, every one that was put into a place +1; what ends at 0 was moved, at -1 left the tree, at +1
+entered it, and anything above has two places, which
+is refused. New arrivals and what leaves are followed downward, what stays is never visited: the
+    cost is that of the change.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ from registry.values import (
     SET,
     TUPLE,
     Opaque,
+    same_atom,
     same_value,
 )
 
@@ -134,7 +137,10 @@ class Structure(Changes, Adoption):
                 self.txn.writes.setdefault(node.key, (entity, set()))[1].add(name)
 
     def _see_equal_swaps(self) -> None:
-        """Note fields that got another container of the tree with the same content: that is no change."""
+        """Note fields that got another container of the tree with the same content.
+
+        That is no change.
+        """
         dirty = {id(container.place) for container in self.txn.containers if container.log}
         for entity, names in self.txn.writes.values():
             if entity.__home__ is not self.tree:
@@ -142,7 +148,11 @@ class Structure(Changes, Adoption):
             node = self.tree.node(key_of(entity))
             for name in names & node.schema.index.keys():
                 old = node.state[node.schema.index[name]]
-                new = self._cell_of(part(entity, node.schema, name)) if isinstance(old, Cell) else None
+                new = (
+                    self._cell_of(part(entity, node.schema, name))
+                    if isinstance(old, Cell)
+                    else None
+                )
                 if new is None or new is old:
                     continue
                 inner = [*cells_in(old), *cells_in(new)]
@@ -170,9 +180,14 @@ class Structure(Changes, Adoption):
                 and all(map(self._matches, live, items))
             )
         if isinstance(stored, SetCell) or type(stored) is frozenset:
-            items = getattr(stored, "items", stored)
-            return isinstance(live, set | frozenset) and len(live) == len(items) and all(
-                (key_of(item) if KIND[type(item)] == ENTITY else item) in items for item in live
+            members = stored.items if isinstance(stored, SetCell) else stored
+            return (
+                isinstance(live, set | frozenset)
+                and len(live) == len(members)
+                and all(
+                    (key_of(item) if KIND[type(item)] == ENTITY else item) in members
+                    for item in live
+                )
             )
         return same_stored(live, stored)
 
@@ -301,23 +316,32 @@ class Structure(Changes, Adoption):
     def _follow(self, tally: _Tally, seen: frozenset[int]) -> bool:
         if id(tally) in seen:
             raise StructureError(
-                label(tally.item), "would hold itself", "move the inner entity out first, or put a copy there"
+                label(tally.item),
+                "would hold itself",
+                "move the inner entity out first, or put a copy there",
             )
         return self._is_attached(tally.holder, seen | {id(tally)})
 
     def _settle(self) -> None:
         """Find what arrives and what leaves.
 
-        Each depends on the other: what is put into something that leaves does not arrive, and what leaves may take along
-        what nothing that arrives holds. What leaves only grows from round to round, so this ends; two rounds are usual.
+        Each depends on the other: what is put into something that leaves does not arrive, and what
+            leaves may take along
+        what nothing that arrives holds. What leaves only grows from round to round, so this ends;
+        two rounds are usual.
         """
-        counted = [(tally, tally.net, tally.holder) for tally in [*self.members.values(), *self.boxes.values()]]
+        counted = [
+            (tally, tally.net, tally.holder)
+            for tally in [*self.members.values(), *self.boxes.values()]
+        ]
         while True:
             self._follow_arrivals()
             self._follow_departures()
             departed = {
-                known for tallies in (self.members, self.boxes)
-                for known, tally in tallies.items() if tally.member and tally.net < 0
+                known
+                for tallies in (self.members, self.boxes)
+                for known, tally in tallies.items()
+                if tally.member and tally.net < 0
             }
             if departed <= self.departed:
                 return
@@ -333,7 +357,11 @@ class Structure(Changes, Adoption):
         while found:
             found = False
             for tally in [*self.members.values(), *self.boxes.values()]:
-                if tally.net > 0 and not (tally.member or tally.walked) and self._is_attached(tally.holder):
+                if (
+                    tally.net > 0
+                    and not (tally.member or tally.walked)
+                    and self._is_attached(tally.holder)
+                ):
                     tally.walked = found = True
                     for item in self._contents(tally.item):
                         self._count(item, 1, tally.item)
@@ -353,9 +381,9 @@ class Structure(Changes, Adoption):
     def _follow_departures(self) -> None:
         """Count what leaves with what leaves."""
         for tally in self.members.values():
-            if tally.member and tally.net == 0 and tally.holder is not None:
-                if not self._is_attached(tally.holder):
-                    tally.net, tally.holder = -1, None  # put into something that itself left
+            was_moved = tally.member and tally.net == 0 and tally.holder is not None
+            if was_moved and not self._is_attached(tally.holder):
+                tally.net, tally.holder = -1, None  # put into something that itself left
         queue = [tally for tally in [*self.members.values(), *self.boxes.values()] if tally.net < 0]
         while queue:
             tally = queue.pop()
@@ -371,7 +399,8 @@ class Structure(Changes, Adoption):
     def _departing(self, item: Any) -> Iterator[Any]:
         """Yield what an entity or container of the tree holds in the end, flat through tuples."""
         if isinstance(item, Cell):
-            # Logs of containers that hold opaque values are not counted, and so what they held before leaves.
+            # Logs of containers that hold opaque values are not counted, and so what they held
+            # before leaves.
             unlogged = item.live is None or id(item) in self.opaque_cells
             held: Any = item.items if unlogged else item.live
             yield from _flat(held.values() if isinstance(held, dict) else held)
@@ -395,7 +424,9 @@ class Structure(Changes, Adoption):
         for key, tally in self.members.items():
             limit = 0 if tally.member else 1
             if key == self.root.key and tally.net > 0:
-                raise StructureError(label(tally.item), "would hold itself", "a root is held by nothing")
+                raise StructureError(
+                    label(tally.item), "would hold itself", "a root is held by nothing"
+                )
             if tally.net > limit and (tally.member or self._is_attached(tally.holder)):
                 self._refuse_two_places(tally)
             if tally.member and tally.net < 0:
@@ -405,7 +436,9 @@ class Structure(Changes, Adoption):
         for tally in self.boxes.values():
             if tally.net > (0 if tally.member else 1) and self._is_attached(tally.holder):
                 raise StructureError(
-                    self._name_of(tally.item), "would be held by two fields", "give each its own copy"
+                    self._name_of(tally.item),
+                    "would be held by two fields",
+                    "give each its own copy",
                 )
             if tally.member and tally.net == 0 and tally.holder is not None:
                 self._move_cell(tally.item, tally.holder)
@@ -418,7 +451,10 @@ class Structure(Changes, Adoption):
             self.moved.append((node, parent))
 
     def _owner(self, holder: Any) -> Any:
-        """Return the node of the entity that a holder belongs to; for an arrival, the entity until it has one."""
+        """Return the node of the entity that a holder belongs to.
+
+        For an arrival, the entity until it has one.
+        """
         if isinstance(holder, Entity):
             return self._node_of(holder)
         cell = holder if isinstance(holder, Cell) else self._cell_of(holder)
@@ -468,7 +504,10 @@ class Structure(Changes, Adoption):
         return f"a {type(item).__name__}"
 
     def _detach_cell(self, cell: Cell) -> None:
-        """Note on a container that left the tree that it has no place; only older versions still show it."""
+        """Note on a container that left the tree that it has no place.
+
+        Only older versions still show it.
+        """
 
         def finish() -> None:
             if cell not in self.kept_cells:
@@ -494,7 +533,7 @@ class Structure(Changes, Adoption):
     # --- storing what arrived ---
 
     def _adopt_arrivals(self) -> None:
-        for key, tally in list(self.members.items()):
+        for tally in list(self.members.values()):
             if tally.member or tally.net <= 0 or not self._is_attached(tally.holder):
                 continue
             entity = self._resident(tally.item)
@@ -531,21 +570,32 @@ class Structure(Changes, Adoption):
         self.entities.append((entity, node))
 
     def _resident(self, entity: Entity) -> Entity:
-        """Return the object that will be part of the tree: a copy, if the given one belongs to another tree."""
+        """Return the object that will be part of the tree.
+
+        A copy, if the given one belongs to another tree.
+        """
         if entity.__home__ is None or entity.__home__ is self.tree:
             return entity
         copied = self.clones.get(id(entity))
         if copied is None:
-            # An orphan argument lives in a tree of its own until it is known where it belongs: it is not crossing.
+            # An orphan argument lives in a tree of its own until it is known where it belongs: it
+            # is not crossing.
             keep = getattr(entity.__home__, "is_provisional", False)
             copied = self.clones[id(entity)] = clone(entity, keep_identity=keep)
         return copied
 
     def meet(self, entity: Entity, node: Node) -> Key:
-        """Return the key under which *node* holds an entity; members and arrivals were counted before."""
+        """Return the key under which *node* holds an entity.
+
+        Members and arrivals were counted before.
+        """
         resident = self._resident(entity)
         key = key_of(resident)
-        if resident.__home__ is None and key not in self.members and resident not in self.clones.values():
+        if (
+            resident.__home__ is None
+            and key not in self.members
+            and resident not in self.clones.values()
+        ):
             self._queue.append((resident, node))  # below a copy
         return key
 
@@ -598,7 +648,8 @@ class Structure(Changes, Adoption):
                 self._keep_cell(old, new)
         fields_set = entity.__pydantic_fields_set__
         if len(fields_set) != len(state[-1]) and (changed or node in self.changed):
-            state[-1] = schema.shared_set(fields_set)  # rides along; alone it is no change of a value
+            # It rides along; alone it is no change of a value.
+            state[-1] = schema.shared_set(fields_set)
             changed = True
         if changed:
             self.states.append((node, tuple(state)))
@@ -606,7 +657,10 @@ class Structure(Changes, Adoption):
             self.bytes_kept += 72 + 8 * len(state)
 
     def _has_moved(self, old: Stored, new: Stored) -> bool:
-        """Tell whether a field got a container from elsewhere in the tree: its content may change yet."""
+        """Tell whether a field got a container from elsewhere in the tree.
+
+        Its content may change yet.
+        """
         return isinstance(new, Cell) and new is not old and id(new) in self.boxes
 
     def _note_opaque(self, node: Node, gone: set[str], come: set[str]) -> None:
@@ -629,7 +683,10 @@ class Structure(Changes, Adoption):
         self.finish.append(finish)
 
     def _compact(self, old: Stored, new: Stored) -> Stored:
-        """Express a list that replaces a list as a splice of it: `e.items = [x for x in e.items if ...]` keeps a delta."""
+        """Express a list that replaces a list as a splice of it.
+
+        `e.items = [x for x in e.items if ...]` keeps a delta.
+        """
         if type(old) is not ListCell or type(new) is not ListCell or old is new:
             return new
         tally = self.boxes.get(id(old))
@@ -647,7 +704,10 @@ class Structure(Changes, Adoption):
         return old
 
     def _keep_cell(self, old: Stored, new: Cell) -> None:
-        """A container was replaced by an equal one: the old cell stays, under a new live container."""
+        """A container was replaced by an equal one.
+
+        The old cell stays, under a new live container.
+        """
         if isinstance(old, Cell):
             self.kept_cells.update([old, *cells_in(old)])
             self._drop_live(old)
@@ -680,7 +740,7 @@ class Structure(Changes, Adoption):
                 self._plan_list(container, cell)
             elif isinstance(cell, DictCell):
                 self._plan_dict(container, cell)
-            else:
+            elif isinstance(cell, SetCell):
                 self._plan_set(container, cell)
 
     def _loosen(self, container: Tracked) -> None:
@@ -689,7 +749,8 @@ class Structure(Changes, Adoption):
     def _plan_list(self, live: Any, cell: ListCell) -> None:
         log = live.log
         stored_log = [
-            (at, len(removed), [self._logged(item, cell) for item in inserted]) for at, removed, inserted in log
+            (at, len(removed), [self._logged(item, cell) for item in inserted])
+            for at, removed, inserted in log
         ]
         if len(log) == 1:
             at, count, inserted = stored_log[0]
@@ -702,7 +763,10 @@ class Structure(Changes, Adoption):
         self._show_inserted(live, [item for _, _, inserted in log for item in inserted])
 
     def _logged(self, item: Any, cell: Cell) -> Stored:
-        """Return the stored form of an item that a log put into a container; a placeholder if it is gone again."""
+        """Return the stored form of an item that a log put into a container.
+
+        A placeholder if it is gone again.
+        """
         kind = KIND[type(item)]
         if kind == ATOM:
             return item
@@ -723,13 +787,14 @@ class Structure(Changes, Adoption):
         assert node is not None, "only containers in the tree are stored"
         for name, stored in zip(node.schema.names, node.state, strict=True):
             if stored is cell or any(each is cell for each in cells_in(stored)):
-                return name
+                return str(name)
         return EXTRA
 
     def _show_inserted(self, live: Any, inserted: list[Any]) -> None:
         """Replace what was inserted raw by what the tree tracks."""
         if all(
-            KIND[type(item)] == ATOM or (KIND[type(item)] == ENTITY and self._resident(item) is item)
+            KIND[type(item)] == ATOM
+            or (KIND[type(item)] == ENTITY and self._resident(item) is item)
             for item in inserted
         ):
             return
@@ -744,7 +809,9 @@ class Structure(Changes, Adoption):
                 for key, stored in cell.items.items():
                     dict.__setitem__(live, key, self.tree.live_value(stored))
             elif isinstance(cell, ListCell):
-                list.__setitem__(live, slice(None), [self.tree.live_value(item) for item in cell.items])
+                list.__setitem__(
+                    live, slice(None), [self.tree.live_value(item) for item in cell.items]
+                )
             else:
                 set.clear(live)
                 set.update(live, map(self.tree.live_value, cell.items))
@@ -764,7 +831,9 @@ class Structure(Changes, Adoption):
             for key, _, new in (log if deleted else {entry[0]: entry for entry in log}.values())
         ]
         if not deleted:
-            changes = [(k, new) for k, new in changes if not same_stored(cell.items.get(k, ABSENT), new)]
+            changes = [
+                (k, new) for k, new in changes if not same_stored(cell.items.get(k, ABSENT), new)
+            ]
         if not changes:
             self._show_inserted(live, [new for _, _, new in log])
             return
@@ -772,11 +841,14 @@ class Structure(Changes, Adoption):
         self._show_inserted(live, [new for _, _, new in log if new is not ABSENT])
 
     def _dict_differs(self, live: Any, cell: DictCell) -> bool:
-        """Tell whether a dict from which keys were deleted differs in content or order. Cost: the dict, if sizes agree."""
+        """Tell whether a dict from which keys were deleted differs in content or order.
+
+        Cost: the dict, if sizes agree.
+        """
         if len(live) != len(cell.items):
             return True
         return any(
-            a is not b and a != b or not self._matches_now(live[a], cell.items[b])
+            not same_atom(a, b) or not self._matches_now(live[a], cell.items[b])
             for a, b in zip(live, cell.items, strict=True)
         )
 
@@ -789,7 +861,8 @@ class Structure(Changes, Adoption):
         before: dict[tuple[type, Any], bool] = {}  # by type too: 1 and 1.0 are not the same member
         for item, is_added in live.log:
             before.setdefault((type(item), item), not is_added)
-        added, removed = [], []
+        added: list[Stored] = []
+        removed: list[Stored] = []
         for (cls, item), was in before.items():
             twin = member_like(live, item)
             present = item in live and type(twin) is cls
@@ -809,7 +882,9 @@ class Structure(Changes, Adoption):
         """Tell whether an entity leaves the tree."""
         return any(node.key == key for node in self.removed)
 
-    def apply(self, execution_id: str, callable_name: str, outputs: tuple[tuple[int, int], ...]) -> int:
+    def apply(
+        self, execution_id: str, callable_name: str, outputs: tuple[tuple[int, int], ...]
+    ) -> int:
         """Store the changes as the next version and return how many entities got a new id.
 
         Nothing in here can fail. Cost: the change and its ancestors.
@@ -817,7 +892,8 @@ class Structure(Changes, Adoption):
         created = tuple(self.nodes)
         self._enter()
         self.moved = [
-            (node, parent.node(self) if isinstance(parent, _Later) else parent) for node, parent in self.moved
+            (node, parent.node(self) if isinstance(parent, _Later) else parent)
+            for node, parent in self.moved
         ]
         self._store()
         for node, names in self.opaque_names.items():
@@ -830,7 +906,11 @@ class Structure(Changes, Adoption):
         for entity in self.loose:
             self._let_loose(entity)
         self._commit(
-            execution_id, callable_name, outputs, created, tuple([node.key for node in self.removed])
+            execution_id,
+            callable_name,
+            outputs,
+            created,
+            tuple([node.key for node in self.removed]),
         )
         return len(created) + renamed
 
@@ -873,7 +953,10 @@ class Structure(Changes, Adoption):
         self.tree.entities.pop(node.key, None)
 
     def _let_loose(self, entity: Entity) -> None:
-        """Make an object that was written while it left the tree an orphan: history has its own copy."""
+        """Make an object that was written while it left the tree an orphan.
+
+        History has its own copy.
+        """
         if entity.__home__ is not self.tree:
             return
         _ = entity.__dict__, entity.__pydantic_private__, entity.__pydantic_extra__
@@ -926,7 +1009,10 @@ def _flat(values: Any) -> Iterator[Any]:
 
 
 def is_unchanged(cell: ListCell, splices: list[tuple[int, int, list[Stored]]]) -> bool:
-    """Tell whether splices that take and give the same items leave the list as it was. Cost: the list."""
+    """Tell whether splices that take and give the same items leave the list as it was.
+
+    Cost: the list.
+    """
     items = list(cell.items)
     for at, count, inserted in splices:
         items[at : at + count] = inserted
@@ -934,7 +1020,10 @@ def is_unchanged(cell: ListCell, splices: list[tuple[int, int, list[Stored]]]) -
 
 
 def must_differ(log: list[Any]) -> bool:
-    """Tell whether splices take and give different items, so that the list cannot be as it was. Cost: the log."""
+    """Tell whether splices take and give different items.
+
+    So that the list cannot be as it was. Cost: the log.
+    """
     balance: dict[Any, int] = {}
     try:
         for _, removed, inserted in log:

@@ -1,14 +1,18 @@
-"""Tracked list, dict and set: real subclasses, so that reads are native; each write is logged as a reversible change.
+"""Tracked list, dict and set: real subclasses, so that reads are native.
 
-The log of a container is what rollback takes back, what a commit turns into a delta, and how a snapshot learns that it was
-edited. It is opened by the container's home on the first write (`begin_writing`, which may refuse), so a write costs one
+Each write is logged as a reversible change.
+
+The log of a container is what rollback takes back, what a commit turns into a delta, and how a
+snapshot learns that it was edited. It is opened by the container's home on the first write
+(`begin_writing`, which may refuse), so a write costs one
 check and one small tuple:
 
     list   (index, removed items, inserted items)      a splice
     dict   (key, old value or ABSENT, new value or ABSENT)
     set    (item, True if added, False if removed)
 
-C code that reaches past the methods (`heapq`, `list.append(tracked, x)`) is not seen; docs/pitfalls.md says what to do.
+C code that reaches past the methods (`heapq`, `list.append(tracked, x)`) is not seen;
+docs/pitfalls.md says what to do.
 """
 
 from __future__ import annotations
@@ -110,7 +114,8 @@ class TrackedList(list[Any]):
         try:
             list.sort(self, key=key, reverse=reverse)
         finally:
-            del log[known:]  # what a key function did to the list while it was being sorted is undone by the built-in
+            # What a key function did to the list meanwhile, the built-in has undone.
+            del log[known:]
             log.append((0, before, tuple(self)))
 
     def reverse(self) -> None:
@@ -163,7 +168,7 @@ class TrackedList(list[Any]):
             _list_del(self, index)
             log.append((0, before, tuple(self)))
 
-    def __iadd__(self, items: Iterable[Any], /) -> Self:
+    def __iadd__(self, items: Iterable[Any], /) -> Self:  # type: ignore[misc]  # as list's own
         self.extend(items)
         return self
 
@@ -171,9 +176,12 @@ class TrackedList(list[Any]):
         self[:] = list(self) * operator.index(times)
         return self
 
-    # Entities compare by id, in Python; a member is found by identity first, which takes a fraction of that.
+    # Entities compare by id, in Python; a member is found by identity first, which takes a fraction
+    # of that.
 
-    def index(self, item: Any, start: SupportsIndex = 0, stop: SupportsIndex | None = None, /) -> int:
+    def index(
+        self, item: Any, start: SupportsIndex = 0, stop: SupportsIndex | None = None, /
+    ) -> int:
         if isinstance(item, Entity) and start == 0 and stop is None:
             try:
                 return _indexof(map(id, self), id(item))
@@ -256,7 +264,7 @@ class TrackedDict(dict[Any, Any]):
         for key, value in _pairs(*args, **kwargs):
             self[key] = value
 
-    def __ior__(self, other: Any, /) -> Self:
+    def __ior__(self, other: Any, /) -> Self:  # type: ignore[misc]  # as dict's own
         self.update(other)
         return self
 
@@ -329,7 +337,9 @@ class TrackedSet(set[Any]):
     def update(self, *others: Iterable[Any]) -> None:
         self._open()
         for other in others:
-            for item in list(other) if other is self else other:  # as the built-in: what came before an error stays
+            for item in (
+                list(other) if other is self else other
+            ):  # as the built-in: what came before an error stays
                 self.add(item)
 
     def intersection_update(self, *others: Iterable[Any]) -> None:
@@ -346,17 +356,25 @@ class TrackedSet(set[Any]):
     def symmetric_difference_update(self, other: Iterable[Any], /) -> None:
         self._become(self.symmetric_difference(other))
 
-    def __ior__(self, other: Any, /) -> Self:
-        return self._in_place(self | other if isinstance(other, (set, frozenset)) else NotImplemented)
+    def __ior__(self, other: Any, /) -> Any:
+        return self._in_place(
+            self | other if isinstance(other, (set, frozenset)) else NotImplemented
+        )
 
-    def __iand__(self, other: Any, /) -> Self:
-        return self._in_place(self & other if isinstance(other, (set, frozenset)) else NotImplemented)
+    def __iand__(self, other: Any, /) -> Any:
+        return self._in_place(
+            self & other if isinstance(other, (set, frozenset)) else NotImplemented
+        )
 
-    def __isub__(self, other: Any, /) -> Self:
-        return self._in_place(self - other if isinstance(other, (set, frozenset)) else NotImplemented)
+    def __isub__(self, other: Any, /) -> Any:
+        return self._in_place(
+            self - other if isinstance(other, (set, frozenset)) else NotImplemented
+        )
 
-    def __ixor__(self, other: Any, /) -> Self:
-        return self._in_place(self ^ other if isinstance(other, (set, frozenset)) else NotImplemented)
+    def __ixor__(self, other: Any, /) -> Any:
+        return self._in_place(
+            self ^ other if isinstance(other, (set, frozenset)) else NotImplemented
+        )
 
     def _in_place(self, target: Any) -> Any:
         if target is NotImplemented:
@@ -406,9 +424,7 @@ class TrackedSet(set[Any]):
 
 
 Tracked = TrackedList | TrackedDict | TrackedSet
-values.KIND.update(
-    {TrackedList: values.LIST, TrackedDict: values.DICT, TrackedSet: values.SET}
-)
+values.KIND.update({TrackedList: values.LIST, TrackedDict: values.DICT, TrackedSet: values.SET})
 TRACKED = frozenset({TrackedList, TrackedDict, TrackedSet})
 
 
@@ -447,7 +463,10 @@ def tracked_set(home: ContainerHome, place: Any, items: Iterable[Any]) -> Tracke
 
 
 def undo(container: Tracked, log: list[Any]) -> None:
-    """Take logged changes back, newest first; a dict whose keys were deleted is not put in order here."""
+    """Take logged changes back, newest first.
+
+    A dict whose keys were deleted is not put in order here.
+    """
     if isinstance(container, TrackedList):
         for at, removed, inserted in reversed(log):
             _list_set(container, slice(at, at + len(inserted)), removed)
@@ -480,7 +499,9 @@ def _pairs(*args: Any, **kwargs: Any) -> Iterator[tuple[Any, Any]]:
 def _pair(number: int, pair: Any) -> tuple[Any, Any]:
     items = tuple(pair) if hasattr(pair, "__iter__") else None
     if items is None:
-        raise TypeError(f"cannot convert dictionary update sequence element #{number} to a sequence")
+        raise TypeError(
+            f"cannot convert dictionary update sequence element #{number} to a sequence"
+        )
     if len(items) != 2:
         raise ValueError(
             f"dictionary update sequence element #{number} has length {len(items)}; 2 is required"
@@ -489,7 +510,7 @@ def _pair(number: int, pair: Any) -> tuple[Any, Any]:
 
 
 class _Probe:
-    """Finds the member of a set that equals an item: 1.0 finds 1. (An idiom of R. Hettinger's.)"""
+    """Finds the member of a set that equals an item: 1.0 finds 1. An idiom of R. Hettinger's."""
 
     __slots__ = ("found", "item")
 

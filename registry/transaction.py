@@ -3,8 +3,8 @@
     OPEN -> COMMITTED     plan() found the changes, Changes.apply() stored them as one version
     OPEN -> ROLLED_BACK   the callable raised, or plan() refused the result
 
-`plan` may refuse and changes nothing; `apply` changes the history and cannot fail. Between them an execution over several
-trees decides whether all of them commit.
+`plan` may refuse and changes nothing; `apply` changes the history and cannot fail. Between them an
+execution over several trees decides whether all of them commit.
 """
 
 from __future__ import annotations
@@ -59,9 +59,12 @@ class Transaction:
         return Structure(self, now).made()
 
     def _plain_changes(self, now: float) -> object:
-        """Find changes that only set atoms and move entities from list to list; `_NOT_PLAIN` if there are others.
+        """Find changes that only set atoms and move entities from list to list.
 
-        Most executions are such, and `Structure` could do them as well: this is its common case in a third of
+        `_NOT_PLAIN` if there are others.
+
+        Most executions are such, and `Structure` could do them as well: this is its common case in
+            a third of
         the time (3 us for a move), and whatever is not certain is left to it.
         """
         tree = self.tree
@@ -72,7 +75,7 @@ class Transaction:
         places: dict[Key, Node] = {}
         bytes_kept = COMMIT_BYTES
         for container in self.containers:
-            log = container.log
+            log: Any = container.log
             if not log:
                 continue
             cell = container.place
@@ -103,9 +106,9 @@ class Transaction:
                 else:
                     splices.append((at, len(removed), _EMPTY))
                 bytes_kept += 80 + 8 * len(removed)
-            if len(log) > 1 or len(removed) == len(inserted):
-                if must_differ(log) is False and is_unchanged(cell, splices):
-                    continue
+            may_be_same = len(log) > 1 or len(removed) == len(inserted)
+            if may_be_same and not must_differ(log) and is_unchanged(cell, splices):
+                continue
             deltas.append((cell, splices))
             changed[node] = None
         moved = _NO_MOVES
@@ -141,7 +144,10 @@ class Transaction:
         states: list[tuple[Node, tuple[Stored, ...]]],
         changed: dict[Node, None],
     ) -> int:
-        """Add an entity's new state if atoms replaced atoms; return about how many bytes the old one takes, -1 if not so."""
+        """Add an entity's new state if atoms replaced atoms.
+
+        Return about how many bytes the old one takes, -1 if not so.
+        """
         if node.removed or entity.__home__ is not self.tree:
             return -1
         schema, state = node.schema, list(node.state)
@@ -166,7 +172,10 @@ class Transaction:
         return size
 
     def close(self) -> None:
-        """End the transaction: containers are no longer logged, opaque values no longer handed out."""
+        """End the transaction: containers are no longer logged.
+
+        Opaque values no longer handed out.
+        """
         for container in self.containers:
             container.log = None
         self.tree.txn = None
@@ -196,11 +205,11 @@ class Transaction:
 
 
 def _restore(tree: TreeRegistry, container: Any) -> None:
-    cell = container.place
+    cell, log = container.place, container.log
     if container.home is not tree or cell is None:
         return
-    if isinstance(container, dict) and any(new is ABSENT for _, _, new in container.log):
+    if isinstance(container, dict) and any(new is ABSENT for _, _, new in log):
         dict.clear(container)
         dict.update(container, {key: tree.live_value(value) for key, value in cell.items.items()})
     else:
-        undo(container, container.log)
+        undo(container, log)

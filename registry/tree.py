@@ -1,7 +1,9 @@
 """TreeRegistry: the working tree and the history of one root, on one branch.
 
-The working tree is the one live copy of the head, changed in place by executions (through a `Transaction`). History is
-the truth: live objects are ghosts that load what is touched, and what fails is loaded again. The registry is the *home* of the
+The working tree is the one live copy of the head, changed in place by executions (through a
+`Transaction`). History is
+the truth: live objects are ghosts that load what is touched, and what fails is loaded again. The
+    registry is the *home* of the
 live objects: their reads of unloaded fields and all their writes arrive here.
 
 Not thread-safe: a tree runs one execution at a time (`turn.py`).
@@ -55,10 +57,12 @@ class TreeRegistry:
     Attributes:
         key: Lineage bits of the root.
         branch: Number of the branch; 0 is main.
-        base: The branch that this one was forked from, at `base_version`; shared, never written from here.
+        base: The branch that this one was forked from, at `base_version`; shared, never written
+            from here.
         head: Newest version.
         oldest: Oldest version that can be read.
-        nodes: Entities that this branch knows itself; a fork learns of the others from its base when they are touched.
+        nodes: Entities that this branch knows itself; a fork learns of the others from its base
+            when they are touched.
         entities: Live objects of the working tree that are loaded, in whole or as ghosts.
         is_provisional: Whether it is made of an orphan argument whose execution may still drop it.
         txn: What the open execution has written; None while none runs.
@@ -85,7 +89,9 @@ class TreeRegistry:
         self.is_provisional = False
         self.turn = Turn()
         self.retention = retention
-        self.commits: list[tuple[Any, ...]] = []  # packed: a plain tuple of atoms is not tracked by the collector
+        self.commits: list[
+            tuple[Any, ...]
+        ] = []  # packed: a plain tuple of atoms is not tracked by the collector
         self.bytes_kept = 0
         self._uncut = base_version + 1
         self._pins: list[weakref.ref[Any]] = []
@@ -130,11 +136,16 @@ class TreeRegistry:
         raise NotFoundError(f"entity {ids.to_uuid(key)}", f"tree {ids.to_uuid(self.key)}")
 
     def node(self, key: Key) -> Node:
-        """Return this branch's own node of an entity at the head; a fork makes it from its base's on first use."""
+        """Return this branch's own node of an entity at the head.
+
+        A fork makes it from its base's on first use.
+        """
         node = self.nodes.get(key)
         if node is None:
             missing = [key]
-            while (parent := self._base_parent(missing[-1])) is not None and parent not in self.nodes:
+            while (
+                parent := self._base_parent(missing[-1])
+            ) is not None and parent not in self.nodes:
                 missing.append(parent)
             for each in reversed(missing):
                 node = self._inherit(each)
@@ -159,7 +170,7 @@ class TreeRegistry:
         return where == self.key
 
     def find_node(self, key: Key, version: int) -> tuple[Node, int] | None:
-        """Return (node to read, version to read it at) for reading an entity as of *version* of this branch."""
+        """Return (node, version to read it at) for reading an entity as of *version*."""
         tree = self
         while True:
             if version > tree.base_version or tree.base is None:
@@ -184,7 +195,10 @@ class TreeRegistry:
         return node.stamp_at(version, tree.branch)
 
     def stamps_until(self, key: Key, version: int) -> list[int]:
-        """Return the stamps of all retained ids of an entity up to *version*, oldest first, through all branches."""
+        """Return the stamps of all retained ids of an entity up to *version*, oldest first.
+
+        Through all branches.
+        """
         stamps: list[int] = []
         tree: TreeRegistry | None = self
         while tree is not None:
@@ -209,7 +223,13 @@ class TreeRegistry:
         assert found is not None, "_base_parent looked it up"
         origin, version = found
         parent = origin.parent_at(version)
-        node = Node(key, origin.schema, None if parent is None else self.nodes[parent], origin.born, origin.created)
+        node = Node(
+            key,
+            origin.schema,
+            None if parent is None else self.nodes[parent],
+            origin.born,
+            origin.created,
+        )
         node.first_stamp = base.stamp_of(key, self.base_version)
         node.source = origin.source
         node.opaque = origin.opaque
@@ -253,7 +273,10 @@ class TreeRegistry:
         return loaded
 
     def _touch(self, entity: Entity, name: str) -> bool:
-        """Note that an opaque value was handed out: it is compared at commit, since nothing tells of writes inside it."""
+        """Note that an opaque value was handed out.
+
+        It is compared at commit, since nothing tells of writes inside it.
+        """
         if self.txn is None:
             return False
         self.txn.touched.append((entity, name))
@@ -286,16 +309,22 @@ class TreeRegistry:
     def whole(self, entity: Entity) -> dict[str, Any]:
         """Return all fields of a live object, loaded, in declared order.
 
-        Outside an execution an opaque field is not kept on the object, and so what is returned is a copy.
+        Outside an execution an opaque field is not kept on the object, and so what is returned is a
+        copy.
         """
         schema = schema_of(type(entity))
         fields = dict_of(entity)
         if fields.keys() >= schema.field_set:
             return put_in_order(entity, schema)
-        missing = {name: getattr(entity, name, ABSENT) for name in schema.fields if name not in fields}
+        missing = {
+            name: getattr(entity, name, ABSENT) for name in schema.fields if name not in fields
+        }
         put_in_order(entity, schema)
         if self.txn is None and fields.keys() < schema.field_set:
-            every = {**fields, **{name: value for name, value in missing.items() if value is not ABSENT}}
+            every = {
+                **fields,
+                **{name: value for name, value in missing.items() if value is not ABSENT},
+            }
             return {name: every[name] for name in schema.fields if name in every}
         return fields
 
@@ -332,7 +361,11 @@ class TreeRegistry:
 
     def stamps(self, entity: Entity) -> tuple[int, int, int]:
         """Return (stamp, root key, root stamp) of a live object at the head."""
-        return self.stamp_of(key_of(entity), self.head), self.key, self.stamp_of(self.key, self.head)
+        return (
+            self.stamp_of(key_of(entity), self.head),
+            self.key,
+            self.stamp_of(self.key, self.head),
+        )
 
     def identity(self, entity: Entity) -> Identity:
         """Return all that is known about a live object."""
@@ -343,7 +376,10 @@ class TreeRegistry:
         return self.root
 
     def drop_opaque(self, touched: list[tuple[Entity, str]]) -> None:
-        """Forget the working copies of opaque values, so that the next execution that reads one is noticed."""
+        """Forget the working copies of opaque values.
+
+        So that the next execution that reads one is noticed.
+        """
         for entity, name in touched:
             if entity.__home__ is not self:
                 continue
@@ -367,7 +403,10 @@ class TreeRegistry:
             raise PrunedError(self.name, version, self.oldest)
 
     def is_kept(self, version: int) -> bool:
-        """Tell whether a version that existed can still be read: a branch keeps the version that it starts from."""
+        """Tell whether a version that existed can still be read.
+
+        A branch keeps the version that it starts from.
+        """
         tree = self
         while tree.base is not None and version <= tree.base_version:
             if version == tree.base_version:
@@ -376,9 +415,12 @@ class TreeRegistry:
         return version >= tree.oldest
 
     def state_at(self, key: Key, version: int) -> tuple[Schema, tuple[Stored, ...]]:
-        """Return plan and state of an entity as of *version*, with plain containers of stored items in place of cells.
+        """Return plan and state of an entity as of *version*.
 
-        Cost: one bisect per container for the newest version, else proportional to the containers that changed since.
+        With plain containers of stored items in place of cells.
+
+        Cost: one bisect per container for the newest version, else proportional to the containers
+            that changed since.
         """
         found = self.find_node(key, version)
         if found is None:
@@ -408,7 +450,10 @@ class TreeRegistry:
         return Commit(*tree.commits[index]) if 0 <= index < len(tree.commits) else None
 
     def version_of(self, root: ids.EntityVersion) -> int | None:
-        """Return the version in which the root had an id; None if that version is not on this branch or not kept."""
+        """Return the version in which the root had an id.
+
+        None if that version is not on this branch or not kept.
+        """
         if root.key != self.key or root.branch != self.branch:
             return None
         version = self.root_node.born if root.commit == ids.BIRTH_COMMIT else root.commit
@@ -437,7 +482,9 @@ class TreeRegistry:
             forked_at=datetime.fromtimestamp(commit.committed_at if commit else node.created, UTC),
             derived_from_function=(commit.callable_name or None) if commit else None,
             derived_from_execution_id=(commit.execution_id or None) if commit else None,
-            sibling_output_entities=[ids.to_uuid(*each) for each in outputs if each[0] != key] if mine else [],
+            sibling_output_entities=[ids.to_uuid(*each) for each in outputs if each[0] != key]
+            if mine
+            else [],
             output_index=mine[0] if mine else None,
             attribute_source={},
         )
@@ -462,14 +509,20 @@ class TreeRegistry:
             self._cut()
 
     def _let_go(self, oldest: int) -> None:
-        """Make versions older than *oldest* unreadable; what they need is dropped later, in a slab."""
+        """Make versions older than *oldest* unreadable.
+
+        What they need is dropped later, in a slab.
+        """
         first = self.commits[0][_VERSION]
         for commit in self.commits[self.oldest - first : oldest - first]:
             self.bytes_kept -= commit[_BYTES_KEPT]
         self.oldest = oldest
 
     def _shrink(self, budget: int) -> None:
-        """Let go of versions until the estimate is an eighth below the budget, so that it is not done at each commit."""
+        """Let go of versions until the estimate is an eighth below the budget.
+
+        So that it is not done at each commit.
+        """
         first, kept, oldest = self.commits[0][_VERSION], self.bytes_kept, self.oldest
         while kept > budget - budget // 8 and oldest < self.head:
             kept -= self.commits[oldest - first][_BYTES_KEPT]
@@ -481,10 +534,14 @@ class TreeRegistry:
         tree = self
         while tree.base is not None and version <= tree.base_version:
             tree = tree.base
-        if len(tree._pins) >= tree._max_pins:
-            tree._pins = [pin for pin in tree._pins if pin() is not None]
-            tree._max_pins = max(1024, 2 * len(tree._pins))
-        tree._pins.append(weakref.ref(holder))
+        tree.add_pin(weakref.ref(holder))
+
+    def add_pin(self, pin: weakref.ref[Any]) -> None:
+        """Keep what a reference points to in mind until it is gone."""
+        if len(self._pins) >= self._max_pins:
+            self._pins = [each for each in self._pins if each() is not None]
+            self._max_pins = max(1024, 2 * len(self._pins))
+        self._pins.append(pin)
 
     def _cut(self) -> None:
         """Drop what only unreadable versions need, as far as no held snapshot or fork reads it.
@@ -537,7 +594,10 @@ def _present(value: Any, entity: Entity, name: str) -> Any:
 
 
 def _own(value: Stored, node: Node, up: Cell | None, version: int) -> Stored:
-    """Return a fork's own form of a stored value of its base: cells are copied, the rest is shared."""
+    """Return a fork's own form of a stored value of its base.
+
+    Cells are copied, the rest is shared.
+    """
     cls = type(value)
     if cls is ListCell:
         cell: Any = ListCell([], node, up)
@@ -545,7 +605,9 @@ def _own(value: Stored, node: Node, up: Cell | None, version: int) -> Stored:
         return cell
     if cls is DictCell:
         cell = DictCell({}, node, up)
-        cell.items = {key: _own(item, node, cell, version) for key, item in value.at(version).items()}
+        cell.items = {
+            key: _own(item, node, cell, version) for key, item in value.at(version).items()
+        }
         return cell
     if cls is SetCell:
         return SetCell({_own(item, node, up, version) for item in value.at(version)}, node, up)
@@ -577,4 +639,3 @@ def _plain_keys(value: Stored) -> list[Key]:
     if cls is dict:
         return [key for item in value.values() for key in _plain_keys(item)]
     return []
-

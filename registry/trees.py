@@ -1,4 +1,7 @@
-"""Trees: every tree that one process holds, by root and branch; finds the tree of a ref, an address, a name."""
+"""Trees: every tree that one process holds, by root and branch.
+
+Finds the tree of a ref, an address, a name.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
 
 Target = Ref | Entity | UUID | str
-"""What names an entity: a ref, one of its snapshots, its lineage or version id, `@` and such an id, or the name of a root."""
+"""What names an entity: a ref, one of its snapshots, its lineage or version id.
+
+`@` and such an id, or the name of a root.
+"""
 
 
 class NameTakenError(UsageError):
@@ -56,7 +62,9 @@ class Trees:
 
     # --- growing ---
 
-    def found(self, root: Entity, now: float, execution_id: str = "", callable_name: str = "") -> TreeRegistry:
+    def found(
+        self, root: Entity, now: float, execution_id: str = "", callable_name: str = ""
+    ) -> TreeRegistry:
         """Build the tree of an orphan graph, version 1; it is not held here before `hold`.
 
         Raises:
@@ -90,7 +98,10 @@ class Trees:
             raise NameTakenError(name, "addresses, which start with '@'")
 
     def fork(self, tree: TreeRegistry, version: int) -> TreeRegistry:
-        """Start a new line of versions at *version*; nothing is copied, and it is not held here before `hold`."""
+        """Start a new line of versions at *version*.
+
+        Nothing is copied, and it is not held here before `hold`.
+        """
         tree.check_version(version)
         while tree.base is not None and version <= tree.base_version:
             tree = tree.base
@@ -111,7 +122,9 @@ class Trees:
         """
         tree = self._trees.get((ref[0], ref[2]))
         if tree is None:
-            raise NotFoundError(f"tree {ids.to_uuid(ref.root, ids.stamp(ref.branch, 0))}", "this workspace")
+            raise NotFoundError(
+                f"tree {ids.to_uuid(ref.root, ids.stamp(ref.branch, 0))}", "this workspace"
+            )
         return tree
 
     def ref(self, target: Target) -> Ref:
@@ -144,7 +157,9 @@ class Trees:
         home = entity.__home__
         source: Any = home.source if isinstance(home, Snapshot) else home
         if source is None:
-            raise NotFoundError(f"{label(entity)}, which belongs to no tree,", "this workspace; add() it first")
+            raise NotFoundError(
+                f"{label(entity)}, which belongs to no tree,", "this workspace; add() it first"
+            )
         branch = getattr(source, "branch", 0)
         return self.ref(Ref(source.key, key_of(entity), branch))
 

@@ -1,6 +1,9 @@
-"""Turn: whose execution runs on a tree; one at a time, in the order of asking, for threads and for tasks of event loops.
+"""Turn: whose execution runs on a tree.
 
-A thread waits by blocking, a task by awaiting. A thread that would wait for itself is told so: a callable that executes on the
+One at a time, in the order of asking, for threads and for tasks of event loops.
+
+A thread waits by blocking, a task by awaiting. A thread that would wait for itself is told so: a
+    callable that executes on the
 tree that it runs on, or synchronous code in an event loop where a task holds the tree.
 """
 
@@ -10,6 +13,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 
 class Turn:
@@ -25,7 +29,10 @@ class Turn:
 
     @property
     def is_held_here(self) -> bool:
-        """Whether this very thread holds it (for an execution of its own, or of a task in its loop)."""
+        """Whether this very thread holds it.
+
+        For an execution of its own, or of a task in its loop.
+        """
         return self._taken.locked() and self._holder == threading.get_ident()
 
     def take(self) -> bool:
@@ -36,7 +43,7 @@ class Turn:
         if self._holder == threading.get_ident():
             return False
         ready = threading.Event()
-        if self._enqueue(lambda: (ready.set(), True)[1]):
+        if self._enqueue(partial(_set, ready)):
             ready.wait()
         self._holder = threading.get_ident()
         return True
@@ -63,7 +70,8 @@ class Turn:
             self._taken.release()
             if not self._waiting or not self._taken.acquire(False):
                 return
-            # Somebody queued between the look and the release: the turn is taken again on their behalf.
+            # Somebody queued between the look and the release: the turn is taken again on their
+            # behalf.
         with self._mutex:
             while self._waiting:
                 if self._waiting.popleft()():
@@ -81,7 +89,10 @@ class Turn:
 
 
 class _Waiter:
-    """A task in the queue of a turn; it may be cancelled at the very moment when it is granted the turn."""
+    """A task in the queue of a turn.
+
+    It may be cancelled at the very moment when it is granted the turn.
+    """
 
     __slots__ = ("_gone", "_granted", "_loop", "_mutex", "ready")
 
@@ -105,6 +116,11 @@ class _Waiter:
         with self._mutex:
             self._gone = True
             return self._granted
+
+
+def _set(ready: threading.Event) -> bool:
+    ready.set()
+    return True
 
 
 def _resolve(ready: asyncio.Future[None]) -> None:

@@ -1,7 +1,9 @@
 """What a stored value is, and when two of them are the same.
 
-Stored forms: an atom is kept by reference; a child entity is its `Key`; list, dict and set are cells (`history.py`); a
-tuple or frozenset is itself with stored items; anything else is `Opaque`: a private deep copy, compared when it was touched.
+Stored forms: an atom is kept by reference; a child entity is its `Key`; list, dict and set are
+    cells (`history.py`); a
+tuple or frozenset is itself with stored items; anything else is `Opaque`: a private deep copy,
+compared when it was touched.
 """
 
 from __future__ import annotations
@@ -41,10 +43,28 @@ class Kind(enum.IntEnum):
 ATOM, ENTITY, LIST, DICT, SET, TUPLE, FROZENSET, OPAQUE = Kind
 
 _ATOM_TYPES: tuple[type, ...] = (
-    *(type(None), bool, int, float, complex, str, bytes, range, slice, type(...), type(NotImplemented)),
+    *(
+        type(None),
+        bool,
+        int,
+        float,
+        complex,
+        str,
+        bytes,
+        range,
+        slice,
+        type(...),
+        type(NotImplemented),
+    ),
     *(datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone),
     *(decimal.Decimal, fractions.Fraction, uuid.UUID, zoneinfo.ZoneInfo),
-    *(pathlib.PurePath, pathlib.PurePosixPath, pathlib.PureWindowsPath, pathlib.Path, pathlib.PosixPath),
+    *(
+        pathlib.PurePath,
+        pathlib.PurePosixPath,
+        pathlib.PureWindowsPath,
+        pathlib.Path,
+        pathlib.PosixPath,
+    ),
     *(types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type),
 )
 
@@ -79,7 +99,10 @@ class EntityInside(Exception):  # noqa: N818 - a signal between two functions, n
 
 
 OPAQUE_COPY = "treerunner: copying an opaque value"
-"""In the memo of a deep copy: what an entity must do when it is reached (see `Entity.__deepcopy__`)."""
+"""In the memo of a deep copy: what an entity must do when it is reached.
+
+See `Entity.__deepcopy__`.
+"""
 
 
 def copy_opaque(
@@ -96,7 +119,7 @@ def copy_opaque(
         UncopyableError: The value refuses to be copied.
     """
     try:
-        return copy.deepcopy(value, {OPAQUE_COPY: on_entity})
+        return copy.deepcopy(value, {OPAQUE_COPY: on_entity})  # type: ignore[dict-item]  # our own note
     except EntityInside:
         raise
     except Exception as error:
@@ -111,7 +134,8 @@ _EXACT = frozenset({int, str, bytes, bool, type(None)})
 def same_atom(a: Any, b: Any) -> bool:
     """Tell whether two atoms are the same value: type and value equal, NaN equal to itself.
 
-    Beyond the plainest types the text must agree too: `Decimal("1.0")` and `Decimal("1.00")` are equal and yet differ.
+    Beyond the plainest types the text must agree too: `Decimal("1.0")` and `Decimal("1.00")` are
+        equal and yet differ.
     """
     if a is b:
         return True
@@ -121,12 +145,15 @@ def same_atom(a: Any, b: Any) -> bool:
     if cls in _EXACT:
         return bool(a == b)
     if cls is float:
-        return a == b and math.copysign(1.0, a) == math.copysign(1.0, b) or (a != a and b != b)
+        return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (a != a and b != b)
     return bool(a == b or (a != a and b != b)) and repr(a) == repr(b)
 
 
 def same_value(a: Any, b: Any) -> bool:
-    """Tell whether two plain values are the same in content, recursively; cyclic values are followed once."""
+    """Tell whether two plain values are the same in content, recursively.
+
+    Cyclic values are followed once.
+    """
     return _same(a, b, set())
 
 
@@ -181,8 +208,11 @@ def _same_array(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
 
 
 def _same_object(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
-    """Compare two objects of a class that we know nothing about: by its own `==` if it has one, else by its attributes."""
-    if type(a).__eq__ is not object.__eq__:
+    """Compare two objects of a class that we know nothing about.
+
+    By its own `==` if it has one, else by its attributes.
+    """
+    if getattr(type(a), "__eq__", None) is not object.__eq__:
         return bool(a == b)
     slots = [name for cls in type(a).__mro__ for name in getattr(cls, "__slots__", ())]
     missing = object()

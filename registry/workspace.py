@@ -49,8 +49,8 @@ class Workspace:
 
     Args:
         retention: How much history each tree keeps.
-        on_stale: What to do with a snapshot as input that is no longer the head of its branch: `fork` it,
-            raise an `error`, or work on the `head`.
+        on_stale: What to do with a snapshot as input that is no longer the head of its branch:
+            `fork` it, raise an `error`, or work on the `head`.
         clock: Where time comes from.
     """
 
@@ -93,7 +93,9 @@ class Workspace:
         """
 
         def decorate(function: _Function) -> _Function:
-            registered = RegisteredCallable(name or function.__name__, function, semantic_hint, read_only)
+            registered = RegisteredCallable(
+                name or function.__name__, function, semantic_hint, read_only
+            )
             self.add_callable(registered, replace=replace)
             return function
 
@@ -110,7 +112,8 @@ class Workspace:
             place = getattr(known.function, "__code__", None)
             where = f" ({place.co_filename}:{place.co_firstlineno})" if place else ""
             raise RegistrationError(
-                registered.name, f"is already registered{where}; give the other one another name, or replace=True"
+                registered.name,
+                f"is already registered{where}; give the other one another name, or replace=True",
             )
         self._callables[registered.name] = registered
 
@@ -135,21 +138,22 @@ class Workspace:
     def add(self, root: Entity, name: str | None = None) -> Ref:
         """Adopt an orphan as a root: version 1 of a new tree.
 
-        What the caller holds becomes a snapshot of version 1. A root of this workspace stays as it is; another entity
-        that belongs to a tree is copied, with new identity.
+        What the caller holds becomes a snapshot of version 1. A root of this workspace stays as it
+        is; another entity that belongs to a tree is copied, with new identity.
 
         Args:
             root: The entity; the graph below it must be a tree.
             name: A name to find it by.
 
         Raises:
-            StructureError: The graph is not a tree, or holds an entity where it cannot be tracked; nothing has changed.
+            StructureError: The graph is not a tree, or holds an entity where it cannot be tracked;
+                nothing has changed.
             NameTakenError: Another root has that name.
 
         Cost: about 10 us per entity.
         """
         home = root.__home__
-        if isinstance(home, Snapshot) and root.is_root_entity() and home.source in self.trees:
+        if isinstance(home, Snapshot) and root.is_root_entity() and home.source in list(self.trees):
             return self.trees.ref(root)
         if home is not None:
             root = clone(root, keep_identity=False)
@@ -191,10 +195,12 @@ class Workspace:
         Args:
             name: Name of the callable.
             on_stale: What to do with an outdated snapshot; the workspace's setting without one.
-            **arguments: Its arguments, by name: entities (snapshots, refs, orphans) and plain values.
+            **arguments: Its arguments, by name: entities (snapshots, refs, orphans) and plain
+            values.
 
         Returns:
-            What it returned, in the same shape; entities as lazy, isolated snapshots of their new versions.
+            What it returned, in the same shape; entities as lazy, isolated snapshots of their new
+            versions.
 
         Raises:
             ArgumentError: An argument does not fit; nothing has run.
@@ -205,8 +211,13 @@ class Workspace:
         """
         return self._run(name, arguments, None, on_stale).snapshots()
 
-    async def aexecute(self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any) -> Any:
-        """Run a callable as `execute`, from an event loop; executions on different trees interleave."""
+    async def aexecute(
+        self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any
+    ) -> Any:
+        """Run a callable as `execute`, from an event loop.
+
+        Executions on different trees interleave.
+        """
         execution = self._execution(self.callable(name), None, on_stale)
         await execution.run_async(arguments)
         return execution.snapshots()
@@ -231,11 +242,18 @@ class Workspace:
     def run(
         self, name: str, arguments: Mapping[str, Any], execution_id: str | None = None
     ) -> Receipt:
-        """Run a callable as `execute`, and return a receipt in place of snapshots: what a runner needs."""
+        """Run a callable as `execute`, and return a receipt in place of snapshots.
+
+        What a runner needs.
+        """
         return self._run(name, arguments, execution_id, None).receipt()
 
     def _run(
-        self, name: str, arguments: Mapping[str, Any], execution_id: str | None, on_stale: OnStale | None
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        execution_id: str | None,
+        on_stale: OnStale | None,
     ) -> Execution:
         registered = self._callables.get(name) or self.callable(name)
         if registered.is_async:
@@ -311,7 +329,10 @@ class Workspace:
         return self._locate(target)[1].head
 
     def history(self, target: Target) -> list[VersionInfo]:
-        """Return the retained versions in which an entity or something below it changed, oldest first."""
+        """Return the retained versions in which an entity or something below it changed.
+
+        Oldest first.
+        """
         ref, tree = self._locate(target)
         found = []
         for stamp in tree.stamps_until(ref.key, tree.head):
@@ -375,7 +396,10 @@ class Workspace:
         return list(self.records.select(name, key, status))
 
     def page(self, target: Target, version: int | None = None, limit: int = 1000) -> Page:
-        """Return a part of a snapshot that can travel: an entity and up to *limit* - 1 of those below it."""
+        """Return a part of a snapshot that can travel.
+
+        An entity and up to *limit* - 1 of those below it.
+        """
         ref, tree = self._locate(target)
         return read_page(tree, ref.key, tree.head if version is None else version, limit)
 
@@ -395,10 +419,12 @@ _EDIT = RegisteredCallable("edit", _edit)
 
 
 def _is_same(a: Callable[..., Any], b: Callable[..., Any]) -> bool:
-    """Tell whether two function objects are one function: a module that is imported twice registers twice."""
+    """Tell whether two function objects are one function.
+
+    A module that is imported twice registers twice.
+    """
     if a is b:
         return True
-    return (
-        (a.__module__, a.__qualname__) == (b.__module__, b.__qualname__)
-        and getattr(a, "__code__", None) == getattr(b, "__code__", None)
-    )
+    return (a.__module__, a.__qualname__) == (b.__module__, b.__qualname__) and getattr(
+        a, "__code__", None
+    ) == getattr(b, "__code__", None)

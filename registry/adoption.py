@@ -37,7 +37,7 @@ class Adoption:
         self.nodes: dict[Key, Node] = {}
         self.entities: list[tuple[Entity, Node]] = []
         self._queue: list[tuple[Entity, Node | None]] = []
-        self._seen: dict[int, str] = {}
+        self._seen: dict[int, tuple[Entity | None, str]] = {}
         self._opaque: set[str] = set()
         self._name = ""
         self._holder: Entity | None = None
@@ -177,12 +177,15 @@ class Adoption:
 
         Shared, a change through one would be lost for the other.
         """
-        place = self._place()
-        first = self._seen.setdefault(id(container), place)
-        if first is not place:
+        # Where it is comes in words only if it is refused.
+        here = (self._holder, self._name)
+        first = self._seen.setdefault(id(container), here)
+        if first is not here:
+            place = self._place()
+            self._holder, self._name = first
             raise StructureError(
                 place,
-                f"is the very same {type(container).__mro__[-2].__name__} as {first}",
+                f"is the very same {type(container).__mro__[-2].__name__} as {self._place()}",
                 "give each its own copy",
             )
 

@@ -62,6 +62,9 @@ class RegisteredCallable:
             anything.
         semantic_hint: The semantic that the author promises, or None.
         read_only: Whether a change is an error.
+        takes_atoms: Whether every parameter takes an entity or a plain value of an exact type.
+        plain_entity: The one parameter that takes an entity (of `plain_classes`), if all others
+            take atoms, the function is synchronous and may write; else None.
     """
 
     def __init__(
@@ -94,6 +97,13 @@ class RegisteredCallable:
         self.returns = _promised(self.return_hint)
         self.names = tuple(self.by_name)
         self._names = frozenset(self.by_name)
+        self._exact = tuple((each.name, each.exact) for each in self.parameters if each.exact)
+        self._inexact = tuple(each.name for each in self.parameters if not each.exact)
+        self.takes_atoms = all(each.exact or each.entities for each in self.parameters)
+        entities = [each for each in self.parameters if each.entities]
+        plain = len(entities) == 1 and self.takes_atoms and not (self.is_async or read_only)
+        self.plain_entity = entities[0].name if plain else None
+        self.plain_classes = entities[0].entities if plain else ()
         self.collection_parameters = tuple(
             each.name for each in self.parameters if each.holds_entities
         )
@@ -109,22 +119,34 @@ class RegisteredCallable:
         """
         if arguments.keys() != self._names:
             self._check_names(arguments)
-        bound: dict[str, Any] = {}
-        for name, entities, holds_entities, exact, _, default, _ in self.parameters:
-            value = arguments.get(name, _EMPTY)
-            if type(value) is exact:
-                bound[name] = value
-            elif entities:
-                bound[name] = (
-                    value if type(value) is Ref else self._check_entity(self.by_name[name], value)
-                )
-            elif value is _EMPTY:
-                bound[name] = _own_default(default)
-            elif holds_entities:
-                bound[name] = value
-            else:
-                bound[name] = self._validate(self.by_name[name], value)
+        bound = dict(arguments)
+        for name, exact in self._exact:
+            if type(bound.get(name)) is not exact:
+                bound[name] = self._checked(self.by_name[name], bound.get(name, _EMPTY))
+        for name in self._inexact:
+            given = bound.get(name, _EMPTY)
+            if type(given) is not Ref or name not in self.entity_parameters:
+                bound[name] = self._checked(self.by_name[name], given)
         return bound
+
+    def fits(self, arguments: Mapping[str, Any]) -> bool:
+        """Tell whether all arguments are there and need neither validation nor a copy.
+
+        Said of a callable that has a `plain_entity`, about the other arguments.
+        """
+        if arguments.keys() != self._names:
+            return False
+        for name, exact in self._exact:  # noqa: SIM110 - all() costs twice as much
+            if type(arguments[name]) is not exact:
+                return False
+        return True
+
+    def _checked(self, parameter: Parameter, value: Any) -> Any:
+        if parameter.entities:
+            return self._check_entity(parameter, value)
+        if value is _EMPTY:
+            return _own_default(parameter.default)
+        return value if parameter.holds_entities else self._validate(parameter, value)
 
     def _check_names(self, arguments: Mapping[str, Any]) -> None:
         for name in arguments:

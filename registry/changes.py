@@ -9,7 +9,7 @@ from typing import Any
 
 from registry import ids
 from registry.entity import Entity, dict_of
-from registry.history import Node, SetCell, Stored
+from registry.history import Node, Stored
 from registry.ids import Key
 from registry.schema import schema_of
 from registry.tracking import TRACKED
@@ -39,6 +39,11 @@ class Changes:
         changed: Entities whose own values, order or children change.
         bytes_kept: About how much memory the way back takes.
     """
+
+    __slots__ = (
+        *("bytes_kept", "changed", "deltas", "moved", "now", "states", "tree", "version"),
+        "__dict__",
+    )
 
     def __init__(
         self,
@@ -98,10 +103,7 @@ class Changes:
     def _store(self) -> None:
         version = self.version
         for cell, change in self.deltas:
-            if type(cell) is SetCell:
-                cell.apply(version, *change)
-            else:
-                cell.apply(version, change)
+            cell.apply(version, change)
         for node, state in self.states:
             node.change(version, state)
             if node.schema.cached:

@@ -221,8 +221,9 @@ class SetCell(Cell):
     __slots__ = ()
     items: set[Stored]
 
-    def apply(self, version: int, added: list[Stored], removed: list[Stored]) -> None:
-        """Remove and add members as one new version."""
+    def apply(self, version: int, change: tuple[list[Stored], list[Stored]]) -> None:
+        """Add and remove members, (added, removed), as one new version."""
+        added, removed = change
         if self._wants_image():
             self._remember(version, list(self.items), 1)
             self.weight = 0

@@ -308,8 +308,9 @@ class Structure(Changes, Adoption):
             if tally is not None:
                 if tally.net < 0:
                     return False
-                if tally.holder is not None:
+                if tally.holder is not None and tally.net == 0:
                     return self._follow(tally, seen)
+                # Above 0 it still has its first place; that it has a second one is judged later.
             node = node.parent
         return node is self.root
 

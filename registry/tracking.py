@@ -22,9 +22,8 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, Self, SupportsIndex
 
-from registry import values
-from registry.entity import Entity
 from registry.schema import ABSENT
+from registry.values import DICT, ENTITY, KIND, LIST, SET
 
 _indexof = operator.indexOf
 _list_append = list.append
@@ -50,9 +49,6 @@ class TrackedList(list[Any]):
     place: Any
     log: list[tuple[int, tuple[Any, ...], tuple[Any, ...]]] | None
 
-    def _open(self) -> list[Any]:
-        return _open_log(self)
-
     def __new__(cls, *args: Any) -> Any:
         """Give a plain list: only a tree or a snapshot makes tracked ones."""
         return list(*args)
@@ -63,12 +59,12 @@ class TrackedList(list[Any]):
     def append(self, item: Any, /) -> None:
         log = self.log
         if log is None:
-            log = self._open()
+            log = _open_log(self)
         log.append((len(self), (), (item,)))
         _list_append(self, item)
 
     def extend(self, items: Iterable[Any], /) -> None:
-        log = self._open()
+        log = _open_log(self)
         added: list[Any] = []
         try:
             added.extend(items)
@@ -77,7 +73,7 @@ class TrackedList(list[Any]):
             list.extend(self, added)
 
     def insert(self, index: SupportsIndex, item: Any, /) -> None:
-        log = self._open()
+        log = _open_log(self)
         size = len(self)
         at = operator.index(index)
         at = max(0, at + size) if at < 0 else min(at, size)
@@ -87,7 +83,7 @@ class TrackedList(list[Any]):
     def pop(self, index: SupportsIndex = -1, /) -> Any:
         log = self.log
         if log is None:
-            log = self._open()
+            log = _open_log(self)
         size = len(self)
         item = _list_pop(self, index)
         at = operator.index(index)
@@ -95,7 +91,7 @@ class TrackedList(list[Any]):
         return item
 
     def remove(self, item: Any, /) -> None:
-        log = self._open()
+        log = _open_log(self)
         try:
             at = self.index(item)
         except ValueError:
@@ -104,12 +100,12 @@ class TrackedList(list[Any]):
         _list_del(self, at)
 
     def clear(self) -> None:
-        log = self._open()
+        log = _open_log(self)
         log.append((0, tuple(self), ()))
         list.clear(self)
 
     def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
-        log = self._open()
+        log = _open_log(self)
         before, known = tuple(self), len(log)
         try:
             list.sort(self, key=key, reverse=reverse)
@@ -119,7 +115,7 @@ class TrackedList(list[Any]):
             log.append((0, before, tuple(self)))
 
     def reverse(self) -> None:
-        log = self._open()
+        log = _open_log(self)
         before = tuple(self)
         list.reverse(self)
         log.append((0, before, tuple(self)))
@@ -127,7 +123,7 @@ class TrackedList(list[Any]):
     def __setitem__(self, index: Any, value: Any, /) -> None:
         log = self.log
         if log is None:
-            log = self._open()
+            log = _open_log(self)
         if isinstance(index, slice):
             self._set_slice(log, index, value)
             return
@@ -149,7 +145,7 @@ class TrackedList(list[Any]):
             log.append((0, before, tuple(self)))
 
     def __delitem__(self, index: SupportsIndex | slice, /) -> None:
-        log = self._open()
+        log = _open_log(self)
         if isinstance(index, slice):
             self._del_slice(log, index)
             return
@@ -182,7 +178,7 @@ class TrackedList(list[Any]):
     def index(
         self, item: Any, start: SupportsIndex = 0, stop: SupportsIndex | None = None, /
     ) -> int:
-        if isinstance(item, Entity) and start == 0 and stop is None:
+        if KIND[type(item)] == ENTITY and start == 0 and stop is None:
             try:
                 return _indexof(map(id, self), id(item))
             except ValueError:
@@ -190,7 +186,7 @@ class TrackedList(list[Any]):
         return list.index(self, item, start, len(self) if stop is None else stop)
 
     def __contains__(self, item: object, /) -> bool:
-        if isinstance(item, Entity) and id(item) in map(id, self):
+        if KIND[type(item)] == ENTITY and id(item) in map(id, self):
             return True
         return list.__contains__(self, item)
 
@@ -212,9 +208,6 @@ class TrackedDict(dict[Any, Any]):
     place: Any
     log: list[tuple[Any, Any, Any]] | None
 
-    def _open(self) -> list[Any]:
-        return _open_log(self)
-
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Give a plain dict: only a tree or a snapshot makes tracked ones."""
         return dict(*args, **kwargs)
@@ -225,18 +218,18 @@ class TrackedDict(dict[Any, Any]):
     def __setitem__(self, key: Any, value: Any, /) -> None:
         log = self.log
         if log is None:
-            log = self._open()
+            log = _open_log(self)
         log.append((key, self.get(key, ABSENT), value))
         _dict_set(self, key, value)
 
     def __delitem__(self, key: Any, /) -> None:
-        log = self._open()
+        log = _open_log(self)
         old = self[key]
         log.append((key, old, ABSENT))
         _dict_del(self, key)
 
     def pop(self, key: Any, /, *default: Any) -> Any:
-        log = self._open()
+        log = _open_log(self)
         known = key in self
         value = dict.pop(self, key, *default)
         if known:
@@ -244,7 +237,7 @@ class TrackedDict(dict[Any, Any]):
         return value
 
     def popitem(self) -> tuple[Any, Any]:
-        log = self._open()
+        log = _open_log(self)
         key, value = dict.popitem(self)
         log.append((key, value, ABSENT))
         return key, value
@@ -255,12 +248,12 @@ class TrackedDict(dict[Any, Any]):
         return self[key]
 
     def clear(self) -> None:
-        log = self._open()
+        log = _open_log(self)
         log.extend((key, value, ABSENT) for key, value in self.items())
         dict.clear(self)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        self._open()
+        _open_log(self)
         for key, value in _pairs(*args, **kwargs):
             self[key] = value
 
@@ -288,9 +281,6 @@ class TrackedSet(set[Any]):
     place: Any
     log: list[tuple[Any, bool]] | None
 
-    def _open(self) -> list[Any]:
-        return _open_log(self)
-
     def __new__(cls, *args: Any) -> Any:
         """Give a plain set: only a tree or a snapshot makes tracked ones."""
         return set(*args)
@@ -300,7 +290,7 @@ class TrackedSet(set[Any]):
 
     def _become(self, target: set[Any]) -> None:
         """Turn into *target*, logging the difference."""
-        log = self._open()
+        log = _open_log(self)
         removed = [item for item in self if item not in target]
         added = [item for item in target if item not in self]
         log.extend((item, False) for item in removed)
@@ -309,24 +299,24 @@ class TrackedSet(set[Any]):
         set.update(self, added)
 
     def add(self, item: Any, /) -> None:
-        log = self._open()
+        log = _open_log(self)
         if item not in self:
             set.add(self, item)
             log.append((item, True))
 
     def discard(self, item: Any, /) -> None:
-        self._open()
+        _open_log(self)
         if item in self:
             self.remove(item)
 
     def remove(self, item: Any, /) -> None:
-        log = self._open()
+        log = _open_log(self)
         member = member_like(self, item)
         set.remove(self, item)
         log.append((member, False))
 
     def pop(self) -> Any:
-        log = self._open()
+        log = _open_log(self)
         item = set.pop(self)
         log.append((item, False))
         return item
@@ -335,7 +325,7 @@ class TrackedSet(set[Any]):
         self._become(set())
 
     def update(self, *others: Iterable[Any]) -> None:
-        self._open()
+        _open_log(self)
         for other in others:
             for item in (
                 list(other) if other is self else other
@@ -348,7 +338,7 @@ class TrackedSet(set[Any]):
         self._become(target)
 
     def difference_update(self, *others: Iterable[Any]) -> None:
-        self._open()
+        _open_log(self)
         for other in others:
             for item in list(other) if other is self else other:
                 self.discard(item)
@@ -424,7 +414,7 @@ class TrackedSet(set[Any]):
 
 
 Tracked = TrackedList | TrackedDict | TrackedSet
-values.KIND.update({TrackedList: values.LIST, TrackedDict: values.DICT, TrackedSet: values.SET})
+KIND.update({TrackedList: LIST, TrackedDict: DICT, TrackedSet: SET})
 TRACKED = frozenset({TrackedList, TrackedDict, TrackedSet})
 
 

@@ -14,15 +14,14 @@ from typing import Any
 
 from registry.changes import COMMIT_BYTES, Changes, forget_cached, remove_part
 from registry.entity import Entity, dict_of, fill, key_of
-from registry.history import ListCell, Node, Stored
+from registry.history import DictCell, ListCell, Node, Stored
 from registry.ids import Key
 from registry.schema import ABSENT, FIELDS_SET, schema_of
-from registry.structure import Structure, is_unchanged, must_differ
+from registry.structure import Structure, must_differ
 from registry.tracking import Tracked, undo
 from registry.tree import TreeRegistry
 from registry.values import ENTITY, KIND, same_atom
 
-_NOT_PLAIN = object()
 _EMPTY: list[Any] = []
 _NO_MOVES: list[tuple[Node, Any]] = []
 
@@ -52,89 +51,43 @@ class Transaction:
             StructureError: The result is not a tree any more.
             UncopyableError: A new value cannot be kept.
         """
-        if not self.touched:
-            found = self._plain_changes(now)
-            if found is not _NOT_PLAIN:
-                return found  # type: ignore[return-value]  # the only other thing that it can be
+        if not (self.writes or self.containers or self.touched):
+            return None
         return Structure(self, now).made()
 
-    def _plain_changes(self, now: float) -> object:
-        """Find changes that only set atoms and move entities from list to list.
+    def plan_plain(self, now: float) -> Changes | None:
+        """Find changes that only set atoms and move entities between lists.
 
-        `_NOT_PLAIN` if there are others.
+        None if there are others, or none.
 
-        Most executions are such, and `Structure` could do them as well: this is its common case in
-            a third of
-        the time (3 us for a move), and whatever is not certain is left to it.
+        Most executions are such, and `plan` could do them as well: this is its common case in a
+            third of
+        the time, and whatever is not certain is left to it.
         """
-        tree = self.tree
-        deltas: list[tuple[Any, Any]] = []
-        states: list[tuple[Node, tuple[Stored, ...]]] = []
+        moves = _Moves(self.tree)
         changed: dict[Node, None] = {}
-        balance: dict[Key, int] = {}
-        places: dict[Key, Node] = {}
-        bytes_kept = COMMIT_BYTES
+        deltas = []
+        kept = COMMIT_BYTES
         for container in self.containers:
-            log: Any = container.log
-            if not log:
-                continue
-            cell = container.place
-            if type(cell) is not ListCell or cell.node is None or cell.node.removed:
-                return _NOT_PLAIN
-            node = cell.node
-            splices = []
-            for at, removed, inserted in log:
-                for item in removed:
-                    if KIND[type(item)]:
-                        if KIND[type(item)] != ENTITY or item.__home__ is not tree:
-                            return _NOT_PLAIN
-                        key = item.__key__
-                        balance[key] = balance.get(key, 0) - 1
-                if inserted:
-                    stored: list[Stored] = []
-                    for item in inserted:
-                        if KIND[type(item)]:
-                            if KIND[type(item)] != ENTITY or item.__home__ is not tree:
-                                return _NOT_PLAIN
-                            key = item.__key__
-                            balance[key] = balance.get(key, 0) + 1
-                            places[key] = node
-                            stored.append(key)
-                        else:
-                            stored.append(item)
-                    splices.append((at, len(removed), stored))
-                else:
-                    splices.append((at, len(removed), _EMPTY))
-                bytes_kept += 80 + 8 * len(removed)
-            may_be_same = len(log) > 1 or len(removed) == len(inserted)
-            if may_be_same and not must_differ(log) and is_unchanged(cell, splices):
-                continue
-            deltas.append((cell, splices))
-            changed[node] = None
-        moved = _NO_MOVES
-        if balance:
-            moved = []
-            if any(balance.values()):
-                return _NOT_PLAIN
-            for key, parent in places.items():
-                node = tree.node(key)
-                if node.removed:
-                    return _NOT_PLAIN
-                if node.parent is not parent:
-                    above: Node | None = parent
-                    while above is not None:
-                        if above.key in balance:
-                            return _NOT_PLAIN
-                        above = above.parent
-                    moved.append((node, parent))
-        for key, (entity, names) in self.writes.items():
-            size = self._plain_state(tree.node(key), entity, names, states, changed)
-            if size < 0:
-                return _NOT_PLAIN
-            bytes_kept += size
-        if not changed:
+            if container.log:
+                delta = moves.delta(container)
+                if delta is None:
+                    return None
+                deltas.append(delta)
+                changed[delta[0].node] = None
+                kept += 96 + 8 * len(container.log)
+        moved = moves.settled() if moves.balance else _NO_MOVES
+        if moved is None:
             return None
-        return Changes(tree, now, deltas, states, moved, changed, bytes_kept)
+        states: list[tuple[Node, tuple[Stored, ...]]] = []
+        for key, (entity, names) in self.writes.items():
+            size = self._plain_state(self.tree.node(key), entity, names, states)
+            if size < 0:
+                return None
+            kept += size
+        for node, _ in states:
+            changed[node] = None
+        return Changes(self.tree, now, deltas, states, moved, changed, kept) if changed else None
 
     def _plain_state(
         self,
@@ -142,11 +95,11 @@ class Transaction:
         entity: Entity,
         names: set[str],
         states: list[tuple[Node, tuple[Stored, ...]]],
-        changed: dict[Node, None],
     ) -> int:
         """Add an entity's new state if atoms replaced atoms.
 
-        Return about how many bytes the old one takes, -1 if not so.
+        Returns:
+            About how many bytes the old one takes; -1 if something else was written.
         """
         if node.removed or entity.__home__ is not self.tree:
             return -1
@@ -157,17 +110,16 @@ class Transaction:
             if index is None or name not in schema.field_set:
                 return -1
             old, new = state[index], fields.get(name, ABSENT)
-            if KIND[type(old)] or KIND[type(new)] or type(old) is Key:
+            if KIND[type(old)] or KIND[type(new)]:
                 return -1
             if not same_atom(old, new):
                 state[index] = new
                 size += getsizeof(old)
-        fields_set = entity.__pydantic_fields_set__
         if size:
+            fields_set = entity.__pydantic_fields_set__
             if len(fields_set) != len(state[-1]):  # rides along; alone it is no change of a value
                 state[-1] = schema.shared_set(fields_set)
             states.append((node, tuple(state)))
-            changed[node] = None
             size += 72 + 8 * len(state)
         return size
 
@@ -202,6 +154,85 @@ class Transaction:
             if schema.cached:
                 forget_cached(entity)
         self.close()
+
+
+class _Moves:
+    """Deltas of lists and dicts into which only atoms and entities of the tree itself were put."""
+
+    __slots__ = ("balance", "places", "tree")
+
+    def __init__(self, tree: TreeRegistry) -> None:
+        self.tree = tree
+        self.balance: dict[Key, int] = {}
+        self.places: dict[Key, Node] = {}
+
+    def delta(self, container: Any) -> tuple[Any, Any] | None:
+        """Return (cell, change) for a log; None if it is not plain, or may change nothing."""
+        cell, log = container.place, container.log
+        node = cell.node
+        if node is None or node.removed:
+            return None
+        if type(cell) is DictCell:
+            return self._dict_delta(cell, log)
+        if type(cell) is not ListCell:
+            return None
+        balance, entities = self.balance, self.tree.entities
+        splices = []
+        for at, removed, inserted in log:
+            for item in removed:
+                if KIND[type(item)]:
+                    key = item.__key__ if KIND[type(item)] == ENTITY else None
+                    if entities.get(key) is not item:
+                        return None
+                    balance[key] = balance.get(key, 0) - 1
+            stored = _EMPTY
+            if inserted:
+                stored = list(inserted)
+                for index, item in enumerate(inserted):
+                    if KIND[type(item)]:
+                        key = item.__key__ if KIND[type(item)] == ENTITY else None
+                        if entities.get(key) is not item:
+                            return None
+                        balance[key] = balance.get(key, 0) + 1
+                        self.places[key] = node
+                        stored[index] = key
+            splices.append((at, len(removed), stored))
+        if (len(log) > 1 or len(removed) == len(inserted)) and not must_differ(log):
+            return None
+        return cell, splices
+
+    @staticmethod
+    def _dict_delta(cell: DictCell, log: list[Any]) -> tuple[Any, Any] | None:
+        changes = {}
+        for key, old, new in log:
+            if KIND[type(old)] or KIND[type(new)] or new is ABSENT:
+                return None
+            changes[key] = new
+        for key, new in changes.items():
+            if same_atom(cell.items.get(key, ABSENT), new):
+                return None
+        return cell, list(changes.items())
+
+    def settled(self) -> list[tuple[Node, Any]] | None:
+        """Return the entities that have another parent now.
+
+        None if any entered, left, or holds itself.
+        """
+        balance, nodes = self.balance, self.tree.nodes
+        moved = []
+        for key, count in balance.items():
+            node = nodes.get(key)
+            if count or node is None:
+                return None
+            parent = self.places[key]
+            if node.parent is not parent:
+                above: Node | None = parent
+                while above is not None:
+                    if above.key in balance:
+                        return None
+                    above = above.parent
+                moved.append((node, parent))
+        return moved
 
 
 def _restore(tree: TreeRegistry, container: Any) -> None:

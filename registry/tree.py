@@ -384,10 +384,11 @@ class TreeRegistry:
             if entity.__home__ is not self:
                 continue
             schema = schema_of(type(entity))
+            slot = EXTRA if name == EXTRA else PRIVATE
             if name in schema.field_set:
                 dict_of(entity).pop(name, None)
-            elif name in schema.privates and PRIVATE in vars_set(entity):
-                object.__delattr__(entity, PRIVATE)
+            elif slot in vars_set(entity):
+                object.__delattr__(entity, slot)
             node = self.nodes.get(key_of(entity))
             if node is not None:
                 for cell in cells_in(node.state[schema.index[name]]):

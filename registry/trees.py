@@ -114,6 +114,10 @@ class Trees:
 
     # --- finding ---
 
+    def find(self, ref: Ref) -> TreeRegistry | None:
+        """Return the tree of a ref, or None if it is not held here."""
+        return self._trees.get((ref[0], ref[2]))
+
     def tree(self, ref: Ref) -> TreeRegistry:
         """Return the tree of a ref.
 

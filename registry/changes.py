@@ -89,7 +89,7 @@ class Changes:
         return self.tree.stamp_of(key, self.version - 1)
 
     def apply(
-        self, execution_id: str, callable_name: str, outputs: tuple[tuple[int, int], ...]
+        self, execution_id: int | str, callable_name: str, outputs: tuple[tuple[int, int], ...]
     ) -> int:
         """Store the changes as the next version and return how many entities got a new id.
 
@@ -135,7 +135,7 @@ class Changes:
 
     def _commit(
         self,
-        execution_id: str,
+        execution_id: int | str,
         callable_name: str,
         outputs: tuple[tuple[int, int], ...],
         created: tuple[Key, ...],
@@ -152,7 +152,7 @@ class Changes:
                 removed,
                 tuple([node.key for node, _ in self.moved]) if self.moved else _NONE,
                 outputs,
-                self.bytes_kept,
+                self.bytes_kept >> 6,
             )
         )
 

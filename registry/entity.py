@@ -359,7 +359,7 @@ def new_ghost(cls: type[Entity], home: Home, key: Key) -> Entity:
     """Make an entity without fields: each is loaded from *home* when it is read. About 0.5 us."""
     ghost = cls.__new__(cls)
     set_home(ghost, home)
-    set_key(ghost, key)
+    set_key(ghost, ids.as_key(key))
     return ghost
 
 

@@ -70,6 +70,8 @@ class Execution:
     _bound: dict[str, Any] = {}  # noqa: RUF012 - replaced, never written
     _values: tuple[Any, ...] = ()
     _names: tuple[str, ...] = ()
+    _input_at: int | None = None
+    _returns_root = False
     _located: Sequence[tuple[str, TreeRegistry, ids.Key, Any]] = ()
     _targets: Sequence[TreeRegistry] = ()
     _provisional: Sequence[TreeRegistry] = ()
@@ -90,7 +92,7 @@ class Execution:
         trees: Trees,
         records: RecordLog,
         registered: RegisteredCallable,
-        execution_id: str,
+        number: int | str,
         clock: Clock,
         on_stale: OnStale,
     ) -> None:
@@ -99,8 +101,13 @@ class Execution:
         self._callable = registered
         self._clock = clock
         self._on_stale = on_stale
-        self.execution_id = execution_id
+        self._number = number
         self._started = self._now = clock()
+
+    @property
+    def execution_id(self) -> str:
+        """Id of the execution."""
+        return ids.execution_text(self._number)
 
     # --- the two ways to run ---
 
@@ -154,10 +161,14 @@ class Execution:
             tree.turn.give_back()
             return None
         live = dict(arguments)
-        live[name] = None
-        self._names, self._values = tuple(live), tuple(live.values())
+        live[name] = key = given[1]
+        names = tuple(live)
+        # Most callers keep the order of the signature, and then the names are shared by all records.
+        self._names = registered.names if names == registered.names else names
+        self._values = tuple(live.values())
+        self._input_at = names.index(name)
         live[name] = entity
-        self._located = ((name, tree, given[1], given),)
+        self._located = ((name, tree, key, given),)
         self._targets = (tree,)
         self._txns = (Transaction(tree),)
         return live
@@ -226,7 +237,7 @@ class Execution:
         if isinstance(given, str):
             ref = self._trees.ref(given)
             return name, self._trees.tree(ref), ref.key, ref
-        return name, self._tree_of(given), key_of(given), given
+        return name, self._tree_of(given), ids.plain(key_of(given)), given
 
     def _tree_of(self, entity: Entity) -> TreeRegistry:
         home = entity.__home__
@@ -381,7 +392,7 @@ class Execution:
             if changes is None:
                 txn.rollback()  # nothing changed: what was written is as it was
             else:
-                self._changed += changes.apply(self.execution_id, registered.name, outputs)
+                self._changed += changes.apply(self._number, registered.name, outputs)
                 txn.close()
             after += (tree.key, tree.branch, before, tree.head)
         self._after = tuple(after)
@@ -398,12 +409,10 @@ class Execution:
         tree, registered = txn.tree, self._callable
         kind = KIND[type(result)]
         if kind == ENTITY:
-            if (
-                tree.entities.get(result.__key__) is not result
-                or registered.semantic_hint not in _OR_NONE
-            ):
+            known = tree.entities.get(result.__key__)
+            if known is None or known is not result or registered.semantic_hint not in _OR_NONE:
                 return False
-            self._semantic, self._outputs = MUTATION, ((tree, result),)
+            self._semantic, self._outputs = MUTATION, ((tree, known),)
         elif kind != ATOM:
             return False
         if txn.touched or registered.read_only or self._provisional:
@@ -412,9 +421,11 @@ class Execution:
         if changes is None:
             return False
         self._result = result
-        self._changed = changes.apply(self.execution_id, registered.name, ())
+        before = tree.head
+        self._changed = changes.apply(self._number, registered.name, ())
         txn.close()
-        self._after = (tree.key, tree.branch, tree.head - 1, tree.head)
+        self._after = (tree.key, tree.branch, before, tree.head)
+        self._returns_root = kind == ENTITY and result.__key__ == tree.key
         self._txns = ()
         return True
 
@@ -461,7 +472,7 @@ class Execution:
     def _found(self, entity: Entity) -> TreeRegistry:
         """Make a tree of a returned entity that is in none."""
         root = entity if entity.__home__ is None else clone(entity, keep_identity=False)
-        tree = self._trees.found(root, self._now, self.execution_id, self._callable.name)
+        tree = self._trees.found(root, self._now, self._number, self._callable.name)
         self._own_trees = {**self._own_trees, id(entity): tree}
         return tree
 
@@ -531,11 +542,11 @@ class Execution:
             if type(given) is Ref and given[1] == key and given[0] == tree.key:
                 value = given
             else:
-                value = Ref(tree.key, key, tree.branch)
+                value = Ref(tree.key, ids.plain(key), tree.branch)
             refs: tuple[Ref, ...] = (value,)
         else:
             by_id = {
-                id(entity): Ref(tree.key, self._key_in(tree, entity), tree.branch)
+                id(entity): Ref(tree.key, ids.plain(self._key_in(tree, entity)), tree.branch)
                 for tree, entity in outputs
             }
             refs = tuple(by_id.values())
@@ -556,7 +567,7 @@ class Execution:
         return next(after[at + 3] for at in range(0, len(after), 4) if after[at] == first)
 
     def _record_failure(self, arguments: Mapping[str, Any], error: BaseException) -> None:
-        self._semantic, self._changed, self._outputs = None, 0, ()
+        self._semantic, self._changed, self._outputs, self._returns_root = None, 0, (), False
         self._after = tuple(
             number
             for tree in self._targets
@@ -568,21 +579,24 @@ class Execution:
         self._record("failed", type(error).__name__, str(error))
 
     def _record(self, status: str, error_type: str, error: str) -> None:
-        inputs = [each for name, _, key, _ in self._located for each in (name, key)]
-        outputs: list[int] = []
-        for tree, entity in self._outputs:
-            outputs += self._output_stamp(tree, entity)
+        inputs: Any = self._input_at
+        if inputs is None:
+            inputs = tuple([each for name, _, key, _ in self._located for each in (name, key)])
+        outputs: Any = None
+        if not self._returns_root:
+            stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
+            outputs = tuple([number for pair in stamps for number in pair])
         self._records.add(
             (
-                self.execution_id,
+                self._number,
                 self._callable.name,
                 status,
                 self._semantic,
                 self._after,
-                tuple(inputs),
+                inputs,
                 self._names or self._callable.names,
                 self._values,
-                tuple(outputs),
+                outputs,
                 self._changed,
                 error_type,
                 error,
@@ -593,7 +607,7 @@ class Execution:
         )
 
     def _output_stamp(self, tree: TreeRegistry, entity: Entity) -> tuple[int, int]:
-        key = self._key_in(tree, entity) if self._own_trees else key_of(entity)
+        key = ids.plain(self._key_in(tree, entity) if self._own_trees else key_of(entity))
         node = tree.nodes.get(key)
         stamp = (
             tree.stamp_of(key, tree.head) if node is None else node.stamp_at(tree.head, tree.branch)

@@ -23,7 +23,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any
 
-from registry.ids import BIRTH, COMMIT_BITS, Key, stamp
+from registry.ids import BIRTH, COMMIT_BITS, Key, plain, stamp
 from registry.schema import ABSENT, Schema
 from registry.values import FROZENSET, KIND, TUPLE, Opaque, same_atom, same_value
 
@@ -105,7 +105,7 @@ class ListCell(Cell):
             # The usual case, about 0.5 us: spelled out, since a commit of a move is here twice.
             at, removed, inserted = splices[0]
             self.versions.append(version)
-            self.deltas.append((at, len(inserted), *items[at : at + removed]))
+            self.deltas.append(_way_back(at, len(inserted), items[at : at + removed]))
             self.weight += 1 + removed
             items[at : at + removed] = inserted
             return
@@ -117,7 +117,7 @@ class ListCell(Cell):
             return
         back = []
         for at, removed, inserted in splices:
-            back.append((at, len(inserted), *items[at : at + removed]))
+            back.append(_way_back(at, len(inserted), items[at : at + removed]))
             items[at : at + removed] = inserted
         self._remember(version, tuple(back), sum(map(len, back)))
 
@@ -128,8 +128,23 @@ class ListCell(Cell):
         items = list(self.items if image == len(self.deltas) else self.deltas[image])
         for delta in reversed(self.deltas[first:image]):
             for at, inserted, *removed in reversed(delta) if type(delta[0]) is tuple else (delta,):
-                items[at : at + inserted] = removed
+                if at < 0:
+                    items[~at : ~at + inserted] = map(Key, removed)
+                else:
+                    items[at : at + inserted] = removed
         return items
+
+
+def _way_back(at: int, inserted: int, removed: list[Stored]) -> tuple[Any, ...]:
+    """Return the splice that takes a splice back.
+
+    If all items are children they are written as plain numbers, which a complemented index tells:
+    the collector stops tracking a tuple of such.
+    """
+    for item in removed:
+        if type(item) is not Key:
+            return (at, inserted, *removed)
+    return (~at, inserted, *map(int, removed)) if removed else (at, inserted)
 
 
 class DictCell(Cell):
@@ -271,7 +286,7 @@ class Node:
     def __init__(
         self, key: Key, schema: Schema, parent: Node | None, born: int, created: float
     ) -> None:
-        self.key = key
+        self.key = plain(key)
         self.schema = schema
         self.parent = parent
         self.born = born

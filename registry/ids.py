@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import random
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from uuid import UUID
 
 LINEAGE_BITS = 74
@@ -25,6 +25,7 @@ BIRTH_COMMIT = 1
 BIRTH = BIRTH_COMMIT
 """Branch 0, commit 1: the stamp of an entity that has not changed since it was born."""
 
+_EXECUTION_BITS = 40
 _LOW_BITS = 62
 _LOW_MASK = (1 << _LOW_BITS) - 1
 _VERSION_AND_VARIANT = (8 << 76) | (0b10 << 62)
@@ -33,8 +34,9 @@ _VERSION_AND_VARIANT = (8 << 76) | (0b10 << 62)
 class Key(int):
     """The lineage bits of one entity: what stored values hold in place of a child.
 
-    A subclass of `int`, so that a stored `Key` is never mistaken for a number that the user stored,
-    and so that the garbage collector does not track it.
+    A subclass of `int`, so that a stored child is never mistaken for a number that the user stored.
+    The garbage collector tracks it, as every instance of a class made in Python; what is kept per
+    version (deltas, commits, records) holds plain numbers in its place, which it does not track.
     """
 
     __slots__ = ()
@@ -58,6 +60,30 @@ os.register_at_fork(after_in_child=lambda: _source.seed(os.urandom(32)))
 def new_key() -> Key:
     """Draw the lineage bits of a new entity."""
     return Key(_draw(LINEAGE_BITS))
+
+
+def plain(key: int) -> Key:
+    """Return a key as a plain number: equal to it, hashed like it, and not tracked by the collector.
+
+    It is typed as a key, because it may stand wherever one is looked up; only where a stored child
+    must be told from a stored number is a real `Key` needed.
+    """
+    return cast(Key, int(key))
+
+
+def as_key(key: int) -> Key:
+    """Return a plain number as a `Key`; a `Key` as it is."""
+    return key if type(key) is Key else Key(key)
+
+
+def first_execution_number() -> int:
+    """Return a number from which a process may count its executions: no other counts there."""
+    return new_key() << _EXECUTION_BITS
+
+
+def execution_text(number: int | str) -> str:
+    """Write the id of an execution; one that the user gave is kept."""
+    return number if isinstance(number, str) else f"{number:x}"
 
 
 def stamp(branch: int, commit: int) -> int:

@@ -110,21 +110,29 @@ class RecordLog:
 
 
 def unpack(packed: Packed) -> Record:
-    """Return a record as kept in the log in its readable form."""
-    execution_id, callable_name, status, semantic, trees, inputs, names, values, outputs = packed[
-        :9
-    ]
-    given = _grouped(inputs, 2)
-    entities = {name for name, _ in given}
+    """Return a record as kept in the log in its readable form.
+
+    In the usual case, one entity among the arguments, `inputs` is its position and its key is among
+    the values; and `outputs` is None if the root was returned as it became.
+    """
+    number, name, status, semantic, trees, inputs, names, values, outputs = packed[:9]
+    if isinstance(inputs, int):
+        given: tuple[Any, ...] = ((names[inputs], values[inputs]),)
+    else:
+        given = _grouped(inputs, 2)
+    entities = {each for each, _ in given}
+    if outputs is None:
+        root, branch, _, after = trees
+        outputs = (root, ids.stamp(branch, after))
     return Record(
-        execution_id,
-        callable_name,
+        ids.execution_text(number),
+        name,
         status,
         semantic,
         tuple(TreeVersions(*each) for each in _grouped(trees, 4)),
         given,
         tuple(
-            (name, value) for name, value in zip(names, values, strict=True) if name not in entities
+            (each, value) for each, value in zip(names, values, strict=True) if each not in entities
         ),
         _grouped(outputs, 2),
         *packed[9:],

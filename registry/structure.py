@@ -395,6 +395,8 @@ class Structure(Changes, Adoption):
                 other = self._departing_tally(item)
                 if other is not None:
                     other.net -= 1
+                    if other.holder is tally.item or other.holder is getattr(tally.item, "live", None):
+                        other.holder = None  # what was put here leaves with it: its first place counts
                     queue.append(other)
 
     def _departing(self, item: Any) -> Iterator[Any]:
@@ -884,7 +886,7 @@ class Structure(Changes, Adoption):
         return any(node.key == key for node in self.removed)
 
     def apply(
-        self, execution_id: str, callable_name: str, outputs: tuple[tuple[int, int], ...]
+        self, execution_id: int | str, callable_name: str, outputs: tuple[tuple[int, int], ...]
     ) -> int:
         """Store the changes as the next version and return how many entities got a new id.
 

@@ -181,7 +181,7 @@ class _Moves:
         for at, removed, inserted in log:
             for item in removed:
                 if KIND[type(item)]:
-                    key = item.__key__ if KIND[type(item)] == ENTITY else None
+                    key: Any = item.__key__ if KIND[type(item)] == ENTITY else None
                     if entities.get(key) is not item:
                         return None
                     balance[key] = balance.get(key, 0) - 1

@@ -37,8 +37,9 @@ from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_o
 from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
 from registry.turn import Turn
 
+_PAGE = 64
 _VERSION = Commit._fields.index("version")
-_BYTES_KEPT = Commit._fields.index("bytes_kept")
+_PAGES_KEPT = Commit._fields.index("pages_kept")
 _PRUNE_EVERY = 8
 """Versions are forgotten in slabs, since cutting the front of a list moves the rest of it."""
 
@@ -77,7 +78,7 @@ class TreeRegistry:
         base: TreeRegistry | None = None,
         base_version: int = 0,
     ) -> None:
-        self.key = key
+        self.key = ids.plain(key)
         self.branch = branch
         self.base = base
         self.base_version = base_version
@@ -482,7 +483,9 @@ class TreeRegistry:
             created_at=datetime.fromtimestamp(node.created, UTC),
             forked_at=datetime.fromtimestamp(commit.committed_at if commit else node.created, UTC),
             derived_from_function=(commit.callable_name or None) if commit else None,
-            derived_from_execution_id=(commit.execution_id or None) if commit else None,
+            derived_from_execution_id=ids.execution_text(commit.execution_id) or None
+            if commit
+            else None,
             sibling_output_entities=[ids.to_uuid(*each) for each in outputs if each[0] != key]
             if mine
             else [],
@@ -500,7 +503,7 @@ class TreeRegistry:
         """
         self.head = commit[_VERSION]
         self.commits.append(commit)
-        self.bytes_kept += commit[_BYTES_KEPT]
+        self.bytes_kept += _PAGE * commit[_PAGES_KEPT]
         retention = self.retention
         if retention.versions is not None and self.head - retention.versions >= self.oldest:
             self._let_go(self.head - retention.versions + 1)
@@ -516,7 +519,7 @@ class TreeRegistry:
         """
         first = self.commits[0][_VERSION]
         for commit in self.commits[self.oldest - first : oldest - first]:
-            self.bytes_kept -= commit[_BYTES_KEPT]
+            self.bytes_kept -= _PAGE * commit[_PAGES_KEPT]
         self.oldest = oldest
 
     def _shrink(self, budget: int) -> None:
@@ -526,7 +529,7 @@ class TreeRegistry:
         """
         first, kept, oldest = self.commits[0][_VERSION], self.bytes_kept, self.oldest
         while kept > budget - budget // 8 and oldest < self.head:
-            kept -= self.commits[oldest - first][_BYTES_KEPT]
+            kept -= _PAGE * self.commits[oldest - first][_PAGES_KEPT]
             oldest += 1
         self._let_go(oldest)
 

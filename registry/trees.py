@@ -63,7 +63,7 @@ class Trees:
     # --- growing ---
 
     def found(
-        self, root: Entity, now: float, execution_id: str = "", callable_name: str = ""
+        self, root: Entity, now: float, execution_id: int | str = "", callable_name: str = ""
     ) -> TreeRegistry:
         """Build the tree of an orphan graph, version 1; it is not held here before `hold`.
 
@@ -165,17 +165,17 @@ class Trees:
                 f"{label(entity)}, which belongs to no tree,", "this workspace; add() it first"
             )
         branch = getattr(source, "branch", 0)
-        return self.ref(Ref(source.key, key_of(entity), branch))
+        return self.ref(Ref(source.key, ids.plain(key_of(entity)), branch))
 
     def _ref_of_id(self, found: ids.EntityVersion) -> Ref:
         key, branch, _ = found
         for number in (branch, 0):
             tree = self._trees.get((key, number))
             if tree is not None:
-                return Ref(tree.key, key, tree.branch)
+                return Ref(tree.key, ids.plain(key), tree.branch)
         for tree in self:
             if tree.branch == branch and tree.has(key):
-                return Ref(tree.key, key, tree.branch)
+                return Ref(tree.key, ids.plain(key), tree.branch)
         raise NotFoundError(f"entity {ids.to_uuid(key)}", "this workspace")
 
     def name_of(self, ref: Ref) -> str | None:

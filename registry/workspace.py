@@ -67,8 +67,7 @@ class Workspace:
         self.trees = Trees(self.retention)
         self.records = RecordLog(self.retention.records)
         self._callables: dict[str, RegisteredCallable] = {}
-        self._prefix = f"{ids.new_key():x}-"
-        self._numbers = itertools.count(1)
+        self._numbers = itertools.count(ids.first_execution_number() + 1)
 
     # --- callables ---
 
@@ -262,7 +261,7 @@ class Workspace:
             self.trees,
             self.records,
             registered,
-            execution_id or f"{self._prefix}{next(self._numbers):x}",
+            execution_id or next(self._numbers),
             self.clock,
             on_stale or self.on_stale,
         )
@@ -276,7 +275,7 @@ class Workspace:
             self.trees,
             self.records,
             registered,
-            execution_id or f"{self._prefix}{next(self._numbers):x}",
+            execution_id or next(self._numbers),
             self.clock,
             on_stale or self.on_stale,
         )
@@ -347,7 +346,7 @@ class Workspace:
                     ids.to_uuid(ref.key, stamp),
                     datetime.fromtimestamp(at, UTC),
                     (commit.callable_name or None) if commit else None,
-                    (commit.execution_id or None) if commit else None,
+                    ids.execution_text(commit.execution_id) or None if commit else None,
                 )
             )
         return [info for info in found if tree.is_kept(info.version)]

@@ -1,0 +1,1 @@
+"""Runnable examples: what a user of Treerunner writes."""

@@ -1,0 +1,275 @@
+"""A batch, and what it is made of: `Job` goes in, `Outcome` comes out, `Counts` sums them up.
+
+These three are plain frozen data. Jobs and outcomes are named tuples, because a driver makes
+hundreds of thousands of them a second. `Batch` is the handle on work that goes on; what makes it go
+on is in `dispatcher.py`.
+
+    job ──> ok         it ran, and what it changed is committed
+        ──> failed     it raised, or was refused before it ran; nothing changed
+        ──> lost       the host of its root died, and the root with it
+        ──> cancelled  its batch ended first
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import sysconfig
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Protocol, Self
+
+import pydantic
+
+import registry
+from registry import Ref
+from runner.errors import ExecutionError
+
+Status = Literal["ok", "failed", "lost", "cancelled"]
+
+MESSAGE_LIMIT_CHARS = 10_000
+FRAME_LIMIT = 20
+CAUSE_LIMIT = 5
+
+_OUR_FOLDERS = tuple(
+    f"{Path(file).parent}/" for file in (__file__, registry.__file__, pydantic.__file__) if file
+)
+_STANDARD_LIBRARY = sysconfig.get_path("stdlib") + "/"
+
+
+class Job(NamedTuple):
+    """One request for an execution."""
+
+    callable: str
+    """Name that the callable is registered under."""
+
+    root: Ref | str | None = None
+    """Root to run on: ref, name or address. It becomes the callable's first entity argument, unless
+    `arguments` has that; None: the entities among the arguments say it."""
+
+    arguments: Mapping[str, Any] = {}
+    """Keyword arguments; entities as refs, or as names or addresses of roots."""
+
+    id: str | None = None
+    """Execution id; None: one is made from the batch and the index."""
+
+
+class ErrorInfo(NamedTuple):
+    """An exception as data: it crosses processes, whatever its class."""
+
+    type: str
+    message: str
+    frames: tuple[str, ...] = ()
+    """The user's own frames, outermost first, then those of its causes; none of ours."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def traceback(self) -> str:
+        """Return the frames as one text; empty if no user code was involved."""
+        return "\n".join(self.frames)
+
+    @classmethod
+    def of(cls, error: BaseException) -> ErrorInfo:
+        """Return what is worth telling about an exception."""
+        notes = getattr(error, "__notes__", ())
+        return cls(
+            type(error).__name__,
+            _message(error),
+            tuple(_frames(error)),
+            tuple(str(note) for note in notes),
+        )
+
+
+class Outcome(NamedTuple):
+    """What became of one job."""
+
+    # `tuple.index` is given up for the word that the glossary has for it.
+    index: int  # type: ignore[assignment]
+    """Position of the job in its batch, from 0."""
+    id: str
+    """Execution id: the job's own, or one made for it."""
+    callable: str
+    root: Ref | None
+    """Root that it ran on; None if there was none."""
+    status: Status
+    semantic: str | None = None
+    """mutation, creation or detachment; None for plain results and without success."""
+    version: int = 0
+    """Version of the root after the execution; 0 without a root or without success."""
+    changed: int = 0
+    """Entities that got a new version."""
+    value: Any = None
+    """What the callable returned; entities as refs."""
+    outputs: tuple[Ref, ...] = ()
+    """Every entity that it returned, new roots included."""
+    error: ErrorInfo | None = None
+    queued_s: float = 0.0
+    """Seconds that its chunk was open, on its way or in an inbox, and the jobs before it ran."""
+    run_s: float = 0.0
+    """Seconds that it ran, commit included."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ran and committed."""
+        return self.status == "ok"
+
+    def result(self) -> Any:
+        """Return the value.
+
+        Raises:
+            ExecutionError: The execution has none.
+        """
+        if self.error is not None:
+            raise ExecutionError(self.callable, self.id, self.error)
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How far a batch is; `cancelled` includes jobs of a list that were never sent."""
+
+    ok: int = 0
+    failed: int = 0
+    lost: int = 0
+    cancelled: int = 0
+
+    @property
+    def done(self) -> int:
+        """Number of jobs whose outcome is known."""
+        return self.ok + self.failed + self.lost + self.cancelled
+
+
+class Progress(Protocol):
+    """What a batch needs of that which runs it; see `dispatcher.Dispatcher`."""
+
+    ready: deque[Outcome]
+
+    def advance(self, waiting: int = 0) -> bool:
+        """Go on until an outcome is ready; False: there will be none."""
+
+    def cancel(self) -> None:
+        """Let the rest end soon."""
+
+    def counts(self) -> Counts:
+        """Return how far it is."""
+
+
+class Batch:
+    """Jobs submitted together. Iterate over it, once, for the outcomes as they come.
+
+    It goes on while somebody iterates: a slow reader slows it down, and memory is bounded however
+    many jobs there are. Leaving the loop pauses it, another loop goes on where the first stopped,
+    and leaving a `with` block cancels what is left. Ctrl-C in a loop cancels too.
+
+    Not thread-safe, but for `cancel`.
+    """
+
+    def __init__(self, progress: Progress, *, is_ordered: bool = False) -> None:
+        self._progress = progress
+        self._is_ordered = is_ordered
+        self._early: dict[int, Outcome] = {}
+        self._next_index = 0
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return self.in_order() if self._is_ordered else self._as_they_come()
+
+    def in_order(self) -> Iterator[Outcome]:
+        """Yield outcomes in the order of the jobs.
+
+        At most `Settings.held_jobs` wait for one that is late; then no more jobs are taken.
+        """
+        early = self._early
+        for outcome in self._as_they_come():
+            early[outcome.index] = outcome
+            while (following := early.pop(self._next_index, None)) is not None:
+                self._next_index += 1
+                yield following
+        # Only a batch that lost outcomes on the way, to Ctrl-C at the wrong moment, has a gap.
+        for index in sorted(early):
+            yield early.pop(index)
+
+    def wait(self) -> Counts:
+        """Run it to its end, let go of the outcomes, and return the counts."""
+        for _ in self._as_they_come():
+            pass
+        return self.counts()
+
+    def cancel(self) -> None:
+        """Take no more jobs and skip those not begun; iteration ends soon, with what is done.
+
+        May be called from any thread. Executions under way are given a moment to finish.
+        """
+        self._progress.cancel()
+
+    def counts(self) -> Counts:
+        """Return how many outcomes of each kind there are so far."""
+        return self._progress.counts()
+
+    def close(self) -> None:
+        """Cancel what is left and wait for the counts to be final."""
+        self.cancel()
+        self.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _as_they_come(self) -> Iterator[Outcome]:
+        progress, ready = self._progress, self._progress.ready
+        try:
+            while ready or progress.advance(len(self._early)):
+                yield ready.popleft()
+        except KeyboardInterrupt:
+            progress.cancel()
+            raise
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except BaseException as exc:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"<its text cannot be read: {type(exc).__name__}>"
+    if len(text) > MESSAGE_LIMIT_CHARS:
+        return f"{text[:MESSAGE_LIMIT_CHARS]} ... ({len(text):,} characters)"
+    return text
+
+
+def _frames(error: BaseException) -> Iterator[str]:
+    cause: BaseException | None = error
+    for depth in range(CAUSE_LIMIT):
+        if cause is None:
+            return
+        frames = list(_user_frames(cause.__traceback__))[-FRAME_LIMIT:]
+        if depth and frames:
+            yield f"  caused by {type(cause).__name__}: {_message(cause)}"
+        yield from frames
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+
+
+def _user_frames(trace: TracebackType | None) -> Iterator[str]:
+    is_in_user_code = False
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        file = code.co_filename
+        if not file.startswith(_OUR_FOLDERS):
+            # The standard library on behalf of the user, not on ours.
+            is_in_user_code = is_in_user_code or not _is_standard_library(file)
+            if is_in_user_code:
+                yield _frame(file, trace.tb_lineno, code.co_qualname)
+        trace = trace.tb_next
+
+
+def _is_standard_library(file: str) -> bool:
+    return file.startswith(_STANDARD_LIBRARY) and "site-packages" not in file
+
+
+def _frame(file: str, line: int, function: str) -> str:
+    source = linecache.getline(file, line).strip()
+    place = f'  File "{file}", line {line}, in {function}'
+    # Interned: a pickle holds the same string once, and failures tend to repeat.
+    return sys.intern(f"{place}\n    {source}" if source else place)

@@ -1,0 +1,181 @@
+"""The command `treerunner`.
+
+Standard output is for data, standard error for people. What goes wrong with the call is one line
+and exit code 2; what goes wrong with a job is that job's outcome, and exit code 1 at the end.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import IO, Any, NoReturn
+
+import click
+from rich.console import Console
+
+from registry import TreerunnerError
+from runner.app_module import AppModule, load_app_module
+from runner.job_run import JobRun
+from runner.jobs import JobReader, count_lines
+from runner.report import Progress, show_result
+from runner.runner import Runner
+
+PROGRAM = "treerunner"
+EXIT_FAILED_JOBS = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+class _OneLineGroup(click.Group):
+    """A group that reports whatever is wrong with a call in one line."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run the command that *args* name, and exit with its code."""
+        # Here and not inside a command: Ray reads it once, when it is first imported.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        del standalone_mode
+        try:
+            code = super().main(args, prog_name or PROGRAM, complete_var, False, **extra)
+        except click.exceptions.NoArgsIsHelpError as exc:
+            exc.show()
+            code = EXIT_USAGE
+        except click.UsageError as exc:
+            path = exc.ctx.command_path if exc.ctx else PROGRAM
+            click.echo(f"{path}: {_message(exc)} (see {path} --help)", err=True)
+            code = EXIT_USAGE
+        except click.ClickException as exc:
+            click.echo(f"{PROGRAM}: {_message(exc)}", err=True)
+            code = EXIT_USAGE
+        except click.Abort:
+            code = EXIT_INTERRUPTED
+        sys.exit(code)
+
+
+def _message(exc: click.ClickException) -> str:
+    return " ".join(exc.format_message().split()).rstrip(".")
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when one of them is asked for."""
+
+    def __init__(self, name: str, module: str, help: str) -> None:  # noqa: A002 - click's name
+        super().__init__(name, help=help)
+        self._module = module
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return self._load().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command with this name; None if there is none."""
+        return self._load().get_command(ctx, cmd_name)
+
+    def _load(self) -> click.Group:
+        group = getattr(importlib.import_module(self._module), str(self.name))
+        assert isinstance(group, click.Group)
+        return group
+
+
+@click.group(PROGRAM, cls=_OneLineGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name=PROGRAM)
+def main() -> None:
+    """Run ordinary Python functions on versioned trees of entities, here or on a cluster."""
+
+
+@main.command("run", short_help="Run a file of jobs, one execution a line.")
+@click.argument("jobs", type=click.File("rb"), metavar="JOBS")
+@click.option(
+    "--app",
+    "app_name",
+    metavar="MODULE",
+    required=True,
+    help="Module with the callables, a Workspace named `app`, and a function `roots` that returns "
+    "the roots by name.",
+)
+@click.option(
+    "--hosts",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes to spread the roots over. Default: one a root, up to 4 for each CPU.",
+)
+@click.option("--in-process", is_flag=True, help="Run in this process, without Ray.")
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="Use the running cluster that this machine is a node of, instead of starting Ray here.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True),
+    metavar="FILE",
+    help="Write the outcomes as JSON lines, in the order of the jobs; `-` is standard output.",
+)
+@click.option("--quiet", is_flag=True, help="Show neither progress nor tables.")
+def run_jobs(
+    jobs: IO[bytes],
+    app_name: str,
+    hosts: int | None,
+    in_process: bool,
+    address: str | None,
+    out: str | None,
+    quiet: bool,
+) -> None:
+    """Run the executions in JOBS, a file of JSON lines, or - for standard input.
+
+    \b
+    {"callable": "depart", "root": "UA", "arguments": {...}, "id": "optional"}
+
+    `root` is the name of one of the app's roots, or an address. A line that is not a job, and an
+    execution that fails, cost only themselves.
+
+    Exit code: 0 if every execution succeeded, 1 if one did not, 2 if the call itself is at fault,
+    130 after Ctrl-C.
+    """  # noqa: D301 - click keeps the lines of a paragraph that begins with a backspace
+    if in_process and (hosts is not None or address is not None):
+        raise click.UsageError("--in-process has no hosts: leave --hosts and --address out")
+    try:
+        app = load_app_module(app_name)
+        runner = Runner(app.workspace, hosts=hosts, in_process=in_process, address=address)
+        with click.open_file(out, "wb") if out is not None else nullcontext() as file:
+            run = JobRun(JobReader(jobs), file)
+            console = Console(stderr=True, quiet=quiet)
+            interrupted = _carry_out(run, app, runner, console, total=count_lines(jobs))
+    except TreerunnerError as exc:
+        raise click.ClickException(str(exc)) from exc
+    except OSError as exc:
+        raise click.ClickException(f"{exc.filename or out}: {exc.strerror}") from exc
+    if interrupted:
+        sys.exit(EXIT_INTERRUPTED)
+    sys.exit(EXIT_FAILED_JOBS if run.tally.failed else 0)
+
+
+def _carry_out(
+    run: JobRun, app: AppModule, runner: Runner, console: Console, *, total: int | None
+) -> bool:
+    """Run the jobs and show what became of them; return whether Ctrl-C ended it."""
+    with Progress(run.tally, console, total=total, phase="starting") as progress, runner:
+        refs = runner.add_many(app.roots)
+        interrupted = run.run(runner, dict(zip(refs, app.roots, strict=True)))
+        # Before the runner closes: nobody should wait for that to see the result.
+        progress.close()
+        show_result(run.tally, console)
+    return interrupted
+
+
+main.add_command(
+    _LazyGroup(
+        "bench",
+        module="runner.bench.cli",
+        help="Measure the engine and the runner beside hand-written baselines.",
+    )
+)

@@ -1,0 +1,455 @@
+"""Runs one batch: takes jobs from their source, groups them by host, hands out what became of them.
+
+    source ── take ──> lanes, one per host ── send ──> host
+                                                        │
+    ready  <───────────── collect <──── arrivals <──────┘
+
+Everything happens in the thread that asks for outcomes, except that answers arrive in a queue from
+any thread. So a slow reader slows the source down, and an endless source needs no more memory than
+`Settings.held_jobs`. Jobs for one root keep their order: a lane is a queue, and a host serves
+chunks in the order in which they were sent.
+
+Where a job goes is decided in `routing.py`; how bytes get there is in `fleet.py`, `transport.py`.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from itertools import islice
+from time import monotonic
+from typing import NamedTuple
+
+from registry import Ref, ids
+from runner.batch import Counts, ErrorInfo, Job, Outcome, Status
+from runner.directory import Directory, Entry, rootless_owner
+from runner.errors import (
+    CancelledError,
+    HostLostError,
+    JobError,
+    RootLostError,
+    RunnerError,
+    WireError,
+)
+from runner.fleet import Fleet
+from runner.routing import Routing
+from runner.settings import Settings
+from runner.statistics import Meter
+from runner.wire import RECEIPT_FIELDS, Chunk, ReplyRow, Row, Wire
+
+SECONDS_PER_US = 1e-6
+LONG_AGO_S = float("-inf")
+
+
+class Lane:
+    """The jobs of one batch for one host, in order."""
+
+    __slots__ = ("chunk_jobs", "host", "opened_s", "pending", "under_way", "window")
+
+    def __init__(self, host: int, chunk_jobs: int) -> None:
+        self.host = host
+        self.chunk_jobs = chunk_jobs
+        """Jobs in its next chunk."""
+        self.pending: list[Row] = []
+        """Not yet sent."""
+        self.opened_s = 0.0
+        """When the first of them came."""
+        self.under_way = 0
+        """Chunks sent and not yet answered."""
+        self.window = 1
+        """Most of them; one until it is known from an answer how long jobs take."""
+
+
+class Flight(NamedTuple):
+    """A chunk that was sent and not yet answered."""
+
+    lane: Lane
+    rows: list[Row]
+    opened_s: float
+    bytes_sent: int
+
+
+class Arrival(NamedTuple):
+    """An answer: the number of its flight, and the bytes; None: the host is dead."""
+
+    flight: int
+    payload: bytes | None
+
+
+class Dispatcher:
+    """Runs one batch; `advance` makes it go on, and fills `ready`.
+
+    Not thread-safe, but for `cancel`.
+
+    Args:
+        jobs: The source; an exception of its own ends the batch and is raised at its end.
+        fleet: The hosts.
+        directory: Where roots are; learns of those that are born.
+        routing: Where jobs go.
+        meter: Counts what is answered.
+        wire: How chunks are written.
+        settings: The bounds.
+    """
+
+    def __init__(
+        self,
+        jobs: Iterable[Job],
+        fleet: Fleet,
+        directory: Directory,
+        routing: Routing,
+        meter: Meter,
+        wire: Wire,
+        settings: Settings,
+    ) -> None:
+        self.id = f"{ids.new_key():019x}"
+        self.ready: deque[Outcome] = deque()
+        """Outcomes to hand out; whoever does takes them from the left."""
+        self._jobs: Iterator[Job] = iter(jobs)
+        self._job_count = len(jobs) if isinstance(jobs, Sized) else None
+        self._source_error: BaseException | None = None
+        self._fleet = fleet
+        self._directory = directory
+        self._routing = routing
+        self._meter = meter
+        self._wire = wire
+        self._settings = settings
+        self._lanes: dict[int, Lane] = {}
+        self._flights: dict[int, Flight] = {}
+        self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
+        self._taken = 0
+        self._done: dict[Status, int] = {"ok": 0, "failed": 0, "lost": 0, "cancelled": 0}
+        self._sent = 0
+        self._is_exhausted = False
+        self._is_cancelled = False
+        self._cancel_deadline_s: float | None = None
+
+    def advance(self, waiting: int = 0) -> bool:
+        """Go on until an outcome is ready; False: the batch has ended.
+
+        Args:
+            waiting: Outcomes that were taken from `ready` and count as held still.
+
+        Raises:
+            BaseException: What the source raised, after the outcomes of all jobs before it.
+        """
+        while not self.ready:
+            arrived = self._collect_arrived()
+            if self._is_cancelled:
+                self._wind_up()
+            elif not self._is_exhausted:
+                room = self._settings.held_jobs - waiting - self._open_jobs() - len(self.ready)
+                if self._take(min(room, arrived + self._settings.pull_jobs)):
+                    continue
+            if self.ready:
+                return True
+            self._send_waiting()
+            if not self._flights:
+                if any(lane.pending for lane in self._lanes.values()):
+                    continue
+                return self._end()
+            self._await_arrival()
+        return True
+
+    def cancel(self) -> None:
+        """Take no more jobs, skip what has not begun, and let `advance` end the batch soon.
+
+        May be called from any thread, and more than once.
+        """
+        self._is_cancelled = True
+        self._arrivals.put(None)  # wakes who waits
+
+    def counts(self) -> Counts:
+        """Return how many outcomes of each kind there are so far."""
+        return Counts(**self._done)
+
+    # --- from the source into lanes ---
+
+    def _take(self, count: int) -> int:
+        """Take jobs from the source, and send full chunks; return how many were taken.
+
+        Stops early if the source is slow, so that what it gave does not wait for what it has not.
+        The first job counts as slow: nobody knows yet how fast the source is.
+        """
+        now_s = monotonic()
+        deadline_s = now_s + self._settings.linger_s if self._taken else LONG_AGO_S
+        taken = 0
+        try:
+            for job in islice(self._jobs, max(0, count)):
+                taken += 1
+                self._accept(job, now_s)
+                if monotonic() > deadline_s:
+                    self._send_lingering()
+                    break
+            else:
+                self._is_exhausted = taken < count
+        except Exception as exc:  # noqa: BLE001 - raised at the end of the batch
+            self._source_error = exc
+            self._is_exhausted = True
+        return taken
+
+    def _accept(self, job: Job, now_s: float) -> None:
+        index = self._taken
+        self._taken += 1
+        try:
+            entry, row = self._routing.route(job, index)
+        except Exception as exc:  # noqa: BLE001 - a bad job costs only itself
+            self._refuse(job, index, exc)
+            return
+        lane = self._lane(self._fleet.ready_host(index) if entry is None else entry.host)
+        if not lane.pending:
+            lane.opened_s = now_s
+        lane.pending.append(row)
+        if len(lane.pending) >= lane.chunk_jobs and lane.under_way < lane.window:
+            self._send(lane)
+
+    def _lane(self, host: int) -> Lane:
+        lane = self._lanes.get(host)
+        if lane is None:
+            size = min(self._settings.first_chunk_jobs, self._settings.chunk_jobs)
+            lane = self._lanes[host] = Lane(host, size)
+        return lane
+
+    def _refuse(self, job: Job, index: int, error: Exception) -> None:
+        if not isinstance(job, Job):
+            kind = type(job).__name__
+            job, error = Job("", None), JobError(f"job {index}", f"is a {kind}, expected a Job")
+        elif not isinstance(error, RunnerError):
+            error = JobError(f"job {index}", f"cannot be read ({type(error).__name__}: {error})")
+        root = self._routing.root_of(job)
+        status: Status = "lost" if isinstance(error, RootLostError) else "failed"
+        self._finish(((job.callable, ()), root, index, job.id, ()), status, error)
+
+    # --- from lanes to hosts ---
+
+    def _send_waiting(self) -> None:
+        """Send what waits to idle hosts; and to all that have room, if no more will come."""
+        for lane in self._lanes.values():
+            window = lane.window if self._is_exhausted else 1
+            while lane.pending and lane.under_way < window:
+                self._send(lane)
+
+    def _send_lingering(self) -> None:
+        for lane in self._lanes.values():
+            if lane.pending and not lane.under_way:
+                self._send(lane)
+
+    def _send(self, lane: Lane) -> None:
+        rows, lane.pending = lane.pending[: lane.chunk_jobs], lane.pending[lane.chunk_jobs :]
+        payload, sent, rejected = self._wire.dumps_chunk(Chunk(self.id, rows))
+        for row in rows:
+            if row[2] in rejected:
+                self._finish(row, "failed", rejected[row[2]])
+        if not sent:
+            return
+        number = self._sent
+        self._sent += 1
+        self._flights[number] = Flight(lane, sent, lane.opened_s, len(payload))
+        lane.under_way += 1
+        lane.opened_s = monotonic()
+        put = self._arrivals.put
+        self._fleet.send_chunk(lane.host, payload, lambda answer: put(Arrival(number, answer)))
+
+    # --- from hosts to outcomes ---
+
+    def _collect_arrived(self) -> int:
+        """Turn the answers that are there into outcomes, without waiting; return how many."""
+        before = len(self.ready)
+        while not self._arrivals.empty():
+            self._collect(self._arrivals.get_nowait())
+        return len(self.ready) - before
+
+    def _await_arrival(self) -> None:
+        timeout_s = None
+        if self._cancel_deadline_s is not None:
+            timeout_s = max(0.0, self._cancel_deadline_s - monotonic())
+        try:
+            self._collect(self._arrivals.get(timeout=timeout_s))
+        except queue.Empty:
+            self._give_up()
+
+    def _collect(self, arrival: Arrival | None) -> None:
+        flight = None if arrival is None else self._flights.pop(arrival.flight, None)
+        if arrival is None or flight is None:  # a wake-up call, or an answer that was given up
+            return
+        flight.lane.under_way -= 1
+        if arrival.payload is None:
+            self._lose(flight)
+            return
+        try:
+            reply = self._wire.loads_reply(arrival.payload)
+        except Exception as exc:  # noqa: BLE001 - a class that cannot be imported here, say
+            reason = f"{type(exc).__name__}: {exc}"
+            self._finish_all(flight.rows, "failed", WireError("the answer of its host", reason))
+            return
+        if reply.refusal is not None:
+            self._finish_all(flight.rows, "failed", reply.refusal)
+            return
+        for root, parent in reply.born:
+            self._enter_born(root, parent, flight.lane.host)
+        self._settle(flight, reply.rows, len(arrival.payload))
+
+    def _settle(self, flight: Flight, replies: Sequence[ReplyRow], bytes_received: int) -> None:
+        lane = flight.lane
+        failed_before = self._done["failed"]
+        run_us = sum(reply[0] for reply in replies if reply)
+        since_opened_us = (monotonic() - flight.opened_s) / SECONDS_PER_US
+        self._finish_run(flight.rows, replies, since_opened_us - run_us)
+
+        run_s = run_us * SECONDS_PER_US
+        self._meter.count(
+            executions=len(replies),
+            failed=self._done["failed"] - failed_before,
+            bytes_sent=flight.bytes_sent,
+            bytes_received=bytes_received,
+            run_s=run_s,
+        )
+        if len(replies) >= lane.chunk_jobs or run_s > self._settings.chunk_target_s:
+            lane.chunk_jobs = next_chunk_jobs(len(replies), run_s, self._settings)
+        lane.window = self._settings.window_chunks
+        # The host must not run dry while the reader is busy with what it just sent.
+        while len(lane.pending) >= lane.chunk_jobs and lane.under_way < lane.window:
+            self._send(lane)
+
+    def _finish_run(
+        self, rows: Sequence[Row], replies: Sequence[ReplyRow], queued_us: float
+    ) -> None:
+        """Make outcomes of what ran, in the order in which it did."""
+        append = self.ready.append
+        ok_count = 0
+        for row, reply in zip(rows, replies, strict=True):
+            if len(reply) == RECEIPT_FIELDS:
+                (callable_name, _), root, index, own_id, _ = row
+                run_us, version, changed, semantic, value, outputs = reply
+                error = None
+                if isinstance(value, WireError):
+                    error, value = ErrorInfo.of(value), None
+                append(
+                    Outcome(
+                        index,
+                        own_id or f"{self.id}-{index}",
+                        callable_name,
+                        root,
+                        "ok",
+                        semantic,
+                        version,
+                        changed,
+                        value,
+                        outputs,
+                        error,
+                        queued_us * SECONDS_PER_US,
+                        run_us * SECONDS_PER_US,
+                    )
+                )
+                ok_count += 1
+                queued_us += run_us
+            elif reply:
+                run_us, info = reply
+                self._finish(row, "failed", info, queued_us, run_us)
+                queued_us += run_us
+            else:
+                self._finish(row, "cancelled", CancelledError("was not begun"))
+        self._done["ok"] += ok_count
+
+    def _finish(
+        self,
+        row: Row,
+        status: Status,
+        error: Exception | ErrorInfo,
+        queued_us: float = 0.0,
+        run_us: int = 0,
+    ) -> None:
+        """Make the outcome of a job that did not succeed."""
+        (callable_name, _), root, index, own_id, _ = row
+        self._done[status] += 1
+        self.ready.append(
+            Outcome(
+                index,
+                own_id or f"{self.id}-{index}",
+                callable_name,
+                root,
+                status,
+                error=error if isinstance(error, ErrorInfo) else ErrorInfo.of(error),
+                queued_s=queued_us * SECONDS_PER_US,
+                run_s=run_us * SECONDS_PER_US,
+            )
+        )
+
+    def _finish_all(
+        self, rows: Sequence[Row], status: Status, error: Exception | ErrorInfo
+    ) -> None:
+        for row in rows:
+            self._finish(row, status, error)
+
+    def _enter_born(self, root: Ref, parent: Ref | None, host: int) -> None:
+        bearer = None if parent is None else self._directory.entries.get(parent.root)
+        self._directory.enter(
+            Entry(root, host, rootless_owner(host) if bearer is None else bearer.owner)
+        )
+
+    # --- when it ends badly ---
+
+    def _lose(self, flight: Flight) -> None:
+        """Account for what a dead host was given; what it has yet to be given goes elsewhere."""
+        lane = flight.lane
+        self._fleet.bury(lane.host)
+        self._lanes.pop(lane.host, None)
+        self._finish_lost(flight.rows, lane.host)
+        rows, lane.pending = lane.pending, []
+        self._finish_lost([row for row in rows if row[1] is not None], lane.host)
+        for row in rows:
+            if row[1] is None:
+                self._lane(self._fleet.ready_host(row[2])).pending.append(row)
+
+    def _finish_lost(self, rows: Sequence[Row], host: int) -> None:
+        for row in rows:
+            root = row[1]
+            if root is None:
+                self._finish(row, "lost", HostLostError(f"host {host}", row[0][0]))
+            else:
+                self._finish(row, "lost", self._directory.lost_error(root))
+
+    def _wind_up(self) -> None:
+        """Once cancelled: finish what was not sent, and give hosts a moment for what was."""
+        if self._cancel_deadline_s is not None:
+            return
+        self._cancel_deadline_s = monotonic() + self._settings.cancel_grace_s
+        for lane in self._lanes.values():
+            rows, lane.pending = lane.pending, []
+            self._finish_all(rows, "cancelled", CancelledError("was not begun"))
+            if lane.under_way:
+                self._fleet.cancel(lane.host, self.id)
+        if self._job_count is not None:
+            self._done["cancelled"] += max(0, self._job_count - self._taken)
+        self._is_exhausted = True
+
+    def _give_up(self) -> None:
+        error = CancelledError("was under way, and whether it took effect is not known")
+        for flight in self._flights.values():
+            self._finish_all(flight.rows, "cancelled", error)
+        self._flights.clear()
+
+    def _end(self) -> bool:
+        error, self._source_error = self._source_error, None
+        if error is not None:
+            raise error
+        return False
+
+    def _open_jobs(self) -> int:
+        """Return how many jobs were taken and have no outcome."""
+        return self._taken - sum(self._done.values())
+
+
+def next_chunk_jobs(sent: int, run_s: float, settings: Settings) -> int:
+    """Return how many jobs the next chunk of a host may have, going by its last one.
+
+    Slow jobs get small chunks, so that outcomes come soon; fast ones get large chunks, because a
+    request costs as much as dozens of them.
+
+    Args:
+        sent: Jobs in the last chunk.
+        run_s: How long they ran.
+        settings: Target and limits.
+    """
+    fitting = int(sent * settings.chunk_target_s / max(run_s, SECONDS_PER_US))
+    return max(1, min(fitting, sent * settings.chunk_growth, settings.chunk_jobs))

@@ -1,0 +1,207 @@
+"""Jobs as JSON lines, one execution a line; and their outcomes, one a line again.
+
+    {"callable": "depart", "root": "UA", "arguments": {"tailnum": "N14228"}, "id": "optional"}
+
+`root` is the name under which the root was added, or an address; without it, the entities among the
+arguments say where the job belongs. A line that is no job costs only
+itself: `JobReader` sets it aside with its number and one line of reason, and reads on. Blank lines
+are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+from pydantic_core import to_json
+
+from registry import Ref
+from runner.batch import Job, Outcome
+from runner.errors import JobLineError
+
+MAX_LINE_BYTES = 16 * 1024 * 1024
+"""A longer line is refused without being held in memory."""
+
+COUNT_BLOCK_BYTES = 1024 * 1024
+
+KEYS = ("callable", "root", "arguments", "id")
+
+
+def parse_job(line: bytes) -> Job:
+    """Return the job that a line of JSON describes.
+
+    Raises:
+        ValueError: It describes none; the text says why.
+    """
+    fields = _parse_object(line)
+    if unknown := fields.keys() - set(KEYS):
+        raise ValueError(f"{min(unknown)!r} is not a key of a job; these are {', '.join(KEYS)}")
+    name = _text(fields, "callable")
+    root = None if fields.get("root") is None else _text(fields, "root")
+    arguments = fields.get("arguments", {})
+    if not isinstance(arguments, dict):
+        raise ValueError(f"'arguments' is {_kind(arguments)}, expected an object")
+    execution_id = None if fields.get("id") is None else _text(fields, "id")
+    return Job(name, root, arguments, execution_id)
+
+
+def format_job(job: Job) -> bytes:
+    """Return a job as a line of JSON, its end included."""
+    root = job.root.address if isinstance(job.root, Ref) else job.root
+    fields = {"callable": job.callable, "root": root, "arguments": job.arguments, "id": job.id}
+    return _line({key: value for key, value in fields.items() if value is not None})
+
+
+def format_outcome(outcome: Outcome, line: int, root: str | None) -> bytes:
+    """Return an outcome as a line of JSON, its end included.
+
+    There are no times in it: the same jobs give the same file, however many hosts run them.
+
+    Args:
+        outcome: What became of the job.
+        line: Number of the line that the job stood on.
+        root: Name or address of its root.
+    """
+    fields: dict[str, Any] = {
+        "line": line,
+        "id": outcome.id,
+        "callable": outcome.callable,
+        "root": root,
+        "status": outcome.status,
+    }
+    if outcome.error is not None:
+        error = outcome.error
+        fields["error"] = {
+            "type": error.type,
+            "message": error.message,
+            "frames": error.frames,
+            "notes": error.notes,
+        }
+        return _line(fields)
+    fields |= {
+        "semantic": outcome.semantic,
+        "version": outcome.version,
+        "changed": outcome.changed,
+        "value": _with_addresses(outcome.value) if outcome.outputs else outcome.value,
+        "outputs": [ref.address for ref in outcome.outputs],
+    }
+    return _line(fields)
+
+
+def format_refusal(refusal: JobLineError) -> bytes:
+    """Return the outcome of a line that was no job, its end included."""
+    error = {"type": type(refusal).__name__, "message": refusal.reason}
+    return _line({"line": refusal.line, "status": "failed", "error": error})
+
+
+def count_lines(file: IO[bytes]) -> int | None:
+    """Return how many lines are ahead in a file, and go back; None if it cannot go back."""
+    if not file.seekable():
+        return None
+    start = file.tell()
+    count, last = 0, b"\n"
+    while block := file.read(COUNT_BLOCK_BYTES):
+        count += block.count(b"\n")
+        last = block[-1:]
+    file.seek(start)
+    return count + (last != b"\n")
+
+
+class JobReader:
+    """Iterates over the jobs of a file of JSON lines, once.
+
+    Lines that are no jobs wait in `refused` until they are taken. Memory is that of the refused
+    lines, never of the file.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.refused: deque[JobLineError] = deque()
+        self._file = file
+        # One item per line that gave no job: how many jobs came before it. So the line of a job
+        # follows from its index, without a number kept for each.
+        self._jobs_before_gap: list[int] = []
+        self._jobs = 0
+
+    def __iter__(self) -> Iterator[Job]:
+        for number, line in enumerate(self._lines(), start=1):
+            try:
+                job = self._parse(line)
+            except ValueError as exc:
+                self.refused.append(JobLineError(number, str(exc)))
+                job = None
+            if job is None:
+                self._jobs_before_gap.append(self._jobs)
+            else:
+                self._jobs += 1
+                yield job
+
+    def line_of(self, index: int) -> int:
+        """Return the number of the line, from 1, that the job with this index, from 0, stood on."""
+        return index + 1 + bisect_right(self._jobs_before_gap, index)
+
+    def _parse(self, line: bytes) -> Job | None:
+        if len(line) > MAX_LINE_BYTES:
+            raise ValueError(f"longer than {MAX_LINE_BYTES:,} bytes")
+        return parse_job(line) if line.strip() else None
+
+    def _lines(self) -> Iterator[bytes]:
+        """Yield lines, each cut one byte over the limit if it is longer."""
+        while line := self._file.readline(MAX_LINE_BYTES + 1):
+            yield line
+            while line and not line.endswith(b"\n"):
+                line = self._file.readline(MAX_LINE_BYTES)
+
+
+def _parse_object(line: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(line)
+    except json.JSONDecodeError as exc:
+        problem = f"{exc.msg[0].lower()}{exc.msg[1:]}"
+        raise ValueError(f"not JSON: {problem} at column {exc.colno}") from exc
+    except UnicodeDecodeError as exc:
+        raise ValueError(f"not UTF-8 at byte {exc.start + 1}") from exc
+    except RecursionError as exc:
+        raise ValueError("nested too deep") from exc
+    except ValueError as exc:  # the one other thing that json.loads raises
+        raise ValueError("not JSON: a number has too many digits") from exc
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{_kind(parsed)}, expected an object")
+    return parsed
+
+
+def _text(fields: dict[str, Any], key: str) -> str:
+    if key not in fields:
+        raise ValueError(f"{key!r} is missing")
+    value = fields[key]
+    if not isinstance(value, str):
+        raise ValueError(f"{key!r} is {_kind(value)}, expected text")
+    return value
+
+
+def _kind(value: object) -> str:
+    """Return what JSON calls a value."""
+    kinds = {bool: "a boolean", dict: "an object", list: "a list", str: "text", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def _line(fields: dict[str, Any]) -> bytes:
+    try:
+        text = to_json(fields, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
+    except ValueError:
+        # A cycle or a lone surrogate in what the callable returned or raised.
+        text = to_json({key: ascii(value) for key, value in fields.items()})
+    return text + b"\n"
+
+
+def _with_addresses(value: Any) -> Any:
+    """Return what a callable returned with addresses in the place of refs."""
+    if isinstance(value, Ref):
+        return value.address
+    if isinstance(value, Mapping):
+        return {key: _with_addresses(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_with_addresses(item) for item in value]
+    return value

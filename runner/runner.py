@@ -1,0 +1,355 @@
+"""Runner: the front door. Adds roots to hosts, runs jobs on them, reads what came of it.
+
+    with Runner(app) as runner:
+        grid = runner.add(GridMap(...), name="grid")
+        jobs = (Job("move", grid, {"source": 1, "target": 2}) for _ in range(1000))
+        for outcome in runner.submit(jobs):
+            ...
+
+In process and on Ray it does the same; `in_process=True` leaves out the transport and nothing else.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, Self, cast
+
+from registry import (
+    Diff,
+    Entity,
+    Page,
+    Ref,
+    VersionInfo,
+    ids,
+    snapshot_from_pages,
+)
+from runner.batch import Batch, Job, Outcome
+from runner.code import App, collect_code, find_workspace
+from runner.directory import Directory, Entry
+from runner.dispatcher import Dispatcher
+from runner.errors import HostLostError, RootNotFoundError, RunnerClosedError
+from runner.fleet import Fleet
+from runner.routing import Routing
+from runner.settings import DEFAULT, Settings
+from runner.statistics import Meter, Statistics
+from runner.transport import InProcessTransport, Transport
+from runner.wire import Wire
+
+ADD_ATTEMPTS = 3
+"""Hosts that a root is offered to, if they die before they have it."""
+
+
+class Runner:
+    """Runs the callables of an app on roots that live in hosts.
+
+    Use it as a context manager: entering starts hosts without waiting for them, leaving ends them,
+    and the roots with them. Threads may share a runner, each with batches of its own.
+
+    Args:
+        app: A workspace with callables, or a module, or its name, that has one as `app`. Its own
+            trees stay where they are.
+        hosts: Most hosts, all started at once; None: one per CPU at once, up to
+            `Settings.max_hosts` as roots are added.
+        in_process: Whether to do without Ray, with one host in this process.
+        address: host:port of a Ray cluster; None: the Ray of this process, or a new one.
+        settings: The bounds.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        hosts: int | None = None,
+        in_process: bool = False,
+        address: str | None = None,
+        settings: Settings = DEFAULT,
+    ) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._in_process = in_process
+        self._address = address
+        self._settings = settings if hosts is None else replace(settings, max_hosts=hosts)
+        self._meter = Meter()
+        self._batches: weakref.WeakSet[Batch] = weakref.WeakSet()
+        self._session: _Session | None = None
+
+    def __enter__(self) -> Self:
+        workspace = find_workspace(self._app)
+        transport = self._connect()
+        try:
+            directory = Directory()
+            code = collect_code(workspace, by_value=transport.by_value)
+            fleet = Fleet(transport, code, directory, self._settings)
+            fleet.start(self._hosts or transport.cpu_count)
+        except BaseException:
+            transport.close()
+            raise
+        wire = Wire(by_value=transport.by_value)
+        self._session = _Session(directory, fleet, Routing(directory, workspace.callables()), wire)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End batches that are still going, then the hosts; a second time does nothing."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        for batch in list(self._batches):
+            batch.cancel()
+        session.fleet.close()
+
+    # --- roots ---
+
+    def add(self, entity: Entity, name: str | None = None, *, dedicated: bool = False) -> Ref:
+        """Move a tree to a host, and return the ref of its root there.
+
+        The host gets a copy, version 1; what the caller holds stays an object like any other.
+
+        Args:
+            entity: The root of the tree.
+            name: What jobs may call it; unique among the roots of this runner.
+            dedicated: Whether it gets a host to itself, even beyond `max_hosts`.
+
+        Raises:
+            NameTakenError: A root has that name.
+            StructureError: What is below the entity is not a tree.
+            CodeError: The hosts cannot load the callables.
+        """
+        named = {name: entity} if name is not None else [entity]
+        return self.add_many(named, dedicated=dedicated)[0]
+
+    def add_many(
+        self, entities: Mapping[str, Entity] | Iterable[Entity], *, dedicated: bool = False
+    ) -> list[Ref]:
+        """Move trees to hosts at the same time; as `add` otherwise.
+
+        Args:
+            entities: Roots; a mapping gives them names.
+            dedicated: Whether each gets a host to itself.
+
+        Returns:
+            Refs in the order of the entities. If one cannot be added, the others are, and its error
+            is raised.
+        """
+        session = self._opened("add")
+        named: Iterable[tuple[str | None, Entity]] = (
+            entities.items()
+            if isinstance(entities, Mapping)
+            else ((None, item) for item in entities)
+        )
+        under_way: deque[_Addition] = deque()
+        refs: list[Ref] = []
+        errors: list[Exception] = []
+        for name, entity in named:
+            if len(under_way) >= self._settings.adds_in_flight:
+                _finish(under_way.popleft(), refs, errors)
+            try:
+                under_way.append(_Addition(session, entity, name, dedicated=dedicated))
+            except Exception as exc:  # noqa: BLE001 - raised below, when the others are settled
+                errors.append(exc)
+        while under_way:
+            _finish(under_way.popleft(), refs, errors)
+        if errors:
+            raise errors[0]
+        return refs
+
+    def roots(self) -> dict[Ref, str | None]:
+        """Return the living roots, each with its name, those that executions created included."""
+        return {entry.root: entry.name for entry in self._opened("roots").directory}
+
+    def ref(self, target: str | Entity) -> Ref:
+        """Return the ref of a root, by name or address, or of an entity of a snapshot.
+
+        Raises:
+            RootNotFoundError: There is none.
+            RootLostError: Its host died.
+        """
+        directory = self._opened("ref").directory
+        if isinstance(target, str):
+            return directory.entry(target).root
+        if target.root_ecs_id is None:
+            raise RootNotFoundError(f"that of a {type(target).__name__} outside any tree")
+        root = ids.from_uuid(target.root_ecs_id)
+        ref = Ref(root.key, ids.from_uuid(target.ecs_id).key, root.branch)
+        directory.entry(ref)
+        return ref
+
+    # --- executions ---
+
+    def submit(
+        self,
+        jobs: Iterable[Job],
+        *,
+        ordered: bool = False,
+        chunk: int | None = None,
+        window: int | None = None,
+    ) -> Batch:
+        """Return a batch, which runs as its outcomes are taken.
+
+        Args:
+            jobs: A list, or a generator of any length. Jobs for one root run in this order.
+            ordered: Whether outcomes come in the order of the jobs, not as they are done.
+            chunk: Most jobs in one request to a host; None: as in the settings.
+            window: Most requests on their way to one host; None: as in the settings.
+        """
+        session = self._opened("submit")
+        settings = replace(
+            self._settings,
+            chunk_jobs=chunk or self._settings.chunk_jobs,
+            window_chunks=window or self._settings.window_chunks,
+        )
+        batch = Batch(session.dispatcher(jobs, self._meter, settings), is_ordered=ordered)
+        self._batches.add(batch)
+        return batch
+
+    def execute(self, callable: str, /, **arguments: Any) -> Outcome:  # noqa: A002 - the glossary's word
+        """Run one callable and wait for the outcome, whatever it is.
+
+        `outcome.result()` gives the value, or raises.
+        """
+        session = self._opened("execute")
+        dispatcher = session.dispatcher(
+            (Job(callable, None, arguments),), self._meter, self._settings
+        )
+        dispatcher.advance()
+        return dispatcher.ready.popleft()
+
+    # --- reading ---
+
+    def snapshot(self, target: Ref | str, version: int | None = None) -> Entity:
+        """Return an isolated copy of an entity, loaded in parts as it is read.
+
+        Args:
+            target: Ref, or name or address of a root.
+            version: Version of its root; None: the newest.
+
+        Raises:
+            PrunedError: The version is no longer kept.
+            NotFoundError: It never was.
+        """
+        session = self._opened("snapshot")
+        ref = session.directory.resolve(target)
+
+        def fetch(ref: Ref, version: int | None, limit: int) -> Page:
+            return cast("Page", session.ask(ref, "page", version, limit))
+
+        return snapshot_from_pages(fetch, ref, version)
+
+    def head(self, target: Ref | str) -> int:
+        """Return the newest version of a root."""
+        return cast("int", self._opened("head").ask(target, "head"))
+
+    def history(self, target: Ref | str) -> list[VersionInfo]:
+        """Return the retained versions of a root, oldest first."""
+        return cast("list[VersionInfo]", self._opened("history").ask(target, "history"))
+
+    def diff(self, target: Ref | str, a: int, b: int) -> Diff:
+        """Return what changed in a root between two versions."""
+        session = self._opened("diff")
+        found = cast("Diff", session.ask(target, "diff", a, b))
+        root = session.directory.resolve(target).root_ref
+        return replace(found, read=lambda version: self.snapshot(root, version))
+
+    def fork(self, target: Ref | str, at: int | None = None) -> Ref:
+        """Start a branch of a root, and return the ref of its head.
+
+        Args:
+            target: The root.
+            at: Version to start from; None: the newest.
+        """
+        return cast("Ref", self._opened("fork").ask(target, "fork", at))
+
+    def statistics(self) -> Statistics:
+        """Return what this runner has done so far."""
+        session = self._opened("statistics")
+        return self._meter.read(hosts=len(session.fleet), roots=len(session.directory))
+
+    def _connect(self) -> Transport:
+        if self._in_process:
+            return InProcessTransport()
+        from runner.cluster import connect
+        from runner.ray_host import RayTransport
+
+        return RayTransport(connect(self._address, self._settings))
+
+    def _opened(self, call: str) -> _Session:
+        if self._session is None:
+            raise RunnerClosedError(f"Runner.{call}")
+        return self._session
+
+
+class _Session(NamedTuple):
+    """What a runner has while it is open."""
+
+    directory: Directory
+    fleet: Fleet
+    routing: Routing
+    wire: Wire
+
+    def dispatcher(self, jobs: Iterable[Job], meter: Meter, settings: Settings) -> Dispatcher:
+        """Return what runs a batch."""
+        return Dispatcher(
+            jobs, self.fleet, self.directory, self.routing, meter, self.wire, settings
+        )
+
+    def ask(self, target: Ref | str, method: str, *arguments: Any) -> Any:
+        """Let the workspace of a root answer, and return what it says."""
+        entry = self.directory.entry(target)
+        ref = target if isinstance(target, Ref) else entry.root
+        try:
+            return self.fleet.call(entry.host, "ask", (ref, method, arguments))
+        except HostLostError as exc:
+            raise entry.lost_error() from exc
+
+
+class _Addition:
+    """A tree on its way to a host."""
+
+    def __init__(
+        self, session: _Session, entity: Entity, name: str | None, *, dedicated: bool
+    ) -> None:
+        if name is not None:
+            session.directory.check_name(name)
+        # Drawn now if it was not before, so that it is the same here and there.
+        _ = entity.lineage_id
+        self._session = session
+        self._request = (session.wire.dumps(entity), name)
+        self._dedicated = dedicated
+        self._name = name
+        self._send()
+
+    def finish(self) -> Ref:
+        """Wait until it has arrived, and return its ref."""
+        for _ in range(ADD_ATTEMPTS - 1):
+            try:
+                return self._receive()
+            except HostLostError:
+                self._send()
+        return self._receive()
+
+    def _send(self) -> None:
+        fleet = self._session.fleet
+        self._host = fleet.place(dedicated=self._dedicated)
+        self._answer = fleet.ask(self._host, "add", self._request)
+
+    def _receive(self) -> Ref:
+        fleet = self._session.fleet
+        try:
+            fleet.wait_until_loaded(self._host)
+            ref: Ref = fleet.answer(self._host, "add", self._answer)
+            self._session.directory.enter(Entry(ref, self._host, ref.root, self._name))
+        finally:
+            fleet.settle(self._host)
+        return ref
+
+
+def _finish(addition: _Addition, refs: list[Ref], errors: list[Exception]) -> None:
+    try:
+        refs.append(addition.finish())
+    except Exception as exc:  # noqa: BLE001 - raised when the others are settled
+        errors.append(exc)

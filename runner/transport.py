@@ -1,0 +1,101 @@
+"""How requests reach hosts: the port, and its backend for hosts in this very process.
+
+A request is a method of `Host` and bytes, an answer is bytes, so both backends do the same work and
+count the same bytes. `ray_host.py` has the other one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from runner.host import Host
+
+Deliver = Callable[[bytes | None], None]
+"""Takes the answer; None: the host is dead, and will not answer anything any more."""
+
+
+class Transport(Protocol):
+    """Starts hosts and carries bytes.
+
+    Requests to one host are served in the order in which they were sent, one at a time. Each is
+    answered exactly once, in any thread, also when the host is dead already.
+    """
+
+    @property
+    def name(self) -> str:
+        """Return what users know it as."""
+
+    @property
+    def cpu_count(self) -> int:
+        """Return how many CPUs the hosts have between them."""
+
+    @property
+    def by_value(self) -> bool:
+        """Return whether hosts are other processes, which cannot import `__main__`."""
+
+    def start_host(self) -> int:
+        """Begin to start a host and return its number; requests may be sent to it at once."""
+
+    def send(self, host: int, method: str, payload: bytes, deliver: Deliver) -> None:
+        """Send a request."""
+
+    def cancel(self, host: int, batch: str) -> None:
+        """Tell a host to skip what it has not begun of a batch, past all requests in line."""
+
+    def stop_host(self, host: int) -> None:
+        """End a host at once."""
+
+    def close(self) -> None:
+        """End every host, and what was started for them."""
+
+
+class InProcessTransport:
+    """Runs hosts in this process: a request is answered before `send` returns."""
+
+    name = "this process"
+    cpu_count = 1
+    by_value = False
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+        self._hosts: dict[int, tuple[Host, threading.Lock]] = {}
+
+    def start_host(self) -> int:
+        """See `Transport`."""
+        number = next(self._numbers)
+        host = Host(is_interruptible=True)
+        self._hosts[number] = (host, threading.Lock())
+        return number
+
+    def send(self, host: int, method: str, payload: bytes, deliver: Deliver) -> None:
+        """See `Transport`.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C came while the host was at work. The answer was delivered.
+        """
+        found = self._hosts.get(host)
+        if found is None:
+            deliver(None)
+            return
+        served, lock = found
+        with lock:
+            answer = served.serve(method, payload)
+        deliver(answer)
+        if served.take_interrupt():
+            raise KeyboardInterrupt
+
+    def cancel(self, host: int, batch: str) -> None:
+        """See `Transport`."""
+        if found := self._hosts.get(host):
+            found[0].cancel(batch)
+
+    def stop_host(self, host: int) -> None:
+        """See `Transport`."""
+        self._hosts.pop(host, None)
+
+    def close(self) -> None:
+        """See `Transport`."""
+        self._hosts.clear()

@@ -1,0 +1,1 @@
+"""Suites that every backend of a port must pass."""

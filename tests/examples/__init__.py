@@ -1,0 +1,1 @@
+"""The examples and the README run, and do what they say."""

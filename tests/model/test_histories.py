@@ -1,0 +1,68 @@
+"""Random functions on random trees, step by step against plain Python.
+
+Goal: any value, old version, id, held snapshot or error that differs from what plain objects and
+`copy.deepcopy` give. Method: `world.py`; hypothesis draws the steps and shrinks a failure.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.model.conftest import histories
+from tests.model.dice import LIMIT
+from tests.model.world import World
+
+NUMBERS = st.integers(0, LIMIT - 1)
+OPERATIONS = st.lists(NUMBERS, max_size=8)
+GROWTH = st.lists(NUMBERS, max_size=12)
+
+
+def steps(*kinds: str) -> st.SearchStrategy[list[tuple[str, int, list[int]]]]:
+    """Draw a history: kinds of steps, the first being the simplest."""
+    return st.lists(st.tuples(st.sampled_from(kinds), NUMBERS, OPERATIONS), min_size=1, max_size=6)
+
+
+@histories(0.5)
+@given(growth=GROWTH, history=steps("run", "run", "fail", "hold"))
+def test_executions_equal_plain_python(
+    growth: list[int],
+    history: list[tuple[str, int, list[int]]],
+) -> None:
+    """Values, versions, ids and failures are those of plain Python with deep copies."""
+    world = World(growth)
+
+    for step in history:
+        world.step(*step)
+
+    world.check_all()
+
+
+@histories(0.25)
+@given(growth=GROWTH, history=steps("run", "hold", "scribble", "haunt", "fail"))
+def test_what_others_hold_never_matters(
+    growth: list[int],
+    history: list[tuple[str, int, list[int]]],
+) -> None:
+    """Snapshots stay as they are; what their holders and kept references write reaches nobody."""
+    world = World(growth)
+
+    for step in history:
+        world.step(*step)
+
+    world.check_all()
+
+
+@histories(0.25)
+@given(growth=GROWTH, history=steps("run", "edit", "stale", "fork", "fail"))
+def test_edited_and_stale_snapshots_and_forks_equal_plain_python(
+    growth: list[int],
+    history: list[tuple[str, int, list[int]]],
+) -> None:
+    """Edits are committed, old snapshots begin branches, and no branch disturbs another."""
+    world = World(growth)
+
+    for step in history:
+        world.step(*step)
+
+    world.check_all()

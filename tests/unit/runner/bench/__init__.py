@@ -1,0 +1,1 @@
+"""Tests of the bench: what it shows and keeps, and its baselines. None asserts a time."""

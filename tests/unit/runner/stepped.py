@@ -1,0 +1,84 @@
+"""A transport for tests: hosts of this process whose chunks wait until the test lets them go on."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from typing import NamedTuple
+
+from runner.host import Host
+from runner.transport import Deliver
+
+
+class Waiting(NamedTuple):
+    """A chunk that a host has not begun."""
+
+    payload: bytes
+    deliver: Deliver
+
+
+class SteppedTransport:
+    """Answers everything at once but chunks: these wait for `step`."""
+
+    name = "a test"
+    cpu_count = 2
+    by_value = False
+
+    def __init__(self) -> None:
+        self.hosts: dict[int, Host] = {}
+        self.waiting: dict[int, deque[Waiting]] = {}
+        self.cancelled: list[tuple[int, str]] = []
+        self.stopped: list[int] = []
+        self.is_closed = False
+        self._numbers = itertools.count()
+
+    def start_host(self) -> int:
+        """See `Transport`."""
+        number = next(self._numbers)
+        self.hosts[number] = Host()
+        self.waiting[number] = deque()
+        return number
+
+    def send(self, host: int, method: str, payload: bytes, deliver: Deliver) -> None:
+        """See `Transport`."""
+        if host not in self.hosts:
+            deliver(None)
+        elif method == "execute":
+            self.waiting[host].append(Waiting(payload, deliver))
+        else:
+            deliver(self.hosts[host].serve(method, payload))
+
+    def cancel(self, host: int, batch: str) -> None:
+        """See `Transport`."""
+        self.cancelled.append((host, batch))
+        self.hosts[host].cancel(batch)
+
+    def stop_host(self, host: int) -> None:
+        """See `Transport`."""
+        self.stopped.append(host)
+        self.hosts.pop(host, None)
+
+    def close(self) -> None:
+        """See `Transport`."""
+        self.is_closed = True
+
+    def under_way(self) -> int:
+        """Return how many chunks wait."""
+        return sum(map(len, self.waiting.values()))
+
+    def step(self, host: int) -> None:
+        """Let a host serve its oldest chunk."""
+        payload, deliver = self.waiting[host].popleft()
+        deliver(self.hosts[host].serve("execute", payload))
+
+    def step_all(self) -> None:
+        """Let every host serve what waits."""
+        for host, waiting in self.waiting.items():
+            while waiting and host in self.hosts:
+                self.step(host)
+
+    def kill(self, host: int) -> None:
+        """Let a host die."""
+        del self.hosts[host]
+        for _, deliver in self.waiting.pop(host):
+            deliver(None)

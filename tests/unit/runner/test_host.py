@@ -1,0 +1,135 @@
+"""Bytes in, bytes out: what a host does with requests, good and bad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from registry import Ref
+from registry.ids import new_key
+from runner import wire
+from runner.code import collect_code, dump_code
+from runner.errors import CodeError, RootNotFoundError, WireError
+from runner.host import Host
+from runner.wire import CANCELLED, Chunk, Reply, Row, Wire
+from tests.contract import library
+from tests.contract.library import Library
+
+WIRE = Wire(by_value=False)
+
+
+def ask(host: Host, method: str, request: Any) -> Any:
+    is_ok, value = wire.loads(host.serve(method, WIRE.dumps(request)))
+    if not is_ok:
+        raise value
+    return value
+
+
+def execute(host: Host, *rows: Row, batch: str = "batch") -> Reply:
+    return WIRE.loads_reply(host.serve("execute", WIRE.dumps_chunk(Chunk(batch, list(rows)))[0]))
+
+
+def note(root: Ref, number: int) -> Row:
+    return (("note", ("library", "number")), root, number, None, (root, number))
+
+
+@pytest.fixture
+def host() -> Host:
+    """A host with the library's callables."""
+    host = Host()
+    ask(host, "load", dump_code(collect_code(library.app, by_value=False)))
+    return host
+
+
+@pytest.fixture
+def root(host: Host) -> Ref:
+    """A library in the host."""
+    return add(host, Library())
+
+
+def add(host: Host, entity: Library, name: str | None = None) -> Ref:
+    ref = ask(host, "add", (WIRE.dumps(entity), name))
+    assert isinstance(ref, Ref)
+    return ref
+
+
+def test_a_chunk_is_run_in_order(host: Host, root: Ref):
+    reply = execute(host, *(note(root, number) for number in range(3)))
+
+    assert [row[1] for row in reply.rows] == [2, 3, 4]  # type: ignore[misc]
+    assert [row[4] for row in reply.rows] == [1, 2, 3]  # type: ignore[misc]
+    assert reply.born == ()
+
+
+def test_each_root_has_a_workspace_of_its_own(host: Host):
+    first, second = add(host, Library(), "same name"), add(host, Library(), "same name")
+
+    execute(host, note(first, 1))
+
+    assert [ask(host, "ask", (root, "head", ())) for root in (first, second)] == [2, 1]
+
+
+def test_roots_that_are_born_stay_and_are_told(host: Host, root: Ref):
+    rows: list[Row] = [
+        (("split_off", ("library", "name")), root, 0, None, (root, "with a parent")),
+        (("found", ("name",)), None, 1, None, ("without",)),
+    ]
+
+    reply = execute(host, *rows)
+
+    (first, parent), (second, nobody) = reply.born
+    assert (parent, nobody) == (root, None)
+    assert execute(host, note(first, 1), note(second, 1)).rows[1][1] == 2  # type: ignore[misc]
+
+
+def test_a_cancelled_batch_is_skipped_and_others_are_not(host: Host, root: Ref):
+    host.cancel("batch")
+
+    assert execute(host, note(root, 1)).rows == [CANCELLED]
+    assert execute(host, note(root, 1), batch="other").rows[0][1] == 2  # type: ignore[misc]
+
+
+def test_a_job_for_a_root_that_is_not_here_fails_alone(host: Host, root: Ref):
+    key = new_key()
+
+    reply = execute(host, note(Ref(key, key), 1), note(root, 1))
+
+    assert reply.rows[0][1].type == "RootNotFoundError"  # type: ignore[misc,union-attr]
+    assert reply.rows[1][1] == 2  # type: ignore[misc]
+
+
+def test_a_chunk_that_cannot_be_read_is_refused_as_a_whole(host: Host):
+    reply = WIRE.loads_reply(host.serve("execute", b"nonsense"))
+
+    assert reply.rows == []
+    assert isinstance(reply.refusal, WireError)
+
+
+def test_a_host_without_code_says_so():
+    with pytest.raises(CodeError, match="no callables"):
+        add(Host(), Library())
+
+
+def test_errors_are_answers(host: Host):
+    key = new_key()
+
+    with pytest.raises(RootNotFoundError):
+        ask(host, "ask", (Ref(key, key), "head", ()))
+    with pytest.raises(KeyError):
+        ask(host, "unknown", None)
+
+
+def test_ctrl_c_cancels_the_rest_where_it_is_meant_for_the_process():
+    for is_interruptible, statuses in ((True, [2, 0]), (False, [2, 6])):
+        host = Host(is_interruptible=is_interruptible)
+        code = collect_code(library.app, by_value=False)
+        ask(host, "load", dump_code(code))
+        root = add(host, Library())
+        interrupt: Row = (("interrupt", ("library",)), root, 0, None, (root,))
+
+        reply = execute(host, interrupt, note(root, 1))
+
+        assert [len(row) for row in reply.rows] == statuses
+        assert host.take_interrupt() is is_interruptible
+        assert host.take_interrupt() is False

@@ -1,0 +1,81 @@
+"""One job at a time, and whatever becomes of it is data."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from registry import Ref, Workspace
+from runner.owner import Owner
+from tests.contract import library
+from tests.contract.library import Library, new_library
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    """A workspace with the library's callables."""
+    workspace = Workspace()
+    for registered in library.app.callables().values():
+        workspace.add_callable(registered)
+    return workspace
+
+
+@pytest.fixture
+def root(workspace: Workspace) -> Ref:
+    """A library, at version 1."""
+    return workspace.add_owned(new_library(2, 2))
+
+
+@pytest.fixture
+def owner(workspace: Workspace, root: Ref) -> Owner:
+    """The owner of the library; its clock advances a millisecond at every look."""
+    ticks = itertools.count()
+    return Owner(workspace, root, clock=lambda: next(ticks) / 1000)
+
+
+def test_a_success_is_a_receipt(owner: Owner, root: Ref):
+    row = owner.run("move", {"library": root, "source": 0, "target": 1}, "id")
+
+    assert row == (1000, 2, 3, "mutation", root, (root,))
+
+
+def test_the_ref_of_the_root_is_the_same_object_every_time(owner: Owner, root: Ref):
+    for _ in range(2):
+        row = owner.run("move", {"library": root, "source": 0, "target": 0}, "id")
+
+        assert len(row) == 6
+        assert row[4] is root
+        assert row[5][0] is root
+
+
+def test_a_created_root_is_another_output(owner: Owner, root: Ref, workspace: Workspace):
+    row = owner.run("split_off", {"library": root, "name": "new"}, "id")
+
+    assert len(row) == 6
+    assert row[3] == "creation"
+    assert row[5] == (row[4],)
+    snapshot = workspace.snapshot(row[4])
+    assert isinstance(snapshot, Library)
+    assert snapshot.name == "new"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "error"),
+    [
+        ("fail", {"message": "no"}, "ValueError"),
+        ("leave", {}, "SystemExit"),
+        ("interrupt", {}, "KeyboardInterrupt"),
+        ("move", {"source": 0}, "ArgumentError"),
+        ("unknown", {}, "NotFoundError"),
+    ],
+)
+def test_whatever_is_raised_is_data_and_changes_nothing(
+    owner: Owner, root: Ref, name: str, arguments: dict[str, object], error: str
+):
+    row = owner.run(name, {"library": root, **arguments}, "id")
+
+    assert len(row) == 2
+    assert row[0] == 1000
+    assert row[1][0] == error
+    assert owner.workspace.head(root) == 1

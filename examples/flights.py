@@ -67,10 +67,15 @@ class Airport(Entity):
 
 
 class Airline(Entity):
-    """The root: all of a carrier's planes, by the airport where they are."""
+    """The root: all of a carrier's planes, by the airport where they are.
+
+    `places` says for each tail number at which airport the plane is, so that nobody has to look
+    through all of them; `depart` keeps it in step.
+    """
 
     carrier: str
     airports: dict[str, Airport] = Field(default_factory=dict)
+    places: dict[str, str] = Field(default_factory=dict)
 
 
 class NeverDepartedError(ValueError):
@@ -97,28 +102,31 @@ def depart(
     if dep_delay_min is None:
         when = f"scheduled for {scheduled:%Y-%m-%d %H:%M}"
         raise NeverDepartedError(f"{tailnum} never left {origin} for {dest}, {when}")
-    planes_at_origin = planes_at(airline, origin)
+    open_airport(airline, origin)
     plane = take_out(airline, tailnum) or Plane(tailnum=tailnum)
-    planes_at_origin.append(plane)
-
     plane.flights += 1
     plane.miles += distance_mi
-    planes_at(airline, dest).append(planes_at_origin.pop())
+    open_airport(airline, dest).planes.append(plane)
+    airline.places[tailnum] = dest
 
 
-def planes_at(airline: Airline, code: str) -> list[Plane]:
-    """Return the planes at an airport, which the airline opens if it is new to it."""
-    if code not in airline.airports:
-        airline.airports[code] = Airport()
-    return airline.airports[code].planes
+def open_airport(airline: Airline, code: str) -> Airport:
+    """Return an airport, which the airline opens if it is new to it."""
+    airports = airline.airports
+    if code not in airports:
+        airports[code] = Airport()
+    return airports[code]
 
 
 def take_out(airline: Airline, tailnum: str) -> Plane | None:
     """Remove a plane from wherever it is and return it; None if the airline has no such plane."""
-    for airport in airline.airports.values():
-        for position, plane in enumerate(airport.planes):
-            if plane.tailnum == tailnum:
-                return airport.planes.pop(position)
+    place = airline.places.get(tailnum)
+    if place is None:
+        return None
+    planes = airline.airports[place].planes
+    for position, plane in enumerate(planes):
+        if plane.tailnum == tailnum:
+            return planes.pop(position)
     return None
 
 

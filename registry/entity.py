@@ -157,7 +157,7 @@ class Entity(BaseModel):
         fields = dict_of(copied)
         for name, value in fields.items():
             fields[name] = _plain(value)
-        _set_origin(copied, _Origin(version_of(self), time.time()))
+        renew_key(copied, version_of(self))
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
@@ -168,7 +168,7 @@ class Entity(BaseModel):
                 raise values.EntityInside(type(self).__name__)
             return on_entity(self)  # type: ignore[no-any-return]
         copied = super().__deepcopy__(memo)
-        _set_origin(copied, _Origin(version_of(self), time.time()))
+        renew_key(copied, version_of(self))
         return copied
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -189,7 +189,7 @@ class Entity(BaseModel):
         if (key := state.get("__key__")) is not None:
             set_key(self, key)
         if (origin := state.get("__origin__")) is not None:
-            _set_origin(self, _Origin(origin, time.time()))
+            renew_key(self, origin)
 
     def model_dump(self, **kwargs: Any) -> dict[str, Any]:
         """Dump the fields as pydantic does.
@@ -342,6 +342,12 @@ def key_of(entity: Entity) -> Key:
         key = ids.new_key()
         set_key(entity, key)
     return key
+
+
+def source_of(entity: Entity) -> tuple[int, int] | None:
+    """Return the version of another entity that an orphan was copied from, if it was."""
+    origin: _Origin | None = entity.__origin__
+    return None if origin is None else origin.source
 
 
 def renew_key(entity: Entity, source: tuple[int, int]) -> Key:

@@ -39,11 +39,22 @@ class Schema:
         names: The parts of a state, in order.
         index: Position of each name in a state.
         plain: Fields that are assigned without validation: the fast path of a write.
+        is_simple: Whether fields are all there is: no private attributes, no extra fields.
         cached: Cached properties, which must not survive a change.
     """
 
     __slots__ = (
-        *("cached", "cls", "field_set", "fields", "has_extra", "index", "names", "plain"),
+        *(
+            "cached",
+            "cls",
+            "field_set",
+            "fields",
+            "has_extra",
+            "index",
+            "is_simple",
+            "names",
+            "plain",
+        ),
         *("private_set", "privates", "sets"),
     )
 
@@ -67,6 +78,7 @@ class Schema:
         )
         self.private_set = frozenset(self.privates)
         self.has_extra = bool(extra)
+        self.is_simple = not (self.privates or extra)
         self.sets: dict[frozenset[str], frozenset[str]] = {}
 
     def shared_set(self, names: set[str]) -> frozenset[str]:

@@ -27,6 +27,7 @@ from registry.entity import (
     part,
     parts,
     set_home,
+    source_of,
 )
 from registry.errors import StructureError
 from registry.history import (
@@ -395,8 +396,12 @@ class Structure(Changes, Adoption):
                 other = self._departing_tally(item)
                 if other is not None:
                     other.net -= 1
-                    if other.holder is tally.item or other.holder is getattr(tally.item, "live", None):
-                        other.holder = None  # what was put here leaves with it: its first place counts
+                    if other.holder is tally.item or other.holder is getattr(
+                        tally.item, "live", None
+                    ):
+                        other.holder = (
+                            None  # what was put here leaves with it: its first place counts
+                        )
                     queue.append(other)
 
     def _departing(self, item: Any) -> Iterator[Any]:
@@ -545,7 +550,7 @@ class Structure(Changes, Adoption):
             else:
                 self._adopt_one(entity, tally.holder)
         while self._queue:  # what came with copies of foreign entities
-            entity, parent = self._queue.pop()
+            entity, parent, _, _ = self._queue.pop()
             self._new_node(entity, parent)
 
     def _adopt_one(self, entity: Entity, holder: Any) -> None:
@@ -565,8 +570,7 @@ class Structure(Changes, Adoption):
         if key in self.nodes:
             self._refuse_second_place(entity, self.nodes[key].parent)
         node = Node(key, schema_of(type(entity)), None, self.version, self.created)
-        if entity.__origin__ is not None:
-            node.source = entity.__origin__.source
+        node.source = source_of(entity)
         self.nodes[key] = node
         node.parent = parent
         node.state = self.state(entity, node)
@@ -599,7 +603,7 @@ class Structure(Changes, Adoption):
             and key not in self.members
             and resident not in self.clones.values()
         ):
-            self._queue.append((resident, node))  # below a copy
+            self._queue.append((resident, node, key, False))  # below a copy
         return key
 
     def store_container(self, value: Any, kind: Any, node: Node, up: Cell | None) -> Stored:

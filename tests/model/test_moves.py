@@ -4,6 +4,8 @@ Cases that random histories have found, or that look likely to break; the plain 
 right. Each runs as an execution, as an edit of a snapshot, on a fork, and followed by an exception.
 """
 
+# Cases are written as expressions.
+# mypy: disable-error-code="func-returns-value, var-annotated, call-arg"
 from __future__ import annotations
 
 import copy

@@ -26,7 +26,8 @@ def shop(workspace: Workspace) -> Ref:
     return workspace.add(new_shop())
 
 
-Do = Callable[[Callable[[Any], Any]], Any]
+Do = Callable[..., Any]
+"""Takes what to do to the shop, and optionally the target to do it to."""
 
 
 @pytest.fixture

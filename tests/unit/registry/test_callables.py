@@ -95,11 +95,11 @@ def test_a_used_name_is_refused_unless_replaced(workspace: Workspace, shop: Ref)
     assert workspace.snapshot(shop).name == "green"
 
 
-def _no_hint(shop) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _no_hint(shop) -> None:  # noqa: ANN001
     """Lacks a hint."""
 
 
-def _no_return(shop: Shop):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _no_return(shop: Shop):  # noqa: ANN202
     """Lacks a return hint."""
 
 
@@ -136,7 +136,7 @@ def test_a_signature_that_cannot_be_compiled_is_refused(
 
 def test_what_is_no_function_is_refused(workspace: Workspace) -> None:
     with pytest.raises((RegistrationError, TypeError)):
-        workspace.register("bad")(5)  # type: ignore[type-var, arg-type]
+        workspace.register("bad")(5)  # type: ignore[type-var]
 
 
 def test_partials_methods_and_keyword_only_parameters_work(workspace: Workspace, shop: Ref) -> None:

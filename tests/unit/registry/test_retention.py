@@ -63,7 +63,7 @@ def test_one_version_is_the_least() -> None:
         workspace.snapshot(ref, 2)
     for bad in ({"versions": 0}, {"memory_bytes": 0}, {"versions": -1}):
         with pytest.raises(ValueError, match="at least 1"):
-            Retention(**bad)  # type: ignore[arg-type]
+            Retention(**bad)
 
 
 @pytest.mark.parametrize("read_first", [False, True])

@@ -4,6 +4,8 @@ The methods are discovered from the builtins: what is not a known reader must ha
 that a method which a new Python brings fails the test instead of passing by unseen.
 """
 
+# Cases are written as expressions.
+# mypy: disable-error-code="func-returns-value, no-untyped-call"
 from __future__ import annotations
 
 import bisect
@@ -171,7 +173,7 @@ LIST_CASES: dict[str, list[Callable[[Any], Any]]] = {
         lambda o: operator.imul(o, "x"),
         lambda o: operator.imul(o, 1.0),
     ],
-    "__init__": [lambda o: o.__init__([7, 8]), lambda o: o.__init__()],  # type: ignore[misc]
+    "__init__": [lambda o: o.__init__([7, 8]), lambda o: o.__init__()],
 }
 DICT_CASES: dict[str, list[Callable[[Any], Any]]] = {
     "clear": [lambda o: o.clear()],
@@ -231,7 +233,7 @@ DICT_CASES: dict[str, list[Callable[[Any], Any]]] = {
         lambda o: operator.ior(o, failing(("z", 7))),
         lambda o: operator.ior(o, 5),
     ],
-    "__init__": [lambda o: o.__init__({"z": 7}), lambda o: o.__init__()],  # type: ignore[misc]
+    "__init__": [lambda o: o.__init__({"z": 7}), lambda o: o.__init__()],
 }
 SET_CASES: dict[str, list[Callable[[Any], Any]]] = {
     "add": [lambda o: o.add(7), lambda o: o.add(1), lambda o: o.add(True), lambda o: o.add([])],
@@ -306,7 +308,7 @@ SET_CASES: dict[str, list[Callable[[Any], Any]]] = {
         lambda o: operator.ixor(o, o) is o,
         lambda o: operator.ixor(o, [1]),
     ],
-    "__init__": [lambda o: o.__init__([7, 8]), lambda o: o.__init__()],  # type: ignore[misc]
+    "__init__": [lambda o: o.__init__([7, 8]), lambda o: o.__init__()],
 }
 
 KINDS: dict[str, tuple[type, set[str], dict[str, list[Callable[[Any], Any]]], Any]] = {

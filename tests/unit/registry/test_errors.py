@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import threading
 from typing import Any
 
 import pytest
 
-from registry import errors
-from registry.errors import TransientError, TreerunnerError, UsageError
+from registry import Entity, Ref, Workspace, errors
+from registry.errors import (
+    EntityClassError,
+    ReadOnlyError,
+    TransientError,
+    TreerunnerError,
+    UncopyableError,
+    UsageError,
+)
+from registry.trees import NameTakenError
+from tests.unit.registry.shop import Shop, new_shop
 
 CLASSES = sorted(
     (
@@ -115,3 +125,84 @@ def test_the_errors_that_users_catch_are_there(name: str, family: str, builtin: 
 
     assert issubclass(cls, getattr(errors, family))
     assert issubclass(cls, builtin)
+
+
+# --- raised by what they are about ---------------------------------------------------------------
+
+
+def test_a_class_that_redefines_identity_is_told_its_field() -> None:
+    with pytest.raises(EntityClassError) as caught:
+
+        class Ticket(Entity):
+            version: int = 1
+
+    assert isinstance(caught.value, TypeError)
+    assert caught.value.cls.endswith("Ticket")
+    assert caught.value.name == "version"
+    assert str(caught.value) == (
+        f"{caught.value.cls} redefines 'version', which every entity has already; "
+        "give the field another name"
+    )
+
+
+def test_a_value_that_cannot_be_copied_is_named_by_its_place(
+    workspace: Workspace, shop: Ref
+) -> None:
+    def lock(shop: Shop) -> None:
+        shop.anything = threading.Lock()
+
+    workspace.register("lock")(lock)
+
+    with pytest.raises(UncopyableError) as caught:
+        workspace.execute("lock", shop=shop)
+
+    assert isinstance(caught.value, TypeError)
+    assert "anything" in caught.value.place
+    assert caught.value.kind == "lock"
+    assert caught.value.reason.startswith("TypeError: cannot pickle")
+    assert str(caught.value) == (
+        f"{caught.value.place} holds a lock, which cannot be copied ({caught.value.reason}); "
+        "store data, not open resources, or give the class a __deepcopy__"
+    )
+    assert workspace.head(shop) == 1
+
+
+def test_a_read_only_callable_that_writes_is_told_what_it_changed(
+    workspace: Workspace, shop: Ref
+) -> None:
+    def rename(shop: Shop) -> None:
+        shop.name = "x"
+
+    workspace.register("rename", read_only=True)(rename)
+
+    with pytest.raises(ReadOnlyError) as caught:
+        workspace.execute("rename", shop=shop)
+
+    assert caught.value.callable_name == "rename"
+    assert caught.value.subject.startswith("Shop")
+    assert str(caught.value) == (
+        f"callable 'rename' is read-only but changed {caught.value.subject}; "
+        "register it without read_only"
+    )
+    assert workspace.snapshot(shop).name == "shop"
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"), [("mine", "Shop"), ("@mine", "addresses, which start with '@'")]
+)
+def test_a_taken_name_is_refused_with_its_owner(
+    workspace: Workspace, name: str, owner: str
+) -> None:
+    workspace.add(new_shop(), "mine")
+
+    with pytest.raises(NameTakenError) as caught:
+        workspace.add(new_shop(), name)
+
+    assert isinstance(caught.value, UsageError)
+    assert caught.value.name == name
+    assert caught.value.owner.startswith(owner)
+    assert str(caught.value) == (
+        f"the name {name!r} belongs to {caught.value.owner}; give this root another one"
+    )
+    assert len(workspace.roots()) == 1
+    assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args

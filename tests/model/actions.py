@@ -3,7 +3,7 @@
 `perform` uses nothing but ordinary Python on ordinary objects.
 """
 
-# The tables hold lambdas over anything.
+# The operator module's in-place functions have no hints in typeshed.
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 

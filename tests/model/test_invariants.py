@@ -4,7 +4,7 @@
 """
 
 # ruff: noqa: RUF012 - pydantic copies mutable defaults
-# Cases are written as expressions.
+# Cases are written as expressions; a lambda's defaults, which bind a loop's values, have no hints.
 # mypy: disable-error-code="func-returns-value, var-annotated, misc, operator"
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Snapshots: lazy, isolated, and for everyone who looks just what pydantic would show."""
 
 # Cases are written as expressions.
-# mypy: disable-error-code="func-returns-value, no-untyped-call"
+# mypy: disable-error-code="func-returns-value"
 from __future__ import annotations
 
 import copy

@@ -4,7 +4,7 @@ The methods are discovered from the builtins: what is not a known reader must ha
 that a method which a new Python brings fails the test instead of passing by unseen.
 """
 
-# Cases are written as expressions.
+# Cases are written as expressions; the operator module's in-place functions have no hints.
 # mypy: disable-error-code="func-returns-value, no-untyped-call"
 from __future__ import annotations
 

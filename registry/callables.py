@@ -141,6 +141,15 @@ class RegisteredCallable:
                 return False
         return True
 
+    def allows(self, result: Any, entity: Entity) -> bool:
+        """Tell whether a result is an atom or the very entity given, and keeps every promise."""
+        if result is not entity:
+            if KIND[type(result)] != ATOM:
+                return False
+        elif self.semantic_hint is not None and self.semantic_hint != "mutation":
+            return False
+        return self.returns is None or isinstance(result, self.returns)
+
     def _checked(self, parameter: Parameter, value: Any) -> Any:
         if parameter.entities:
             return self._check_entity(parameter, value)

@@ -36,7 +36,6 @@ OnStale = Literal["fork", "error", "head"]
 _open_trees: ContextVar[tuple[TreeRegistry, ...]] = ContextVar("open_trees", default=())
 """Trees whose execution the current task runs inside of; set by async executions only."""
 
-_OR_NONE = (None, MUTATION)
 _TEXT = 200
 """Characters of an argument's text that a record keeps."""
 _perf = time.perf_counter
@@ -62,6 +61,16 @@ class Receipt(NamedTuple):
     outputs: tuple[Ref, ...]
 
 
+class Begun(NamedTuple):
+    """What `plain.py` knows of an execution when it hands it over."""
+
+    parameter: str
+    given: Ref
+    names: tuple[str, ...]
+    values: tuple[Any, ...]
+    started: float
+
+
 class Execution:
     """One run of one callable. Used once: `run` or `run_async`, then `snapshots` or `receipt`."""
 
@@ -70,8 +79,6 @@ class Execution:
     _bound: dict[str, Any] = {}  # noqa: RUF012 - replaced, never written
     _values: tuple[Any, ...] = ()
     _names: tuple[str, ...] = ()
-    _input_at: int | None = None
-    _returns_root = False
     _located: Sequence[tuple[str, TreeRegistry, ids.Key, Any]] = ()
     _targets: Sequence[TreeRegistry] = ()
     _provisional: Sequence[TreeRegistry] = ()
@@ -114,13 +121,10 @@ class Execution:
     def run(self, arguments: Mapping[str, Any]) -> None:
         """Run a synchronous callable. Exceptions come out as raised, after rollback and record."""
         try:
-            live = self._begin_plain(arguments)
-            if live is None:
-                self._bind(arguments)
-                self._take_turns()
+            self._bind(arguments)
+            self._take_turns()
             try:
-                if live is None:
-                    live = self._open()
+                live = self._open()
                 began = _perf()
                 result = self._callable.function(**live)
                 self._run_s = (ended := _perf()) - began
@@ -137,41 +141,25 @@ class Execution:
             raise
         self._record("ok", "", "")
 
-    def _begin_plain(self, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Do `_bind`, `_take_turns` and `_open` at once for the usual case, if this is it.
+    def take_over(self, begun: Begun, txn: Transaction) -> None:
+        """Go on with an execution that `plain.py` began and whose outcome is not the usual one."""
+        self._started = begun.started
+        self._located = ((begun.parameter, txn.tree, begun.given[1], begun.given),)
+        self._targets = (txn.tree,)
+        self._txns = (txn,)
+        self._names, self._values = begun.names, begun.values
 
-        Else do nothing.
+    def conclude(self, result: Any, run_s: float) -> None:
+        """Commit what a callable that was taken over returned, and record it."""
+        self._run_s, began = run_s, _perf()
+        self._commit(result)
+        self._commit_s = _perf() - began
+        self._record("ok", "", "")
 
-        The usual case is a ref of an entity that is loaded, and atoms of just the right types. It
-        takes a third of the time of the three steps, which matters beside callables of a
-        microsecond.
-        """
-        registered = self._callable
-        name = registered.plain_entity
-        if name is None or not registered.fits(arguments):
-            return None
-        given = arguments[name]
-        if type(given) is not Ref:
-            return None
-        tree = self._trees.find(given)
-        if tree is None or not tree.turn.take():
-            return None
-        entity = tree.entities.get(given[1])
-        if entity is None or not isinstance(entity, registered.plain_classes):
-            tree.turn.give_back()
-            return None
-        live = dict(arguments)
-        live[name] = key = given[1]
-        names = tuple(live)
-        # Most callers keep the order of the signature, and then the names are shared by all records.
-        self._names = registered.names if names == registered.names else names
-        self._values = tuple(live.values())
-        self._input_at = names.index(name)
-        live[name] = entity
-        self._located = ((name, tree, key, given),)
-        self._targets = (tree,)
-        self._txns = (Transaction(tree),)
-        return live
+    def abandon(self, error: BaseException) -> None:
+        """Take back what a callable that was taken over wrote, and record why."""
+        self._roll_back()
+        self._record_failure({}, error)
 
     async def run_async(self, arguments: Mapping[str, Any]) -> None:
         """Run a callable from an event loop.
@@ -378,8 +366,6 @@ class Execution:
         if registered.returns is not None and not isinstance(result, registered.returns):
             registered.refuse_result(result)
         now = self._now = self._clock()
-        if len(self._txns) == 1 and self._commit_plain(result, self._txns[0], now):
-            return
         plans = [(txn, txn.plan(now)) for txn in self._txns]
         if registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(registered.name, self._txns[0].tree.name)
@@ -399,35 +385,6 @@ class Execution:
         self._txns = ()
         if self._provisional or self._own_trees:
             self._hold_new_trees()
-
-    def _commit_plain(self, result: Any, txn: Transaction, now: float) -> bool:
-        """Commit in the usual case: plain changes, and an atom or an entity of the tree returned.
-
-        Returns:
-            False if this is another case; then nothing has happened.
-        """
-        tree, registered = txn.tree, self._callable
-        kind = KIND[type(result)]
-        if kind == ENTITY:
-            known = tree.entities.get(result.__key__)
-            if known is None or known is not result or registered.semantic_hint not in _OR_NONE:
-                return False
-            self._semantic, self._outputs = MUTATION, ((tree, known),)
-        elif kind != ATOM:
-            return False
-        if txn.touched or registered.read_only or self._provisional:
-            return False
-        changes = txn.plan_plain(now)
-        if changes is None:
-            return False
-        self._result = result
-        before = tree.head
-        self._changed = changes.apply(self._number, registered.name, ())
-        txn.close()
-        self._after = (tree.key, tree.branch, before, tree.head)
-        self._returns_root = kind == ENTITY and result.__key__ == tree.key
-        self._txns = ()
-        return True
 
     def _classify(
         self, result: Any, plans: list[tuple[Transaction, Changes | None]]
@@ -518,7 +475,10 @@ class Execution:
         """Return the result with lazy, isolated snapshots in place of entities."""
         if KIND[type(self._result)] == ATOM:
             return self._result
-        where = {id(entity): tree for tree, entity in self._outputs}
+        outputs = self._outputs
+        if len(outputs) == 1 and self._result is outputs[0][1] and not self._own_trees:
+            return Snapshot.of_head(*outputs[0])
+        where = {id(entity): tree for tree, entity in outputs}
         shots: dict[int, Snapshot] = {}
 
         def shot(entity: Entity) -> Entity:
@@ -567,7 +527,7 @@ class Execution:
         return next(after[at + 3] for at in range(0, len(after), 4) if after[at] == first)
 
     def _record_failure(self, arguments: Mapping[str, Any], error: BaseException) -> None:
-        self._semantic, self._changed, self._outputs, self._returns_root = None, 0, (), False
+        self._semantic, self._changed, self._outputs = None, 0, ()
         self._after = tuple(
             number
             for tree in self._targets
@@ -579,13 +539,9 @@ class Execution:
         self._record("failed", type(error).__name__, str(error))
 
     def _record(self, status: str, error_type: str, error: str) -> None:
-        inputs: Any = self._input_at
-        if inputs is None:
-            inputs = tuple([each for name, _, key, _ in self._located for each in (name, key)])
-        outputs: Any = None
-        if not self._returns_root:
-            stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
-            outputs = tuple([number for pair in stamps for number in pair])
+        inputs = tuple([each for name, _, key, _ in self._located for each in (name, key)])
+        stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
+        outputs = tuple([number for pair in stamps for number in pair])
         self._records.add(
             (
                 self._number,

@@ -21,6 +21,7 @@ million versions cost it nothing.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 from registry.ids import BIRTH, COMMIT_BITS, Key, plain, stamp
@@ -95,7 +96,7 @@ class ListCell(Cell):
     __slots__ = ()
     items: list[Stored]
 
-    def apply(self, version: int, splices: list[tuple[int, int, list[Stored]]]) -> None:
+    def apply(self, version: int, splices: Sequence[tuple[int, int, Sequence[Stored]]]) -> None:
         """Replace items: (index, removed count, inserted items) one after the other.
 
         As one new version.
@@ -105,9 +106,14 @@ class ListCell(Cell):
             # The usual case, about 0.5 us: spelled out, since a commit of a move is here twice.
             at, removed, inserted = splices[0]
             self.versions.append(version)
-            self.deltas.append(_way_back(at, len(inserted), items[at : at + removed]))
-            self.weight += 1 + removed
-            items[at : at + removed] = inserted
+            if removed:
+                self.deltas.append(_way_back(at, len(inserted), items[at : at + removed]))
+                items[at : at + removed] = inserted
+                self.weight += 1 + removed
+            else:
+                self.deltas.append((at, len(inserted)))
+                items[at:at] = inserted
+                self.weight += 1
             return
         if self._wants_image() or sum([2 + removed for _, removed, _ in splices]) > len(items):
             self._remember(version, list(items), 1)

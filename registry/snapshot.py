@@ -56,6 +56,11 @@ class Source(Protocol):
         """Return identity and provenance of an entity."""
 
 
+# What every snapshot begins with: most are never edited. Replaced on the first edit, never written.
+_NO_EDITS: dict[Key, tuple[Entity, set[str]]] = {}
+_NOTHING: list[tuple[Entity, str]] = []
+
+
 class Snapshot:
     """The home of the entities that one reader got of one version.
 
@@ -70,8 +75,8 @@ class Snapshot:
     def __init__(self, source: Source, version: int) -> None:
         self.source = source
         self.version = version
-        self.edits: dict[Key, tuple[Entity, set[str]]] = {}
-        self.touched: list[tuple[Entity, str]] = []
+        self.edits = _NO_EDITS
+        self.touched = _NOTHING
         self._root: weakref.ref[Entity] | None = None
 
     @classmethod
@@ -84,6 +89,13 @@ class Snapshot:
         snapshot = cls(tree, version)
         tree.pin(snapshot, version)
         return snapshot
+
+    @classmethod
+    def of_head(cls, tree: TreeRegistry, entity: Entity) -> Entity:
+        """Return a snapshot of one live entity of a tree, at the head: what an execution returns."""
+        snapshot = cls(tree, tree.head)
+        tree.add_pin(weakref.ref(snapshot))
+        return new_ghost(type(entity), snapshot, key_of(entity))
 
     @property
     def pinned_version(self) -> int:
@@ -127,7 +139,7 @@ class Snapshot:
                     if child.__home__ is None:
                         self.dress(child)
         self.source, self.version = tree, version
-        self.edits = {}
+        self.edits = _NO_EDITS
         tree.pin(self, version)
 
     # --- home ---
@@ -155,7 +167,7 @@ class Snapshot:
         touched: list[Any] = []
         value = self._value(stored, entity, name, touched)
         if touched:
-            self.touched.append((entity, name))
+            self.touched = [*self.touched, (entity, name)]
         return value
 
     def _value(self, stored: Stored, entity: Entity, name: str, touched: list[Any]) -> Any:
@@ -193,12 +205,16 @@ class Snapshot:
 
     def note_write(self, entity: Entity, name: str) -> None:
         """Note an edit of the holder's."""
+        if self.edits is _NO_EDITS:
+            self.edits = {}
         self.edits.setdefault(key_of(entity), (entity, set()))[1].add(name)
 
     def begin_writing(self, container: Tracked) -> list[Any]:
         """Note an edit inside a container; what exactly changed does not matter here."""
         self.note_write(*container.place)
-        return []
+        log: list[Any] = []
+        container.log = log
+        return log
 
     def stamps(self, entity: Entity) -> tuple[int, int, int]:
         """Return (stamp, root key, root stamp) at the snapshot's version."""
@@ -240,7 +256,7 @@ class Snapshot:
                     touched: list[Any] = []
                     fill(entity, schema, name, self._dressed(value, entity, name, queue, touched))
                     if touched:
-                        self.touched.append((entity, name))
+                        self.touched = [*self.touched, (entity, name)]
             set_home(entity, self)
 
     def _dressed(

@@ -38,7 +38,7 @@ class ContainerHome(Protocol):
     """What a tracked container asks of the tree or the snapshot that it is part of."""
 
     def begin_writing(self, container: Tracked) -> list[Any]:
-        """Return a log for the container's changes, or refuse the write by raising."""
+        """Give the container a log for its changes and return it, or refuse by raising."""
 
 
 class TrackedList(list[Any]):
@@ -58,8 +58,8 @@ class TrackedList(list[Any]):
 
     def append(self, item: Any, /) -> None:
         log = self.log
-        if log is None:
-            log = _open_log(self)
+        if log is None:  # as _open_log: these are the most frequent writes
+            log = self.home.begin_writing(self) if self.home is not None else []
         log.append((len(self), (), (item,)))
         _list_append(self, item)
 
@@ -82,8 +82,8 @@ class TrackedList(list[Any]):
 
     def pop(self, index: SupportsIndex = -1, /) -> Any:
         log = self.log
-        if log is None:
-            log = _open_log(self)
+        if log is None:  # as _open_log: these are the most frequent writes
+            log = self.home.begin_writing(self) if self.home is not None else []
         size = len(self)
         item = _list_pop(self, index)
         at = operator.index(index)
@@ -122,8 +122,8 @@ class TrackedList(list[Any]):
 
     def __setitem__(self, index: Any, value: Any, /) -> None:
         log = self.log
-        if log is None:
-            log = _open_log(self)
+        if log is None:  # as _open_log: these are the most frequent writes
+            log = self.home.begin_writing(self) if self.home is not None else []
         if isinstance(index, slice):
             self._set_slice(log, index, value)
             return
@@ -217,8 +217,8 @@ class TrackedDict(dict[Any, Any]):
 
     def __setitem__(self, key: Any, value: Any, /) -> None:
         log = self.log
-        if log is None:
-            log = _open_log(self)
+        if log is None:  # as _open_log: these are the most frequent writes
+            log = self.home.begin_writing(self) if self.home is not None else []
         log.append((key, self.get(key, ABSENT), value))
         _dict_set(self, key, value)
 
@@ -422,9 +422,8 @@ def _open_log(container: Any) -> list[Any]:
     """Return the log of a container, opened by its home on the first write."""
     log: list[Any] | None = container.log
     if log is None:
-        if container.home is None:
-            return []  # cut loose from its tree: an ordinary container again
-        log = container.log = container.home.begin_writing(container)
+        # Cut loose from its tree, it is an ordinary container again.
+        return container.home.begin_writing(container) if container.home is not None else []
     return log
 
 

@@ -22,7 +22,7 @@ from registry.tracking import Tracked, undo
 from registry.tree import TreeRegistry
 from registry.values import ENTITY, KIND, same_atom
 
-_EMPTY: list[Any] = []
+_EMPTY: tuple[Any, ...] = ()
 _NO_MOVES: list[tuple[Node, Any]] = []
 
 
@@ -64,30 +64,61 @@ class Transaction:
             third of
         the time, and whatever is not certain is left to it.
         """
-        moves = _Moves(self.tree)
+        tree = self.tree
+        entities = tree.entities
+        balance: dict[Key, int] = {}
+        places: dict[Key, Node] = {}
         changed: dict[Node, None] = {}
-        deltas = []
-        kept = COMMIT_BYTES
+        deltas: list[tuple[Any, Any]] = []
         for container in self.containers:
-            if container.log:
-                delta = moves.delta(container)
-                if delta is None:
+            log: Any = container.log
+            cell = container.place
+            node = cell.node
+            if node is None or node.removed:
+                return None
+            if len(log) == 1 and type(cell) is ListCell:
+                at, removed, inserted = log[0]
+                # One item out of a list or into one is half of what a move is, so it is spelled out.
+                if not inserted and len(removed) == 1:
+                    item, count, change = removed[0], -1, (at, 1, _EMPTY)
+                elif not removed and len(inserted) == 1:
+                    item, count, change = inserted[0], 1, (at, 0, inserted)
+                else:
+                    count = 0
+                if count:
+                    kind = KIND[type(item)]
+                    if kind is ENTITY:
+                        key: Any = item.__key__
+                        if entities.get(key) is not item:
+                            return None
+                        balance[key] = balance.get(key, 0) + count
+                        if count > 0:
+                            places[key] = node
+                            change = (at, 0, (key,))
+                    elif kind:
+                        return None
+                    deltas.append((cell, (change,)))
+                    changed[node] = None
+                    continue
+            if log:
+                changes = _plain_changes(cell, log, entities, balance, places)
+                if changes is None:
                     return None
-                deltas.append(delta)
-                changed[delta[0].node] = None
-                kept += 96 + 8 * len(container.log)
-        moved = moves.settled() if moves.balance else _NO_MOVES
+                deltas.append((cell, changes))
+                changed[node] = None
+        moved = _settled(tree, balance, places) if balance else _NO_MOVES
         if moved is None:
             return None
+        kept = COMMIT_BYTES + 104 * len(deltas)
         states: list[tuple[Node, tuple[Stored, ...]]] = []
         for key, (entity, names) in self.writes.items():
-            size = self._plain_state(self.tree.node(key), entity, names, states)
+            size = self._plain_state(tree.node(key), entity, names, states)
             if size < 0:
                 return None
             kept += size
-        for node, _ in states:
-            changed[node] = None
-        return Changes(self.tree, now, deltas, states, moved, changed, kept) if changed else None
+        for written, _ in states:
+            changed[written] = None
+        return Changes(tree, now, deltas, states, moved, changed, kept) if changed else None
 
     def _plain_state(
         self,
@@ -156,83 +187,68 @@ class Transaction:
         self.close()
 
 
-class _Moves:
-    """Deltas of lists and dicts into which only atoms and entities of the tree itself were put."""
-
-    __slots__ = ("balance", "places", "tree")
-
-    def __init__(self, tree: TreeRegistry) -> None:
-        self.tree = tree
-        self.balance: dict[Key, int] = {}
-        self.places: dict[Key, Node] = {}
-
-    def delta(self, container: Any) -> tuple[Any, Any] | None:
-        """Return (cell, change) for a log; None if it is not plain, or may change nothing."""
-        cell, log = container.place, container.log
-        node = cell.node
-        if node is None or node.removed:
-            return None
-        if type(cell) is DictCell:
-            return self._dict_delta(cell, log)
-        if type(cell) is not ListCell:
-            return None
-        balance, entities = self.balance, self.tree.entities
-        splices = []
-        for at, removed, inserted in log:
-            for item in removed:
+def _plain_changes(
+    cell: Any,
+    log: list[Any],
+    entities: dict[Key, Entity],
+    balance: dict[Key, int],
+    places: dict[Key, Node],
+) -> list[Any] | None:
+    """Return what a log does to a cell, and note what it moves; None if it is not plain."""
+    if type(cell) is DictCell:
+        return _plain_items(cell, log)
+    if type(cell) is not ListCell:
+        return None
+    splices = []
+    for at, removed, inserted in log:
+        stored = list(inserted)
+        for sign, items in ((-1, removed), (1, inserted)):
+            for index, item in enumerate(items):
                 if KIND[type(item)]:
                     key: Any = item.__key__ if KIND[type(item)] == ENTITY else None
                     if entities.get(key) is not item:
                         return None
-                    balance[key] = balance.get(key, 0) - 1
-            stored = _EMPTY
-            if inserted:
-                stored = list(inserted)
-                for index, item in enumerate(inserted):
-                    if KIND[type(item)]:
-                        key = item.__key__ if KIND[type(item)] == ENTITY else None
-                        if entities.get(key) is not item:
-                            return None
-                        balance[key] = balance.get(key, 0) + 1
-                        self.places[key] = node
+                    balance[key] = balance.get(key, 0) + sign
+                    if sign > 0:
+                        places[key] = cell.node
                         stored[index] = key
-            splices.append((at, len(removed), stored))
-        if (len(log) > 1 or len(removed) == len(inserted)) and not must_differ(log):
+        splices.append((at, len(removed), stored))
+    if (len(log) > 1 or len(removed) == len(inserted)) and not must_differ(log):
+        return None  # it may be no change
+    return splices
+
+
+def _plain_items(cell: DictCell, log: list[Any]) -> list[Any] | None:
+    changes = {}
+    for key, old, new in log:
+        if KIND[type(old)] or KIND[type(new)] or new is ABSENT:
             return None
-        return cell, splices
+        changes[key] = new
+    for key, new in changes.items():
+        if same_atom(cell.items.get(key, ABSENT), new):
+            return None
+    return list(changes.items())
 
-    @staticmethod
-    def _dict_delta(cell: DictCell, log: list[Any]) -> tuple[Any, Any] | None:
-        changes = {}
-        for key, old, new in log:
-            if KIND[type(old)] or KIND[type(new)] or new is ABSENT:
-                return None
-            changes[key] = new
-        for key, new in changes.items():
-            if same_atom(cell.items.get(key, ABSENT), new):
-                return None
-        return cell, list(changes.items())
 
-    def settled(self) -> list[tuple[Node, Any]] | None:
-        """Return the entities that have another parent now.
-
-        None if any entered, left, or holds itself.
-        """
-        balance, nodes = self.balance, self.tree.nodes
-        moved = []
-        for key, count in balance.items():
-            node = nodes.get(key)
-            if count or node is None:
-                return None
-            parent = self.places[key]
-            if node.parent is not parent:
-                above: Node | None = parent
-                while above is not None:
-                    if above.key in balance:
-                        return None
-                    above = above.parent
-                moved.append((node, parent))
-        return moved
+def _settled(
+    tree: TreeRegistry, balance: dict[Key, int], places: dict[Key, Node]
+) -> list[tuple[Node, Any]] | None:
+    """Return the entities that have another parent now; None if one entered, left, or holds itself."""
+    nodes = tree.nodes
+    moved = []
+    for key, count in balance.items():
+        node = nodes.get(key)
+        if count or node is None:
+            return None
+        parent = places[key]
+        if node.parent is not parent:
+            above: Node | None = parent
+            while above is not None:
+                if above.key in balance:
+                    return None
+                above = above.parent
+            moved.append((node, parent))
+    return moved
 
 
 def _restore(tree: TreeRegistry, container: Any) -> None:

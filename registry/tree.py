@@ -12,6 +12,7 @@ Not thread-safe: a tree runs one execution at a time (`turn.py`).
 from __future__ import annotations
 
 import itertools
+import sys
 import weakref
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -89,12 +90,13 @@ class TreeRegistry:
         self.txn: OpenTransaction | None = None
         self.is_provisional = False
         self.turn = Turn()
-        self.retention = retention
         self.commits: list[
             tuple[Any, ...]
         ] = []  # packed: a plain tuple of atoms is not tracked by the collector
         self.bytes_kept = 0
         self._uncut = base_version + 1
+        self._most_versions = retention.versions or sys.maxsize
+        self._most_bytes = retention.memory_bytes or sys.maxsize
         self._pins: list[weakref.ref[Any]] = []
         self._max_pins = 1024
 
@@ -347,7 +349,9 @@ class TreeRegistry:
         if txn is None or cell.live is not container:
             raise WriteError(self._describe(container), self.name)
         txn.containers.append(container)
-        return []
+        log: list[Any] = []
+        container.log = log
+        return log
 
     def _describe(self, container: Tracked) -> str:
         cell: Cell = container.place
@@ -504,11 +508,15 @@ class TreeRegistry:
         self.head = commit[_VERSION]
         self.commits.append(commit)
         self.bytes_kept += _PAGE * commit[_PAGES_KEPT]
-        retention = self.retention
-        if retention.versions is not None and self.head - retention.versions >= self.oldest:
-            self._let_go(self.head - retention.versions + 1)
-        if retention.memory_bytes is not None and self.bytes_kept > retention.memory_bytes:
-            self._shrink(retention.memory_bytes)
+        if self.bytes_kept > self._most_bytes or self.head - self.oldest >= self._most_versions:
+            self._retire()
+
+    def _retire(self) -> None:
+        """Let go of the oldest versions, as retention says."""
+        if self.head - self.oldest >= self._most_versions:
+            self._let_go(self.head - self._most_versions + 1)
+        if self.bytes_kept > self._most_bytes:
+            self._shrink(self._most_bytes)
         if self.oldest - self._uncut > _PRUNE_EVERY + (len(self.commits) >> 3):
             self._cut()
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from registry import ids
+from registry import ids, plain
 from registry.address import Ref
 from registry.callables import RegisteredCallable, Semantic
 from registry.clock import Clock, system_clock
@@ -253,20 +253,19 @@ class Workspace:
         arguments: Mapping[str, Any],
         execution_id: str | None,
         on_stale: OnStale | None,
-    ) -> Execution:
+    ) -> Execution | plain.PlainExecution:
         registered = self._callables.get(name) or self.callable(name)
         if registered.is_async:
             raise RegistrationError(name, "is a coroutine function; await aexecute(...) it")
-        execution = Execution(
+        return plain.run(
             self.trees,
             self.records,
             registered,
+            arguments,
             execution_id or next(self._numbers),
             self.clock,
             on_stale or self.on_stale,
         )
-        execution.run(arguments)
-        return execution
 
     def _execution(
         self, registered: RegisteredCallable, execution_id: str | None, on_stale: OnStale | None

@@ -6,12 +6,15 @@ Goal: any value, old version, id, held snapshot or error that differs from what 
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.model.conftest import histories
 from tests.model.dice import LIMIT
 from tests.model.world import World
+
+pytestmark = pytest.mark.slow
 
 NUMBERS = st.integers(0, LIMIT - 1)
 OPERATIONS = st.lists(NUMBERS, max_size=8)

@@ -310,6 +310,18 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
         r.child._log.append(Point(x=1)),
         setattr(r.child._log[0], "x", 2),
     ),
+    "lists are swapped with a validating entity and written": lambda r, m: (
+        swap(r.kids[1], r.kids[2], "numbers"),
+        r.kids[2].numbers.insert(0, 6),
+    ),
+    "equal lists are swapped and written": lambda r, m: (
+        swap(r.kids[0], r.kids[2], "numbers"),
+        r.kids[2].numbers.insert(0, 6),
+        swap(r.child, r.named["a"], "table"),
+        r.child.table.update(z=1),
+        swap(r.child, r.named["b"], "marks"),
+        r.child.marks.add(1),
+    ),
     "a container's content is handed over and comes back": lambda r, m: (
         setattr(r.kids[1], "numbers", r.numbers),
         setattr(r, "numbers", []),
@@ -484,6 +496,18 @@ REFUSED: dict[str, Callable[[Any, Any], Any]] = {
     ),
     "in itself by an augmented validated assignment": lambda r, m: setattr(
         r.kids[1], "kids", r.kids[1].kids.__iadd__([r.kids[1]])
+    ),
+    "a new entity in what it wraps": lambda r, m: (
+        k := r.kids[0],
+        n := m.Node(tag=90, child=k),
+        r.kids.__setitem__(0, n),
+        setattr(k, "fixed", (n,)),
+    ),
+    "a new entity in a new entity and the other way round": lambda r, m: (
+        n := m.Node(tag=90),
+        o := m.Node(tag=91, kids=[n]),
+        n.kids.append(o),
+        r.kids.append(n),
     ),
     "the root in its child": lambda r, m: r.kids.append(r),
     "the root in its grandchild": lambda r, m: setattr(r.kids[0].kids[0], "child", r),

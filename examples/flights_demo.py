@@ -52,9 +52,7 @@ def main(january: bool, hosts: int, in_process: bool) -> None:
 
 def fly(runner: Runner, path: Path, tally: Tally) -> bool:
     """Run all departures of a file; return whether Ctrl-C ended it."""
-    carriers = {
-        runner.add(root, name=carrier): carrier for carrier, root in flights.roots().items()
-    }
+    carriers = dict(zip(runner.add_many(flights.roots()), flights.CARRIERS, strict=True))
     tally.begin()
     try:
         for outcome in runner.submit(flights.jobs(path)):

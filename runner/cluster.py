@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ from runner.settings import Settings
 NAMESPACE = "treerunner"
 LOCAL = "this machine"
 CONNECT_TIMEOUT_S = 3.0
+
+SIDE_PROCESSES = ("start_api_server", "start_monitor", "start_log_monitor")
+"""Methods of Ray's node that start what a Ray of our own on one machine has no use for: the server
+behind a dashboard that is off, a scaler of clusters, a reader of logs that nobody is shown."""
 
 
 class Cluster:
@@ -68,8 +72,12 @@ def connect(address: str | None, settings: Settings) -> Cluster:
             "_system_config": {"core_worker_internal_heartbeat_ms": 200},
         }
     silence_raylet()
+    few_processes = skip_side_processes() if address is None else contextlib.nullcontext()
     try:
-        ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **options)
+        with few_processes:
+            ray.init(
+                namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **options
+            )
     except Exception as exc:
         raise _explained(address or LOCAL, exc) from exc
     return Cluster(address or LOCAL, is_ours=True)
@@ -131,3 +139,21 @@ def silence_raylet() -> None:
 
         print_unless_raylet.is_quiet = True  # type: ignore[attr-defined]
         worker.print_to_stdstream = print_unless_raylet
+
+
+@contextlib.contextmanager
+def skip_side_processes() -> Iterator[None]:
+    """Let a Ray that is started meanwhile do without `SIDE_PROCESSES`.
+
+    Each is a Python that imports Ray while everybody waits: with them a start takes more than twice
+    as long. Ray offers no switch for it. Where a private name that this replaces is gone, that
+    process is started as ever.
+    """
+    with contextlib.ExitStack() as restored:
+        with contextlib.suppress(AttributeError):
+            node = ray._private.node.Node  # noqa: SLF001 - see above
+            for name in SIDE_PROCESSES:
+                start: Callable[..., None] = getattr(node, name)
+                setattr(node, name, lambda *_args, **_options: None)
+                restored.callback(setattr, node, name, start)
+        yield

@@ -51,3 +51,32 @@ def test_a_missing_token_is_told(listening: str, tmp_path: Path, monkeypatch: py
     check_address(listening)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "secret")
     check_address(listening)
+
+
+def test_a_new_ray_goes_without_side_processes_and_they_come_back():
+    import ray
+
+    from runner.cluster import SIDE_PROCESSES, skip_side_processes
+
+    node = ray._private.node.Node
+    before = [getattr(node, name) for name in SIDE_PROCESSES]
+
+    with skip_side_processes():
+        started = [getattr(node, name)(node) for name in SIDE_PROCESSES]
+
+    assert started == [None] * len(SIDE_PROCESSES)
+    assert [getattr(node, name) for name in SIDE_PROCESSES] == before
+
+
+def test_a_ray_without_these_names_is_started_as_ever(monkeypatch: pytest.MonkeyPatch):
+    import ray
+
+    from runner.cluster import SIDE_PROCESSES, skip_side_processes
+
+    kept = ray._private.node.Node.start_api_server
+    monkeypatch.delattr(ray._private.node.Node, SIDE_PROCESSES[1])
+
+    with skip_side_processes():
+        pass
+
+    assert ray._private.node.Node.start_api_server is kept

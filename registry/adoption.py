@@ -102,7 +102,7 @@ class Adoption:
 
     def meet(self, entity: Entity, node: Node) -> Key:
         """Learn that *node* holds *entity*; return its key."""
-        # A mark that an object lacks costs 0.7 us to ask for; one that lacks a key lacks the others too.
+        # To ask for a mark that an object lacks costs 0.7 us; without a key it lacks the others too.
         key: Key | None = entity.__key__
         is_fresh = key is None
         if key is None:

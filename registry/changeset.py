@@ -22,8 +22,8 @@ class Commit(NamedTuple):
         removed: Entities that left the tree.
         moved: Entities that got another parent.
         outputs: (key, stamp) of the entities that the execution returned, if several.
-        pages_kept: About how much memory it costs to keep the version before it, in units of 64 bytes:
-            small numbers are shared.
+        pages_kept: About how much memory it costs to keep the version before it, in units of 64
+            bytes: small numbers are shared.
     """
 
     version: int

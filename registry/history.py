@@ -128,6 +128,7 @@ class ListCell(Cell):
         self._remember(version, tuple(back), sum(map(len, back)))
 
     def at(self, version: int) -> list[Stored]:
+        """Return the items as of *version*; see `Cell.at`."""
         first, image = self._from(version)
         if first == len(self.versions):
             return self.items
@@ -198,6 +199,7 @@ class DictCell(Cell):
         return key, old, -1
 
     def at(self, version: int) -> dict[Any, Stored]:
+        """Return the items as of *version*; see `Cell.at`."""
         first, image = self._from(version)
         if first == len(self.versions):
             return self.items
@@ -257,6 +259,7 @@ class SetCell(Cell):
         self.items.update(added)
 
     def at(self, version: int) -> set[Stored]:
+        """Return the items as of *version*; see `Cell.at`."""
         first, image = self._from(version)
         if first == len(self.versions):
             return self.items

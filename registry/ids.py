@@ -63,12 +63,13 @@ def new_key() -> Key:
 
 
 def plain(key: int) -> Key:
-    """Return a key as a plain number: equal to it, hashed like it, and not tracked by the collector.
+    """Return a key as a plain number.
 
+    It is equal to the key, hashed like it, and not tracked by the garbage collector.
     It is typed as a key, because it may stand wherever one is looked up; only where a stored child
     must be told from a stored number is a real `Key` needed.
     """
-    return cast(Key, int(key))
+    return cast("Key", int(key))
 
 
 def as_key(key: int) -> Key:

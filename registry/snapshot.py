@@ -92,7 +92,7 @@ class Snapshot:
 
     @classmethod
     def of_head(cls, tree: TreeRegistry, entity: Entity) -> Entity:
-        """Return a snapshot of one live entity of a tree, at the head: what an execution returns."""
+        """Return a snapshot of a live entity at the head: what an execution returns."""
         snapshot = cls(tree, tree.head)
         tree.add_pin(weakref.ref(snapshot))
         return new_ghost(type(entity), snapshot, key_of(entity))

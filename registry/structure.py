@@ -1,10 +1,12 @@
 """Structure: the changes of a transaction that alter who holds whom, or that are not plain.
 
-It works on differences only. Every entity and container that a write took out of its place counts
--1, every one that was put into a place +1; what ends at 0 was moved, at -1 left the tree, at +1
-entered it, and anything above has two places, which
-is refused. New arrivals and what leaves are followed downward, what stays is never visited: the
-    cost is that of the change.
+It works on differences only. Every entity that a write took out of its place has lost it, every one
+that was put into something has a holder; what has exactly one place in the end stays or was moved,
+without one it left the tree, and with two it is refused. New arrivals and what leaves are followed
+downward, what stays is never visited: the cost is that of the change.
+
+A list, dict or set is a value of its place: it stays there and its log tells what changed in it,
+or it is stored anew at another place by what it holds.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Any, Protocol
 
 from registry import paths
 from registry.adoption import Adoption
-from registry.changes import COMMIT_BYTES, Changes, cut_loose, remove_part
+from registry.changes import COMMIT_BYTES, Changes, cut_loose
 from registry.copies import clone
 from registry.entity import (
     Entity,
@@ -38,7 +40,6 @@ from registry.history import (
     SetCell,
     Stored,
     cells_in,
-    keys_in,
     same_stored,
 )
 from registry.ids import Key
@@ -49,12 +50,10 @@ from registry.values import (
     ATOM,
     DICT,
     ENTITY,
-    FROZENSET,
     KIND,
     LIST,
     OPAQUE,
     SET,
-    TUPLE,
     Opaque,
     same_atom,
     same_value,
@@ -73,16 +72,32 @@ class Writes(Protocol):
 
 
 class _Tally:
-    """How often something was put into a place, less how often it was taken out of one."""
+    """Where something is in the end.
 
-    __slots__ = ("holder", "item", "member", "net", "walked")
+    Attributes:
+        item: An entity or a container.
+        member: Whether it had a place in the tree before.
+        lost: How often it was taken out of that place.
+        holders: What it was put into, and not taken out of again.
+        walked: Whether what it holds was counted too.
+    """
+
+    __slots__ = ("holders", "item", "lost", "member", "walked")
 
     def __init__(self, item: Any, member: bool) -> None:
         self.item = item
         self.member = member
-        self.net = 0
-        self.holder: Any = None
+        self.lost = 0
+        self.holders: list[Any] = []
         self.walked = False
+
+    def take(self, holder: Any) -> None:
+        """Note that it was taken out of what it was put into before, or else of its old place."""
+        for index, each in enumerate(self.holders):
+            if each is holder:
+                del self.holders[index]
+                return
+        self.lost += 1
 
 
 class Structure(Changes, Adoption):
@@ -103,21 +118,18 @@ class Structure(Changes, Adoption):
         self.loose: list[Entity] = []
         self.opaque_cells: set[int] = set()
         self.opaque_names: dict[Node, frozenset[str]] = {}
+        self.displaced: dict[int, Cell] = {}
         self.kept_cells: set[Cell] = set()
-        self.same: set[tuple[Key, str]] = set()
-        self.departed: set[int] = set()
+        self.departed: set[Key] = set()
 
     # --- finding ---
 
     def made(self) -> Structure | None:
         """Find the changes; None if there are none."""
         self._see_opaque()
-        self._see_equal_swaps()
-        self._count_logs()
-        self._count_writes()
-        if self.members or self.boxes:
-            self._settle()
-            self._judge()
+        self._see_displaced()
+        self._balance()
+        self._judge()
         self._adopt_arrivals()
         self._plan_fields()
         self._plan_containers()
@@ -137,28 +149,40 @@ class Structure(Changes, Adoption):
             if not self._matches(part(entity, node.schema, name), stored):
                 self.txn.writes.setdefault(node.key, (entity, set()))[1].add(name)
 
-    def _see_equal_swaps(self) -> None:
-        """Note fields that got another container of the tree with the same content.
+    def _see_displaced(self) -> None:
+        """Find the containers that are no longer at their place.
 
-        That is no change.
+        A container is a value of its place: at another one it is stored anew, by what it holds now,
+        and what it held before has left. Only the logs of those that stayed say what changed in them.
         """
-        dirty = {id(container.place) for container in self.txn.containers if container.log}
-        for entity, names in self.txn.writes.values():
-            if entity.__home__ is not self.tree:
+        for _, node, name, value in self._written():
+            held = {id(item) for item in _flat([value])}
+            for cell in _flat([node.state[node.schema.index[name]]]):
+                if isinstance(cell, Cell) and (
+                    cell.live is None or id(cell.live) not in held or id(cell) in self.opaque_cells
+                ):
+                    self._displace(cell)
+        for container in self.txn.containers:
+            outer = self._cell_of(container)
+            if outer is None:
                 continue
-            node = self.tree.node(key_of(entity))
-            for name in names & node.schema.index.keys():
-                old = node.state[node.schema.index[name]]
-                new = (
-                    self._cell_of(part(entity, node.schema, name))
-                    if isinstance(old, Cell)
-                    else None
-                )
-                if new is None or new is old:
-                    continue
-                inner = [*cells_in(old), *cells_in(new)]
-                if dirty.isdisjoint(map(id, inner)) and same_stored(old, new):
-                    self.same.add((node.key, name))
+            for taken, _ in _log_values(container):
+                for item in _flat(taken):
+                    inner = self._cell_of(item)
+                    if inner is not None and inner.up is outer and not _holds(container, item):
+                        self._displace(inner)
+
+    def _written(self) -> Iterator[tuple[Entity, Node, str, Any]]:
+        """Yield (entity, node, field, value now) for every part that was written of members."""
+        for entity, names in self.txn.writes.values():
+            if entity.__home__ is self.tree:
+                node = self.tree.node(key_of(entity))
+                for name in names & node.schema.index.keys():
+                    yield entity, node, name, part(entity, node.schema, name)
+
+    def _displace(self, cell: Cell) -> None:
+        for inner in cells_in(cell):
+            self.displaced[id(inner)] = inner
 
     def _matches(self, live: Any, stored: Stored) -> bool:
         """Tell whether a live value that may hold opaque ones still is what is stored."""
@@ -192,56 +216,76 @@ class Structure(Changes, Adoption):
             )
         return same_stored(live, stored)
 
+    def _balance(self) -> None:
+        """Count what was put where and taken from where, and find what that means."""
+        while True:
+            self.members, self.boxes, self.departed = {}, {}, set()
+            self._count_displaced()
+            self._count_logs()
+            self._count_writes()
+            if self.members or self.boxes:
+                self._settle()
+            taken_over = [
+                tally.item.place
+                for tally in self.boxes.values()
+                if tally.member and self._places(tally) and not self._is_attached(tally.item.place)
+            ]
+            if not taken_over:
+                return
+            for cell in taken_over:  # its old owner left, so it has no other place than the new one
+                self._displace(cell)
+
+    def _count_displaced(self) -> None:
+        for cell in self.displaced.values():
+            for item in _flat(_values(cell.items)):
+                if type(item) is Key:
+                    self._member(self.tree.live(item)).lost += 1
+
     def _count_logs(self) -> None:
         for container in self.txn.containers:
-            if container.home is not self.tree or id(container.place) in self.opaque_cells:
+            cell = self._cell_of(container)
+            if cell is None:
                 continue
             for taken, put in _log_values(container):
-                for item in taken:
-                    if KIND[type(item)]:
-                        self._count(item, -1, container)
-                for item in put:
-                    if KIND[type(item)]:
-                        self._count(item, 1, container)
+                for sign, items in ((-1, taken), (1, put)):
+                    for item in _flat(items):
+                        self._count(item, sign, container, cell)
 
     def _count_writes(self) -> None:
-        for entity, names in self.txn.writes.values():
-            if entity.__home__ is not self.tree:
-                continue
-            node = self.tree.node(key_of(entity))
-            for name in names:
-                index = node.schema.index.get(name)
-                if index is not None and (node.key, name) not in self.same:
-                    self._count_stored(node.state[index])
-                    value = part(entity, node.schema, name)
-                    if KIND[type(value)]:
-                        self._count(value, 1, entity)
-
-    def _count(self, value: Any, sign: int, holder: Any) -> None:
-        kind = KIND[type(value)]
-        if kind == ENTITY:
-            tally = self._member(value)
-        elif kind in (TUPLE, FROZENSET):
-            for item in value:
-                self._count(item, sign, holder)
-            return
-        elif kind in (ATOM, OPAQUE):
-            return
-        else:
-            tally = self._box(value)
-        tally.net += sign
-        if sign > 0:
-            tally.holder = holder
-
-    def _count_stored(self, stored: Stored) -> None:
-        """Count what a stored value holds as taken out of its place."""
-        if type(stored) is Key:
-            self._member(self.tree.live(stored)).net -= 1
-        elif isinstance(stored, Cell):
-            self._box_of_cell(stored).net -= 1
-        elif type(stored) in (tuple, frozenset):
+        for entity, node, name, value in self._written():
+            stored = list(_flat([node.state[node.schema.index[name]]]))
             for item in stored:
-                self._count_stored(item)
+                if type(item) is Key:
+                    self._member(self.tree.live(item)).lost += 1
+            for item in _flat([value]):
+                cell = self._cell_of(item)
+                if cell is None or cell not in stored:
+                    self._count(item, 1, entity)
+
+    def _count(self, item: Any, sign: int, holder: Any, place: Cell | None = None) -> None:
+        """Count an entity or container as put into a holder (1) or taken out of it (-1).
+
+        Args:
+            item: What it is.
+            sign: 1 or -1.
+            holder: An entity or a container.
+            place: Cell of the holder, if it is a container that stayed; what stayed in it is not
+                counted.
+        """
+        kind = KIND[type(item)]
+        if kind == ENTITY:
+            tally = self._member(item)
+        elif kind in _CONTAINERS:
+            cell = self._cell_of(item)
+            if cell is not None and cell.up is place and place is not None:
+                return
+            tally = self._box(item)
+        else:
+            return
+        if sign > 0:
+            tally.holders.append(holder)
+        else:
+            tally.take(holder)
 
     def _member(self, entity: Entity) -> _Tally:
         key = key_of(entity)
@@ -252,28 +296,21 @@ class Structure(Changes, Adoption):
         return tally
 
     def _box(self, container: Any) -> _Tally:
-        cell = self._cell_of(container)
-        if cell is not None:
-            return self._box_of_cell(cell)
+        """Return the tally of a container that arrives, or that another place holds already."""
         tally = self.boxes.get(id(container))
         if tally is None:
-            tally = self.boxes[id(container)] = _Tally(container, member=False)
-        return tally
-
-    def _box_of_cell(self, cell: Cell) -> _Tally:
-        tally = self.boxes.get(id(cell))
-        if tally is None:
-            tally = self.boxes[id(cell)] = _Tally(cell, member=True)
+            tally = _Tally(container, self._cell_of(container) is not None)
+            self.boxes[id(container)] = tally
         return tally
 
     def _cell_of(self, container: Any) -> Cell | None:
-        """Return the cell of a container that has a place in this tree."""
+        """Return the cell of a container that stayed at its place in this tree."""
         if type(container) not in TRACKED or container.home is not self.tree:
             return None
         cell: Cell = container.place
-        if cell.node is None or cell.node.removed or id(cell) in self.opaque_cells:
+        if cell.node is None or cell.node.removed:
             return None
-        return cell
+        return None if id(cell) in self.opaque_cells or id(cell) in self.displaced else cell
 
     # --- what is in the tree in the end ---
 
@@ -282,13 +319,11 @@ class Structure(Changes, Adoption):
         if isinstance(holder, Entity):
             return self._is_entity_attached(holder, seen)
         cell = holder if isinstance(holder, Cell) else self._cell_of(holder)
-        tally = self.boxes.get(id(holder) if cell is None else id(cell))
         if cell is None:
-            return tally is not None and tally.net > 0 and self._is_attached(tally.holder, seen)
-        if id(cell) in self.departed:
+            tally = self.boxes.get(id(holder))
+            return tally is not None and self._has_place(tally, seen)
+        if id(cell) in self.displaced:
             return False
-        if tally is not None and (tally.net < 0 or tally.holder is not None):
-            return tally.net >= 0 and self._is_attached(tally.holder, seen)
         if cell.up is not None:
             return self._is_attached(cell.up, seen)
         return cell.node is not None and self._is_node_attached(cell.node, seen)
@@ -299,30 +334,32 @@ class Structure(Changes, Adoption):
             if not node.removed:
                 return self._is_node_attached(node, seen)
         tally = self.members.get(key_of(entity))
-        return tally is not None and tally.net > 0 and self._follow(tally, seen)
+        return tally is not None and self._has_place(tally, seen)
 
     def _is_node_attached(self, node: Node | None, seen: frozenset[int]) -> bool:
         while node is not None and node is not self.root:
             if node.key in self.departed:
                 return False
             tally = self.members.get(node.key)
-            if tally is not None:
-                if tally.net < 0:
-                    return False
-                if tally.holder is not None and tally.net == 0:
-                    return self._follow(tally, seen)
-                # Above 0 it still has its first place; that it has a second one is judged later.
+            # Without a loss it still has its first place; that it has a second is judged later.
+            if tally is not None and tally.lost:
+                return self._has_place(tally, seen)
             node = node.parent
         return node is self.root
 
-    def _follow(self, tally: _Tally, seen: frozenset[int]) -> bool:
+    def _has_place(self, tally: _Tally, seen: frozenset[int]) -> bool:
+        """Tell whether something that was put into holders is in the tree by one of them."""
         if id(tally) in seen:
-            raise StructureError(
-                label(tally.item),
-                "would hold itself",
-                "move the inner entity out first, or put a copy there",
-            )
-        return self._is_attached(tally.holder, seen | {id(tally)})
+            return False  # it holds itself, and nothing in the tree holds it
+        seen |= {id(tally)}
+        return any(self._is_attached(holder, seen) for holder in tally.holders)
+
+    def _places(self, tally: _Tally) -> list[Any]:
+        """Return the holders in the tree that something was put into."""
+        return [holder for holder in tally.holders if self._is_attached(holder)]
+
+    def _is_gone(self, tally: _Tally) -> bool:
+        return tally.member and tally.lost > 0 and not self._has_place(tally, frozenset())
 
     def _settle(self) -> None:
         """Find what arrives and what leaves.
@@ -332,26 +369,19 @@ class Structure(Changes, Adoption):
         what nothing that arrives holds. What leaves only grows from round to round, so this ends;
         two rounds are usual.
         """
-        counted = [
-            (tally, tally.net, tally.holder)
-            for tally in [*self.members.values(), *self.boxes.values()]
-        ]
+        tallies = [*self.members.values(), *self.boxes.values()]
+        counted = [(tally, tally.lost, list(tally.holders)) for tally in tallies]
         while True:
             self._follow_arrivals()
             self._follow_departures()
-            departed = {
-                known
-                for tallies in (self.members, self.boxes)
-                for known, tally in tallies.items()
-                if tally.member and tally.net < 0
-            }
+            departed = {key for key, tally in self.members.items() if self._is_gone(tally)}
             if departed <= self.departed:
                 return
             self.departed |= departed
             for tally in [*self.members.values(), *self.boxes.values()]:
-                tally.net, tally.holder, tally.walked = 0, None, False
-            for tally, net, holder in counted:
-                tally.net, tally.holder = net, holder
+                tally.lost, tally.holders, tally.walked = 0, [], False
+            for tally, lost, holders in counted:
+                tally.lost, tally.holders = lost, list(holders)
 
     def _follow_arrivals(self) -> None:
         """Count what arrivals bring with them, until nothing new arrives."""
@@ -359,13 +389,9 @@ class Structure(Changes, Adoption):
         while found:
             found = False
             for tally in [*self.members.values(), *self.boxes.values()]:
-                if (
-                    tally.net > 0
-                    and not (tally.member or tally.walked)
-                    and self._is_attached(tally.holder)
-                ):
+                if not (tally.member or tally.walked) and self._has_place(tally, frozenset()):
                     tally.walked = found = True
-                    for item in self._contents(tally.item):
+                    for item in _flat(self._contents(tally.item)):
                         self._count(item, 1, tally.item)
 
     def _contents(self, item: Any) -> Iterator[Any]:
@@ -382,76 +408,64 @@ class Structure(Changes, Adoption):
 
     def _follow_departures(self) -> None:
         """Count what leaves with what leaves."""
-        for tally in self.members.values():
-            was_moved = tally.member and tally.net == 0 and tally.holder is not None
-            if was_moved and not self._is_attached(tally.holder):
-                tally.net, tally.holder = -1, None  # put into something that itself left
-        queue = [tally for tally in [*self.members.values(), *self.boxes.values()] if tally.net < 0]
+        queue = [tally for tally in self.members.values() if self._is_gone(tally)]
         while queue:
             tally = queue.pop()
-            if tally.walked or not tally.member or tally.net >= 0:
+            if tally.walked:
                 continue
             tally.walked = True
-            for item in self._departing(tally.item):
-                other = self._departing_tally(item)
-                if other is not None:
-                    other.net -= 1
-                    if other.holder is tally.item or other.holder is getattr(
-                        tally.item, "live", None
-                    ):
-                        other.holder = (
-                            None  # what was put here leaves with it: its first place counts
-                        )
+            for holder, item in self._departing(tally.item):
+                other = self._member(self.tree.live(item) if type(item) is Key else item)
+                other.take(holder)
+                if self._is_gone(other):
                     queue.append(other)
 
-    def _departing(self, item: Any) -> Iterator[Any]:
-        """Yield what an entity or container of the tree holds in the end, flat through tuples."""
-        if isinstance(item, Cell):
-            # Logs of containers that hold opaque values are not counted, and so what they held
-            # before leaves.
-            unlogged = item.live is None or id(item) in self.opaque_cells
-            held: Any = item.items if unlogged else item.live
-            yield from _flat(held.values() if isinstance(held, dict) else held)
-            return
-        node = self.tree.node(key_of(item))
-        written = self.txn.writes.get(node.key, (item, frozenset[str]()))[1]
+    def _departing(self, entity: Entity) -> Iterator[tuple[Any, Any]]:
+        """Yield (holder, entity or key) for all that an entity of the tree holds in the end."""
+        node = self.tree.node(key_of(entity))
+        written = self.txn.writes.get(node.key, (entity, frozenset[str]()))[1]
         for name, stored in zip(node.schema.names[:-1], node.state[:-1], strict=True):
-            yield from _flat([part(item, node.schema, name) if name in written else stored])
+            value = part(entity, node.schema, name) if name in written else stored
+            yield from self._held(value, entity)
 
-    def _departing_tally(self, item: Any) -> _Tally | None:
-        if type(item) is Key:
-            return self._member(self.tree.live(item))
-        if isinstance(item, Entity):
-            return self._member(item)
-        if isinstance(item, Cell):
-            return self._box_of_cell(item)
-        return self._box(item) if KIND[type(item)] in _CONTAINERS else None
+    def _held(self, value: Any, holder: Any) -> Iterator[tuple[Any, Any]]:
+        for item in _flat([value]):
+            if type(item) is Key or KIND[type(item)] == ENTITY:
+                yield holder, item
+                continue
+            cell = item if isinstance(item, Cell) else self._cell_of(item)
+            if cell is None or id(cell) in self.displaced:
+                continue
+            # Logs of containers that hold opaque values are not counted: what they held leaves.
+            is_logged = cell.live is not None and id(cell) not in self.opaque_cells
+            inside = cell.live if is_logged else cell.items
+            for each in _values(inside):
+                if KIND[type(each)] or isinstance(each, Cell):
+                    yield from self._held(each, inside)
 
     def _judge(self) -> None:
         """Refuse two places for one thing; note what moved and what left."""
         for key, tally in self.members.items():
-            limit = 0 if tally.member else 1
-            if key == self.root.key and tally.net > 0:
+            places = self._places(tally)
+            if key == self.root.key and places:
                 raise StructureError(
                     label(tally.item), "would hold itself", "a root is held by nothing"
                 )
-            if tally.net > limit and (tally.member or self._is_attached(tally.holder)):
-                self._refuse_two_places(tally)
-            if tally.member and tally.net < 0:
-                self.removed.append(self.tree.node(key))
-            elif tally.member and tally.holder is not None:
-                self._note_move(self.tree.node(key), tally.holder)
+            at_home = tally.member and not tally.lost
+            if len(places) + at_home > 1:
+                self._refuse_two_places(tally, places, at_home)
+            if tally.member and tally.lost:
+                if places:
+                    self._note_move(self.tree.node(key), places[0])
+                else:
+                    self.removed.append(self.tree.node(key))
         for tally in self.boxes.values():
-            if tally.net > (0 if tally.member else 1) and self._is_attached(tally.holder):
+            if len(self._places(tally)) + tally.member > 1:
                 raise StructureError(
                     self._name_of(tally.item),
                     "would be held by two fields",
                     "give each its own copy",
                 )
-            if tally.member and tally.net == 0 and tally.holder is not None:
-                self._move_cell(tally.item, tally.holder)
-            elif tally.member and tally.net < 0:
-                self._detach_cell(tally.item)
 
     def _note_move(self, node: Node, holder: Any) -> None:
         parent = self._owner(holder)
@@ -465,28 +479,29 @@ class Structure(Changes, Adoption):
         """
         if isinstance(holder, Entity):
             return self._node_of(holder)
-        cell = holder if isinstance(holder, Cell) else self._cell_of(holder)
-        if cell is not None:
-            tally = self.boxes.get(id(cell))
-            return cell.node if tally is None or tally.holder is None else self._owner(tally.holder)
-        return self._owner(self.boxes[id(holder)].holder)
+        cell = self._cell_of(holder)
+        return self._owner(self._places(self.boxes[id(holder)])[0]) if cell is None else cell.node
 
     def _node_of(self, entity: Entity) -> Any:
         if entity.__home__ is self.tree:
             return self.tree.node(key_of(entity))
         return _Later(entity)
 
-    def _refuse_two_places(self, tally: _Tally) -> None:
+    def _refuse_two_places(self, tally: _Tally, places: list[Any], at_home: bool) -> None:
         item = tally.item
-        old = self.tree.node(key_of(item)).parent if tally.member else None
-        owner = self._owner(tally.holder)
-        new = owner.entity if isinstance(owner, _Later) else self.object_of(owner)
-        first = new if old is None else self.object_of(old)
-        nth = 1 if first is new else 0
+        owners = [self._owner(place) for place in places]
+        holders = [
+            owner.entity if isinstance(owner, _Later) else self.object_of(owner) for owner in owners
+        ]
+        old = self.tree.node(key_of(item)).parent if at_home else None
+        if old is not None:
+            holders.insert(0, self.object_of(old))
+        first, second = holders[:2]
+        nth = 1 if first is second else 0
         raise StructureError(
             label(item),
             f"would be reachable twice: as {paths.path([*self._way_in_tree(first), item])} "
-            f"and as {paths.path([*self._way_in_tree(new), item], nth)}",
+            f"and as {paths.path([*self._way_in_tree(second), item], nth)}",
             "take it out of its first place, or put a copy (model_copy) in the second",
         )
 
@@ -504,51 +519,24 @@ class Structure(Changes, Adoption):
         """Return the live object of a node of the tree."""
         return self.tree.live(node.key)
 
-    def _name_of(self, item: Any) -> str:
-        if isinstance(item, Cell) and item.node is not None:
-            for name, stored in zip(item.node.schema.names, item.node.state, strict=True):
-                if any(cell is item for cell in cells_in(stored)):
-                    return f"{name!r} of {key_label(item.node.schema.cls, item.node.key)}"
-        return f"a {type(item).__name__}"
-
-    def _detach_cell(self, cell: Cell) -> None:
-        """Note on a container that left the tree that it has no place.
-
-        Only older versions still show it.
-        """
-
-        def finish() -> None:
-            if cell not in self.kept_cells:
-                cell.node = None
-
-        self.finish.append(finish)
-
-    def _move_cell(self, cell: Cell, holder: Any) -> None:
-        def finish() -> None:
-            owner = self._owner(holder)
-            node = owner.node(self) if isinstance(owner, _Later) else owner
-            up = holder.place if type(holder) in TRACKED else self.fresh_cells.get(id(holder))
-            cell.up = up
-            for inner in cells_in(cell):
-                inner.node = node
-            for key in keys_in(cell):
-                child = self.tree.node(key)
-                if child.parent is not node and not child.removed:
-                    child.move(self.version, node)
-
-        self.finish.append(finish)
+    def _name_of(self, container: Any) -> str:
+        cell = self._cell_of(container)
+        if cell is None or cell.node is None:
+            return f"a {type(container).__name__}"
+        return f"{self._top_name(cell)!r} of {key_label(cell.node.schema.cls, cell.node.key)}"
 
     # --- storing what arrived ---
 
     def _adopt_arrivals(self) -> None:
         for tally in list(self.members.values()):
-            if tally.member or tally.net <= 0 or not self._is_attached(tally.holder):
+            places = [] if tally.member else self._places(tally)
+            if not places:
                 continue
             entity = self._resident(tally.item)
             if entity is not tally.item:
-                self._new_node(entity, self._owner(tally.holder))
+                self._new_node(entity, self._owner(places[0]))
             else:
-                self._adopt_one(entity, tally.holder)
+                self._adopt_one(entity, places[0])
         while self._queue:  # what came with copies of foreign entities
             entity, parent, _, _ = self._queue.pop()
             self._new_node(entity, parent)
@@ -607,7 +595,7 @@ class Structure(Changes, Adoption):
         return key
 
     def store_container(self, value: Any, kind: Any, node: Node, up: Cell | None) -> Stored:
-        """Return the cell of a container: its own if it moved, a new one if it arrived."""
+        """Return the cell of a container: its own if it stayed, a new one if not."""
         cell = self._cell_of(value)
         if cell is not None:
             return cell
@@ -635,9 +623,6 @@ class Structure(Changes, Adoption):
             index = schema.index.get(name)
             if index is None:
                 continue
-            if (node.key, name) in self.same:
-                self._show(entity, node, name)
-                continue
             old, value = state[index], part(entity, schema, name)
             if KIND[type(value)] == ATOM:
                 new: Stored = value
@@ -647,12 +632,12 @@ class Structure(Changes, Adoption):
                 new = self._compact(old, self.store(value, node, None))
                 self._note_opaque(node, {name}, self._opaque)
                 self._show(entity, node, name)
-            if not same_stored(old, new) or self._has_moved(old, new):
+            if same_stored(old, new):
+                self.kept_cells.update(cells_in(old))  # an equal container came: the old cell stays
+            else:
                 state[index] = new
                 changed = True
                 self.bytes_kept += getsizeof(old, 64)
-            elif isinstance(new, Cell) and new is not old:
-                self._keep_cell(old, new)
         fields_set = entity.__pydantic_fields_set__
         if len(fields_set) != len(state[-1]) and (changed or node in self.changed):
             # It rides along; alone it is no change of a value.
@@ -662,13 +647,6 @@ class Structure(Changes, Adoption):
             self.states.append((node, tuple(state)))
             self.changed[node] = None
             self.bytes_kept += 72 + 8 * len(state)
-
-    def _has_moved(self, old: Stored, new: Stored) -> bool:
-        """Tell whether a field got a container from elsewhere in the tree.
-
-        Its content may change yet.
-        """
-        return isinstance(new, Cell) and new is not old and id(new) in self.boxes
 
     def _note_opaque(self, node: Node, gone: set[str], come: set[str]) -> None:
         """Note which fields of an entity hold opaque values from this version on."""
@@ -682,7 +660,6 @@ class Structure(Changes, Adoption):
         def finish() -> None:
             if node.opaque and name in node.opaque:
                 self.tree.drop_opaque([(entity, name)])
-                remove_part(entity, name)
             else:
                 stored = node.state[node.schema.index[name]]
                 fill(entity, node.schema, name, self.tree.live_value(stored))
@@ -696,37 +673,17 @@ class Structure(Changes, Adoption):
         """
         if type(old) is not ListCell or type(new) is not ListCell or old is new:
             return new
-        tally = self.boxes.get(id(old))
-        if tally is None or tally.net >= 0 or new.node is not old.node or self.opaque_cells:
+        if id(old) not in self.displaced or new.node is not old.node or self.opaque_cells:
             return new
         if any(isinstance(item, Cell) for item in new.items):
             return new
         at, end = _common_ends(old.items, new.items)
         removed = len(old.items) - at - end
         inserted = new.items[at : len(new.items) - end]
-        self._drop_live(old)
         self.kept_cells.add(old)
         if removed or inserted:
             self._delta(old, [(at, removed, inserted)], 8 * (removed + len(inserted)) + 72)
         return old
-
-    def _keep_cell(self, old: Stored, new: Cell) -> None:
-        """A container was replaced by an equal one.
-
-        The old cell stays, under a new live container.
-        """
-        if isinstance(old, Cell):
-            self.kept_cells.update([old, *cells_in(old)])
-            self._drop_live(old)
-
-    def _drop_live(self, cell: Cell) -> None:
-        def finish() -> None:
-            for inner in cells_in(cell):
-                if inner.live is not None:
-                    cut_loose(inner.live)
-                    inner.live = None
-
-        self.finish.insert(0, finish)
 
     def _delta(self, cell: Any, change: Any, weight: int) -> None:
         self.deltas.append((cell, change))
@@ -736,7 +693,7 @@ class Structure(Changes, Adoption):
     def _plan_containers(self) -> None:
         for container in self.txn.containers:
             cell = self._cell_of(container)
-            if id(container.place) in self.opaque_cells and container.home is self.tree:
+            if container.home is self.tree and id(container.place) in self.opaque_cells:
                 continue
             if cell is None or not self._is_attached(container):
                 self._loosen(container)
@@ -779,7 +736,7 @@ class Structure(Changes, Adoption):
             return item
         if kind == ENTITY:
             return key_of(self._resident(item))
-        if kind in _CONTAINERS and self._box(item).net < (0 if self._box(item).member else 1):
+        if kind in _CONTAINERS and self._cell_of(item) is None and not self._box(item).holders:
             return None
         self._holder, self._name, self._opaque = None, self._top_name(cell), set()
         stored = self.store(item, cell.node, cell)  # type: ignore[arg-type]  # attached, so it has a node
@@ -860,9 +817,7 @@ class Structure(Changes, Adoption):
         )
 
     def _matches_now(self, live: Any, stored: Stored) -> bool:
-        if isinstance(stored, Cell):
-            return stored is self._cell_of(live)
-        return self._matches(live, stored)
+        return self._cell_of(live) is stored or self._matches(live, stored)
 
     def _plan_set(self, live: Any, cell: SetCell) -> None:
         before: dict[tuple[type, Any], bool] = {}  # by type too: 1 and 1.0 are not the same member
@@ -907,6 +862,12 @@ class Structure(Changes, Adoption):
             node.opaque = names or None
         for node in self.removed:
             self._leave(node)
+        for cell in self.displaced.values():
+            if cell.live is not None:
+                cut_loose(cell.live)
+            cell.live = None
+            if cell not in self.kept_cells:
+                cell.node = None
         for step in self.finish:
             step()
         renamed = self._rename()
@@ -948,7 +909,7 @@ class Structure(Changes, Adoption):
         def finish() -> None:
             for name, stored in zip(schema.names[:-1], node.state, strict=False):
                 if name in opaque:
-                    remove_part(entity, name)
+                    self.tree.drop_opaque([(entity, name)])
                 elif KIND[type(stored)]:
                     fill(entity, schema, name, self.tree.live_value(stored))
 
@@ -1005,6 +966,16 @@ def _log_values(container: Any) -> Iterator[tuple[Any, Any]]:
     else:
         for item, added in log:
             yield ((), (item,)) if added else ((item,), ())
+
+
+def _values(held: Any) -> Any:
+    """Return the values of a dict, and the items of any other container."""
+    return held.values() if isinstance(held, dict) else held
+
+
+def _holds(container: Any, item: Any) -> bool:
+    """Tell whether a container holds the very object, also inside tuples. Cost: the container."""
+    return any(each is item for each in _flat(_values(container)))
 
 
 def _flat(values: Any) -> Iterator[Any]:

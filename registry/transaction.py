@@ -78,7 +78,7 @@ class Transaction:
                 return None
             if len(log) == 1 and type(cell) is ListCell:
                 at, removed, inserted = log[0]
-                # One item out of a list or into one is half of what a move is, so it is spelled out.
+                # One item out of a list, or into one: half of what a move is, so spelled out.
                 if not inserted and len(removed) == 1:
                     item, count, change = removed[0], -1, (at, 1, _EMPTY)
                 elif not removed and len(inserted) == 1:
@@ -197,7 +197,8 @@ def _plain_changes(
     """Return what a log does to a cell, and note what it moves; None if it is not plain."""
     if type(cell) is DictCell:
         return _plain_items(cell, log)
-    if type(cell) is not ListCell:
+    node = cell.node
+    if type(cell) is not ListCell or node is None:
         return None
     splices = []
     for at, removed, inserted in log:
@@ -210,7 +211,7 @@ def _plain_changes(
                         return None
                     balance[key] = balance.get(key, 0) + sign
                     if sign > 0:
-                        places[key] = cell.node
+                        places[key] = node
                         stored[index] = key
         splices.append((at, len(removed), stored))
     if (len(log) > 1 or len(removed) == len(inserted)) and not must_differ(log):
@@ -233,7 +234,10 @@ def _plain_items(cell: DictCell, log: list[Any]) -> list[Any] | None:
 def _settled(
     tree: TreeRegistry, balance: dict[Key, int], places: dict[Key, Node]
 ) -> list[tuple[Node, Any]] | None:
-    """Return the entities that have another parent now; None if one entered, left, or holds itself."""
+    """Return the entities that have another parent now.
+
+    None if one entered, left, or holds itself.
+    """
     nodes = tree.nodes
     moved = []
     for key, count in balance.items():

@@ -102,7 +102,7 @@ class Adoption:
 
     def meet(self, entity: Entity, node: Node) -> Key:
         """Learn that *node* holds *entity*; return its key."""
-        # To ask for a mark that an object lacks costs 0.7 us; without a key it lacks the others too.
+        # Asking for a mark that an object lacks takes 0.7 us; without a key it lacks the others.
         key: Key | None = entity.__key__
         is_fresh = key is None
         if key is None:

@@ -153,7 +153,7 @@ class Structure(Changes, Adoption):
         """Find the containers that are no longer at their place.
 
         A container is a value of its place: at another one it is stored anew, by what it holds now,
-        and what it held before has left. Only the logs of those that stayed say what changed in them.
+        and what it held before has left. The logs of those that stayed say what changed in them.
         """
         for _, node, name, value in self._written():
             held = {id(item) for item in _flat([value])}

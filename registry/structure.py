@@ -712,6 +712,12 @@ class Structure(Changes, Adoption):
 
     def _plan_list(self, live: Any, cell: ListCell) -> None:
         log = live.log
+        if not is_complete(cell, log):
+            raise StructureError(
+                f"the list {self._name_of(live)}",
+                "was changed past its methods, for instance by heapq",
+                "do that on a plain list, and assign it (docs/pitfalls.md)",
+            )
         stored_log = [
             (at, len(removed), [self._logged(item, cell) for item in inserted])
             for at, removed, inserted in log
@@ -995,6 +1001,12 @@ def is_unchanged(cell: ListCell, splices: list[tuple[int, int, list[Stored]]]) -
     for at, count, inserted in splices:
         items[at : at + count] = inserted
     return len(items) == len(cell.items) and all(map(same_stored, items, cell.items))
+
+
+def is_complete(cell: ListCell, log: list[Any]) -> bool:
+    """Tell whether a log accounts for the length that a list has now."""
+    grown = sum([len(inserted) - len(removed) for _, removed, inserted in log])
+    return len(cell.live) == len(cell.items) + grown
 
 
 def must_differ(log: list[Any]) -> bool:

@@ -17,7 +17,7 @@ from registry.entity import Entity, dict_of, fill, key_of
 from registry.history import DictCell, ListCell, Node, Stored
 from registry.ids import Key
 from registry.schema import ABSENT, FIELDS_SET, schema_of
-from registry.structure import Structure, must_differ
+from registry.structure import Structure, is_complete, must_differ
 from registry.tracking import Tracked, undo
 from registry.tree import TreeRegistry
 from registry.values import ENTITY, KIND, same_atom
@@ -86,6 +86,8 @@ class Transaction:
                 else:
                     count = 0
                 if count:
+                    if len(container) != len(cell.items) + count:
+                        return None  # something reached past the methods: Structure says what
                     kind = KIND[type(item)]
                     if kind is ENTITY:
                         key: Any = item.__key__
@@ -199,6 +201,8 @@ def _plain_changes(
         return _plain_items(cell, log)
     node = cell.node
     if type(cell) is not ListCell or node is None:
+        return None
+    if not is_complete(cell, log):
         return None
     splices = []
     for at, removed, inserted in log:

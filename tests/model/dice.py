@@ -11,7 +11,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LIMIT = 2**72
+NUMBER_BYTES = 9
 
 
 class Dice:

@@ -266,5 +266,8 @@ def _restore(tree: TreeRegistry, container: Any) -> None:
     if isinstance(container, dict) and any(new is ABSENT for _, _, new in log):
         dict.clear(container)
         dict.update(container, {key: tree.live_value(value) for key, value in cell.items.items()})
-    else:
-        undo(container, log)
+        return
+    undo(container, log)
+    if isinstance(container, list) and len(container) != len(cell.items):
+        # Something reached past its methods: the log does not tell all.
+        list.__setitem__(container, slice(None), [tree.live_value(item) for item in cell.items])

@@ -39,3 +39,7 @@ def test_a_heap_push_beside_a_method_is_refused_and_names_the_field() -> None:
     assert "heapq" in str(caught.value)
     assert workspace.head(queue) == 1
     assert workspace.snapshot(queue).items == [5]
+
+    workspace.execute("append", queue=queue, item=7)
+
+    assert workspace.snapshot(queue).items == [5, 7]

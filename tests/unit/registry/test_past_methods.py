@@ -11,6 +11,8 @@ from registry import Entity, Ref, StructureError, Workspace
 
 
 class Queue(Entity):
+    """Holds a heap."""
+
     items: list[int] = Field(default_factory=list)
 
 

@@ -77,6 +77,18 @@ class NotFoundError(UsageError, LookupError):
         return f"{self.what} is not in {self.where}"
 
 
+class NameTakenError(UsageError):
+    """A root cannot get a name that another one has."""
+
+    def __init__(self, name: str, owner: str) -> None:
+        super().__init__(name, owner)
+        self.name = name
+        self.owner = owner
+
+    def __str__(self) -> str:
+        return f"the name {self.name!r} belongs to {self.owner}; give this root another one"
+
+
 class PrunedError(UsageError, LookupError):
     """A version existed, and retention has let it go."""
 

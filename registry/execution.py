@@ -61,6 +61,22 @@ class Receipt(NamedTuple):
     outputs: tuple[Ref, ...]
 
 
+class Setting(NamedTuple):
+    """What the executions of a workspace share.
+
+    Attributes:
+        trees: The trees that they run on.
+        records: Where their records go.
+        clock: Where time comes from.
+        on_stale: What to do with an outdated snapshot as input.
+    """
+
+    trees: Trees
+    records: RecordLog
+    clock: Clock
+    on_stale: OnStale
+
+
 class Begun(NamedTuple):
     """What `plain.py` knows of an execution when it hands it over."""
 
@@ -72,7 +88,13 @@ class Begun(NamedTuple):
 
 
 class Execution:
-    """One run of one callable. Used once: `run` or `run_async`, then `snapshots` or `receipt`."""
+    """One run of one callable. Used once: `run` or `run_async`, then `snapshots` or `receipt`.
+
+    Attributes:
+        registered: The callable.
+        number: The execution, see `ids.execution_text`.
+        started: When it began, seconds since the epoch.
+    """
 
     # What most executions do not need is made when it is needed: a run costs a few microseconds in
     # all.
@@ -94,27 +116,17 @@ class Execution:
     _run_s = 0.0
     _commit_s = 0.0
 
-    def __init__(
-        self,
-        trees: Trees,
-        records: RecordLog,
-        registered: RegisteredCallable,
-        number: int | str,
-        clock: Clock,
-        on_stale: OnStale,
-    ) -> None:
-        self._trees = trees
-        self._records = records
-        self._callable = registered
-        self._clock = clock
-        self._on_stale = on_stale
-        self._number = number
-        self._started = self._now = clock()
+    def __init__(self, setting: Setting, registered: RegisteredCallable, number: int | str) -> None:
+        self._setting = setting
+        self._trees = setting.trees
+        self.registered = registered
+        self.number = number
+        self.started = self._now = setting.clock()
 
     @property
     def execution_id(self) -> str:
         """Id of the execution."""
-        return ids.execution_text(self._number)
+        return ids.execution_text(self.number)
 
     # --- the two ways to run ---
 
@@ -126,7 +138,7 @@ class Execution:
             try:
                 live = self._open()
                 began = _perf()
-                result = self._callable.function(**live)
+                result = self.registered.function(**live)
                 self._run_s = (ended := _perf()) - began
                 self._commit(result)
                 self._commit_s = _perf() - ended
@@ -143,7 +155,7 @@ class Execution:
 
     def take_over(self, begun: Begun, txn: Transaction) -> None:
         """Go on with an execution that `plain.py` began and whose outcome is not the usual one."""
-        self._started = begun.started
+        self.started = begun.started
         self._located = ((begun.parameter, txn.tree, begun.given[1], begun.given),)
         self._targets = (txn.tree,)
         self._txns = (txn,)
@@ -173,8 +185,8 @@ class Execution:
             try:
                 live = self._open()
                 began = _perf()
-                result = self._callable.function(**live)
-                if self._callable.is_async:
+                result = self.registered.function(**live)
+                if self.registered.is_async:
                     result = await result
                 self._run_s = (ended := _perf()) - began
                 self._commit(result)
@@ -195,7 +207,7 @@ class Execution:
 
     def _bind(self, arguments: Mapping[str, Any]) -> None:
         """Check the arguments and find the tree of each entity among them."""
-        registered = self._callable
+        registered = self.registered
         bound = registered.bind(arguments)
         located = []
         for name in registered.entity_parameters:
@@ -284,7 +296,7 @@ class Execution:
         Return the arguments with live objects in place of entities.
         """
         self._txns = [Transaction(tree) for tree in self._targets]
-        registered = self._callable
+        registered = self.registered
         live = self._bound  # the callable's own; what it was given is noted
         collections = [(name, live[name]) for name in registered.collection_parameters]
         for name, tree, key, given in self._located:
@@ -319,9 +331,9 @@ class Execution:
         """
         tree = self._forks.get(id(snapshot)) or self._tree_of(given)
         if tree.branch == getattr(snapshot.source, "branch", 0) and snapshot.version != tree.head:
-            if self._on_stale == "error":
+            if self._setting.on_stale == "error":
                 raise ConflictError(tree.name, snapshot.version, tree.head)
-            if self._on_stale == "fork":
+            if self._setting.on_stale == "fork":
                 tree = self._fork(snapshot, tree)
         if snapshot.is_edited and snapshot not in self._edited:
             self._edited = [*self._edited, snapshot]
@@ -362,10 +374,10 @@ class Execution:
     # --- outputs ---
 
     def _commit(self, result: Any) -> None:
-        registered = self._callable
+        registered = self.registered
         if registered.returns is not None and not isinstance(result, registered.returns):
             registered.refuse_result(result)
-        now = self._now = self._clock()
+        now = self._now = self._setting.clock()
         plans = [(txn, txn.plan(now)) for txn in self._txns]
         if registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(registered.name, self._txns[0].tree.name)
@@ -378,7 +390,7 @@ class Execution:
             if changes is None:
                 txn.rollback()  # nothing changed: what was written is as it was
             else:
-                self._changed += changes.apply(self._number, registered.name, outputs)
+                self._changed += changes.apply(self.number, registered.name, outputs)
                 txn.close()
             after += (tree.key, tree.branch, before, tree.head)
         self._after = tuple(after)
@@ -399,10 +411,10 @@ class Execution:
             tree, semantic = self._destination(entity, plans)
             outputs.append((tree, entity))
             self._semantic = self._semantic or semantic
-            hint = self._callable.semantic_hint
+            hint = self.registered.semantic_hint
             if hint is not None and hint != semantic:
                 raise ReturnError(
-                    self._callable.name,
+                    self.registered.name,
                     f"{label(entity)}, a {semantic},",
                     f"a {hint} (its semantic_hint)",
                 )
@@ -429,7 +441,7 @@ class Execution:
     def _found(self, entity: Entity) -> TreeRegistry:
         """Make a tree of a returned entity that is in none."""
         root = entity if entity.__home__ is None else clone(entity, keep_identity=False)
-        tree = self._trees.found(root, self._now, self._number, self._callable.name)
+        tree = self._trees.found(root, self._now, self.number, self.registered.name)
         self._own_trees = {**self._own_trees, id(entity): tree}
         return tree
 
@@ -542,21 +554,21 @@ class Execution:
         inputs = tuple([each for name, _, key, _ in self._located for each in (name, key)])
         stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
         outputs = tuple([number for pair in stamps for number in pair])
-        self._records.add(
+        self._setting.records.add(
             (
-                self._number,
-                self._callable.name,
+                self.number,
+                self.registered.name,
                 status,
                 self._semantic,
                 self._after,
                 inputs,
-                self._names or self._callable.names,
+                self._names or self.registered.names,
                 self._values,
                 outputs,
                 self._changed,
                 error_type,
                 error,
-                self._started,
+                self.started,
                 self._run_s,
                 self._commit_s,
             )

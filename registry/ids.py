@@ -1,8 +1,7 @@
 """Identity of entities and of their versions, as numbers and as UUIDs.
 
 An id is arithmetic, not an index: 74 random lineage bits, 20 branch bits and 28 commit bits fill
-    the
-122 free bits of a UUID of version 8 (RFC 9562). `ecs_id -> (entity, branch, commit)` is three
+the 122 free bits of a UUID of version 8 (RFC 9562). `ecs_id -> (entity, branch, commit)` is three
 shifts, a commit draws no random number, and `lineage_id` is the same id with branch and commit 0.
 
 Commit 1 means "as it was born": an entity keeps the id that it had before it entered a tree,

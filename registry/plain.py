@@ -15,10 +15,8 @@ from typing import Any
 from registry import ids
 from registry.address import Ref
 from registry.callables import RegisteredCallable
-from registry.clock import Clock
 from registry.entity import Entity
-from registry.execution import Begun, Execution, OnStale, Receipt
-from registry.records import RecordLog
+from registry.execution import Begun, Execution, Receipt, Setting
 from registry.semantics import MUTATION
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
@@ -65,34 +63,51 @@ class PlainExecution:
 
 
 def run(
-    trees: Trees,
-    records: RecordLog,
+    setting: Setting,
     registered: RegisteredCallable,
     arguments: Mapping[str, Any],
     number: int | str,
-    clock: Clock,
-    on_stale: OnStale,
 ) -> PlainExecution | Execution:
     """Run a synchronous callable as one transaction; see `Workspace.execute`."""
-    name, given, tree, entity = registered.plain_entity, None, None, None
-    if name is not None and registered.fits(arguments):
-        given = arguments[name]
-        if type(given) is Ref:
-            tree = trees.find(given)
-            entity = None if tree is None else tree.entities.get(given[1])
-    if (
-        name is None
-        or given is None
-        or tree is None
-        or entity is None
-        or not isinstance(entity, registered.plain_classes)
-        or not tree.turn.take()
-    ):
-        execution = Execution(trees, records, registered, number, clock, on_stale)
+    usual = _usual(setting.trees, registered, arguments)
+    if usual is None or not usual[0].turn.take():
+        execution = Execution(setting, registered, number)
         execution.run(arguments)
         return execution
-    started = clock()
+    tree, entity, name = usual
+    try:
+        return _run_usual(setting, registered, arguments, number, tree, entity, name)
+    finally:
+        tree.turn.give_back()
+
+
+def _usual(
+    trees: Trees, registered: RegisteredCallable, arguments: Mapping[str, Any]
+) -> tuple[TreeRegistry, Entity, str] | None:
+    """Return (tree, live entity, its parameter) if the arguments are the usual ones."""
+    name = registered.plain_entity
+    if name is None or not registered.fits(arguments):
+        return None
+    given = arguments[name]
+    tree = trees.find(given) if type(given) is Ref else None
+    entity = None if tree is None else tree.entities.get(given[1])
+    if tree is None or entity is None or not isinstance(entity, registered.plain_classes):
+        return None
+    return tree, entity, name
+
+
+def _run_usual(
+    setting: Setting,
+    registered: RegisteredCallable,
+    arguments: Mapping[str, Any],
+    number: int | str,
+    tree: TreeRegistry,
+    entity: Entity,
+    name: str,
+) -> PlainExecution | Execution:
+    started = setting.clock()
     live = dict(arguments)
+    given: Ref = live[name]
     live[name] = key = given[1]
     names, values = tuple(live), tuple(live.values())
     if names == registered.names:
@@ -105,9 +120,9 @@ def run(
         ended = _perf()
         changes = None
         if not txn.touched and registered.allows(result, entity):
-            changes = txn.plan_plain(clock())
+            changes = txn.plan_plain(setting.clock())
         if changes is None:
-            execution = Execution(trees, records, registered, number, clock, on_stale)
+            execution = Execution(setting, registered, number)
             execution.take_over(Begun(name, given, names, values, started), txn)
             execution.conclude(result, ended - began)
             return execution
@@ -115,7 +130,7 @@ def run(
         changed = changes.apply(number, registered.name, ())
         txn.close()
         is_root = result is entity and key == tree.key
-        records.add(
+        setting.records.add(
             (  # see records.unpack
                 number,
                 registered.name,
@@ -137,12 +152,10 @@ def run(
         return PlainExecution(number, given, entity, result, changed, tree.head)
     except BaseException as error:
         if tree.txn is txn:
-            execution = Execution(trees, records, registered, number, clock, on_stale)
+            execution = Execution(setting, registered, number)
             execution.take_over(Begun(name, given, names, values, started), txn)
             execution.abandon(error)
         raise
-    finally:
-        tree.turn.give_back()
 
 
 def _output(tree: TreeRegistry, key: ids.Key) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from registry.address import Ref, parse_address
 from registry.adoption import adopt
 from registry.changeset import Commit
 from registry.entity import Entity, key_of, label
-from registry.errors import NotFoundError, UsageError
+from registry.errors import NameTakenError, NotFoundError
 from registry.ids import Key
 from registry.retention import Retention
 from registry.snapshot import Snapshot
@@ -26,18 +26,6 @@ Target = Ref | Entity | UUID | str
 
 `@` and such an id, or the name of a root.
 """
-
-
-class NameTakenError(UsageError):
-    """A root cannot get a name that another one has."""
-
-    def __init__(self, name: str, owner: str) -> None:
-        super().__init__(name, owner)
-        self.name = name
-        self.owner = owner
-
-    def __str__(self) -> str:
-        return f"the name {self.name!r} belongs to {self.owner}; give this root another one"
 
 
 class Trees:

@@ -16,7 +16,7 @@ from registry.copies import clone
 from registry.diff import Diff, diff
 from registry.entity import Entity, key_of, label
 from registry.errors import NotFoundError, RegistrationError
-from registry.execution import Execution, OnStale, Receipt
+from registry.execution import Execution, OnStale, Receipt, Setting
 from registry.records import Record, RecordLog, Status
 from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
@@ -67,6 +67,7 @@ class Workspace:
         self.trees = Trees(self.retention)
         self.records = RecordLog(self.retention.records)
         self._callables: dict[str, RegisteredCallable] = {}
+        self._setting = Setting(self.trees, self.records, clock, on_stale)
         self._numbers = itertools.count(ids.first_execution_number() + 1)
 
     # --- callables ---
@@ -257,27 +258,17 @@ class Workspace:
         registered = self._callables.get(name) or self.callable(name)
         if registered.is_async:
             raise RegistrationError(name, "is a coroutine function; await aexecute(...) it")
-        return plain.run(
-            self.trees,
-            self.records,
-            registered,
-            arguments,
-            execution_id or next(self._numbers),
-            self.clock,
-            on_stale or self.on_stale,
-        )
+        number = execution_id or next(self._numbers)
+        return plain.run(self._setting_for(on_stale), registered, arguments, number)
+
+    def _setting_for(self, on_stale: OnStale | None) -> Setting:
+        return self._setting if on_stale is None else self._setting._replace(on_stale=on_stale)
 
     def _execution(
         self, registered: RegisteredCallable, execution_id: str | None, on_stale: OnStale | None
     ) -> Execution:
-        return Execution(
-            self.trees,
-            self.records,
-            registered,
-            execution_id or next(self._numbers),
-            self.clock,
-            on_stale or self.on_stale,
-        )
+        number = execution_id or next(self._numbers)
+        return Execution(self._setting_for(on_stale), registered, number)
 
     def commit_edits(self, entity: Entity, on_stale: OnStale | None = None) -> bool:
         """Commit what the holder of a snapshot wrote; True exactly when a version was made.

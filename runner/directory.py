@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from registry import Ref
-from registry.trees import NameTakenError
+from registry.errors import NameTakenError
 from runner.errors import RootLostError, RootNotFoundError
 
 FIRST_EPOCH = 1

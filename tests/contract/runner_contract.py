@@ -9,8 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from registry import NotFoundError, Ref, StructureError
-from registry.errors import UsageError
-from registry.trees import NameTakenError
+from registry.errors import NameTakenError, UsageError
 from runner import Counts, ExecutionError, Job, Outcome, Runner, RunnerError
 from runner.errors import RootNotFoundError
 from tests.contract.library import Book, Library, Shelf, new_library

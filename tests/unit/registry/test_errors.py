@@ -12,13 +12,13 @@ import pytest
 from registry import Entity, Ref, Workspace, errors
 from registry.errors import (
     EntityClassError,
+    NameTakenError,
     ReadOnlyError,
     TransientError,
     TreerunnerError,
     UncopyableError,
     UsageError,
 )
-from registry.trees import NameTakenError
 from tests.unit.registry.shop import Shop, new_shop
 
 CLASSES = sorted(

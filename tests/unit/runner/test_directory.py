@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from registry import Ref
+from registry.errors import NameTakenError
 from registry.ids import new_key
-from registry.trees import NameTakenError
 from runner.directory import Directory, Entry, rootless_owner
 from runner.errors import RootLostError, RootNotFoundError
 

@@ -12,7 +12,9 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any, Literal, NamedTuple, get_args, get_origin
+from uuid import UUID
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
@@ -25,7 +27,9 @@ from registry.values import ATOM, KIND
 Semantic = Literal["mutation", "creation", "detachment"]
 _SEMANTICS = get_args(Semantic)
 _EMPTY = inspect.Parameter.empty
-_EXACT_TYPES = (int, str, float, bool, bytes)
+_EXACT_TYPES = frozenset(
+    {int, str, float, bool, bytes, type(None), datetime, date, timedelta, UUID}
+)
 
 
 class Parameter(NamedTuple):
@@ -35,7 +39,7 @@ class Parameter(NamedTuple):
         name: As in the signature.
         entities: Classes of entities that it takes, if it takes one.
         holds_entities: Whether it takes a collection of entities.
-        exact: Type whose values need no validation, if there is one.
+        exact: Types whose values need no validation.
         validate: Checks and copies any other value.
         default: `inspect.Parameter.empty` if it is required.
         hint: The type hint, for messages.
@@ -44,7 +48,7 @@ class Parameter(NamedTuple):
     name: str
     entities: tuple[type[Entity], ...]
     holds_entities: bool
-    exact: type | None
+    exact: frozenset[type]
     validate: Callable[[Any], Any]
     default: Any
     hint: Any
@@ -121,7 +125,7 @@ class RegisteredCallable:
             self._check_names(arguments)
         bound = dict(arguments)
         for name, exact in self._exact:
-            if type(bound.get(name)) is not exact:
+            if type(bound.get(name, _EMPTY)) not in exact:
                 bound[name] = self._checked(self.by_name[name], bound.get(name, _EMPTY))
         for name in self._inexact:
             given = bound.get(name, _EMPTY)
@@ -137,7 +141,7 @@ class RegisteredCallable:
         if arguments.keys() != self._names:
             return False
         for name, exact in self._exact:  # noqa: SIM110 - all() costs twice as much
-            if type(arguments[name]) is not exact:
+            if type(arguments[name]) not in exact:
                 return False
         return True
 
@@ -238,7 +242,7 @@ def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> 
         parameter.name,
         entities,
         not entities and _mentions_entity(hint),
-        hint if hint in _EXACT_TYPES else None,
+        _exact_types(hint),
         _validator(adapter),
         parameter.default,
         hint,
@@ -285,6 +289,16 @@ def _entity_classes(hint: Any) -> tuple[type[Entity], ...]:
         members = [_entity_classes(each) for each in get_args(hint)]
         return tuple(cls for classes in members for cls in classes)
     return ()
+
+
+def _exact_types(hint: Any) -> frozenset[type]:
+    """Return the types whose values a hint takes as they are, if all that it takes are such."""
+    if hint is None:
+        return frozenset({type(None)})
+    if get_origin(hint) in (typing.Union, types.UnionType):
+        members = [_exact_types(each) for each in get_args(hint)]
+        return frozenset().union(*members) if all(members) else frozenset()
+    return frozenset({hint}) if isinstance(hint, type) and hint in _EXACT_TYPES else frozenset()
 
 
 def _mentions_entity(hint: Any) -> bool:

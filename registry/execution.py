@@ -223,6 +223,7 @@ class Execution:
         # Taken down now: the callable may change what it was given.
         values = bound.values()
         self._values = tuple(values if registered.takes_atoms else map(_as_text, values))
+        self._names = tuple(bound)
         self._located = located
         if len(located) == 1:
             self._targets = (located[0][1],)

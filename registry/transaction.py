@@ -106,8 +106,9 @@ class Transaction:
                 changes = _plain_changes(cell, log, entities, balance, places)
                 if changes is None:
                     return None
-                deltas.append((cell, changes))
-                changed[node] = None
+                if changes:
+                    deltas.append((cell, changes))
+                    changed[node] = None
         moved = _settled(tree, balance, places) if balance else _NO_MOVES
         if moved is None:
             return None
@@ -218,9 +219,29 @@ def _plain_changes(
                         places[key] = node
                         stored[index] = key
         splices.append((at, len(removed), stored))
-    if (len(log) > 1 or len(removed) == len(inserted)) and not must_differ(log):
+    if (len(log) > 1 or len(removed) == len(inserted)) and not (
+        _shifts_one(log) or must_differ(log)
+    ):
         return None  # it may be no change
     return splices
+
+
+def _shifts_one(log: list[Any]) -> bool:
+    """Tell whether a log moves one entity to another position of its list, and nothing else.
+
+    An entity is in a list once, so then the list differs.
+    """
+    if len(log) != 2:
+        return False
+    (before, taken, none), (after, nothing, put) = log
+    return (
+        before != after
+        and not none
+        and not nothing
+        and len(taken) == len(put) == 1
+        and taken[0] is put[0]
+        and KIND[type(put[0])] == ENTITY
+    )
 
 
 def _plain_items(cell: DictCell, log: list[Any]) -> list[Any] | None:
@@ -229,10 +250,8 @@ def _plain_items(cell: DictCell, log: list[Any]) -> list[Any] | None:
         if KIND[type(old)] or KIND[type(new)] or new is ABSENT:
             return None
         changes[key] = new
-    for key, new in changes.items():
-        if same_atom(cell.items.get(key, ABSENT), new):
-            return None
-    return list(changes.items())
+    items = cell.items
+    return [each for each in changes.items() if not same_atom(items.get(each[0], ABSENT), each[1])]
 
 
 def _settled(

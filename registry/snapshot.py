@@ -30,7 +30,7 @@ from registry.entity import (
     put_in_order,
     set_home,
 )
-from registry.history import Stored
+from registry.history import Node, Stored
 from registry.ids import Key
 from registry.schema import ABSENT, FIELDS_SET, PRIVATE, Schema, schema_of
 from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
@@ -239,12 +239,27 @@ class Snapshot:
 
     # --- taking over what a caller holds ---
 
-    def dress(self, root: Entity) -> None:
-        """Make the objects of an orphan graph, just adopted, entities of this snapshot.
+    def take_over(self, adopted: list[tuple[Entity, Node]]) -> None:
+        """Make the objects of a graph, just adopted, entities of this snapshot.
 
-        Cost: proportional to the graph, as its adoption was.
+        Cost: proportional to the graph, about half of what its adoption took.
         """
-        self._root = weakref.ref(root)
+        self._root = weakref.ref(adopted[0][0])
+        for entity, node in adopted:
+            schema = node.schema
+            if schema.is_simple:
+                fields = dict_of(entity)
+                for name, stored in zip(schema.fields, node.state, strict=False):
+                    if KIND[type(stored)] and type(stored) is not Key:
+                        fields[name] = self._dressed_part(fields[name], entity, name)
+            else:
+                for name, value in list(parts(entity, schema)):
+                    if KIND[type(value)]:
+                        fill(entity, schema, name, self._dressed_part(value, entity, name))
+            set_home(entity, self)
+
+    def dress(self, root: Entity) -> None:
+        """Make the objects of an orphan graph, whose copies were adopted, part of this snapshot."""
         queue: list[Any] = [root]
         while queue:
             entity = queue.pop()
@@ -253,26 +268,26 @@ class Snapshot:
             schema = schema_of(type(entity))
             for name, value in list(parts(entity, schema)):
                 if KIND[type(value)]:
-                    touched: list[Any] = []
-                    fill(entity, schema, name, self._dressed(value, entity, name, queue, touched))
-                    if touched:
-                        self.touched = [*self.touched, (entity, name)]
+                    queue.extend(entities_in(value))
+                    fill(entity, schema, name, self._dressed_part(value, entity, name))
             set_home(entity, self)
 
-    def _dressed(
-        self, value: Any, entity: Entity, name: str, queue: list[Any], touched: list[Any]
-    ) -> Any:
+    def _dressed_part(self, value: Any, entity: Entity, name: str) -> Any:
+        touched: list[Any] = []
+        dressed = self._dressed(value, entity, name, touched)
+        if touched:
+            self.touched = [*self.touched, (entity, name)]
+        return dressed
+
+    def _dressed(self, value: Any, entity: Entity, name: str, touched: list[Any]) -> Any:
         kind = KIND[type(value)]
-        if isinstance(value, Entity):
-            queue.append(value)
-            return value
         if kind == OPAQUE:
             touched.append(value)
         elif kind == DICT:
-            pairs = [(k, self._dressed(v, entity, name, queue, touched)) for k, v in value.items()]
+            pairs = [(k, self._dressed(v, entity, name, touched)) for k, v in value.items()]
             return tracked_dict(self, (entity, name), pairs)
         elif kind in (LIST, SET, TUPLE, FROZENSET):
-            items = [self._dressed(item, entity, name, queue, touched) for item in value]
+            items = [self._dressed(item, entity, name, touched) for item in value]
             if kind == LIST:
                 return tracked_list(self, (entity, name), items)
             if kind == SET:

@@ -37,6 +37,7 @@ from registry.retention import Retention
 from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
 from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
 from registry.turn import Turn
+from registry.values import ATOM, KIND
 
 _PAGE = 64
 _VERSION = Commit._fields.index("version")
@@ -257,7 +258,17 @@ class TreeRegistry:
             if node.opaque and name in node.opaque and not self._touch(entity, name):
                 return value
         fill(entity, schema, name, value)
+        if KIND[type(value)] == ATOM:
+            self._load_atoms(entity, schema, node.state)
         return value
+
+    @staticmethod
+    def _load_atoms(entity: Entity, schema: Schema, state: tuple[Stored, ...]) -> None:
+        """Load the other atoms as well: they cost less together than one by one."""
+        fields = dict_of(entity)
+        for name, stored in zip(schema.fields, state, strict=False):
+            if KIND[type(stored)] == ATOM and stored is not ABSENT and name not in fields:
+                fields[name] = stored
 
     def _load_privates(self, entity: Entity, node: Node, schema: Schema) -> dict[str, Any] | None:
         if not schema.privates:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from registry import ids
 from registry.address import Ref, parse_address
-from registry.adoption import adopt
+from registry.adoption import Adoption, adopt
 from registry.changeset import Commit
 from registry.entity import Entity, key_of, label
 from registry.errors import NameTakenError, NotFoundError
@@ -58,11 +58,17 @@ class Trees:
         Raises:
             StructureError: The graph is not a tree.
         """
+        return self.adopt(root, now, execution_id, callable_name)[0]
+
+    def adopt(
+        self, root: Entity, now: float, execution_id: int | str = "", callable_name: str = ""
+    ) -> tuple[TreeRegistry, Adoption]:
+        """Build a tree as `found`; return also which object became which node."""
         adoption = adopt(root, now)
         tree = TreeRegistry(key_of(root), self.retention)
         tree.nodes = adoption.nodes
         tree.add_commit(tuple(Commit(1, now, execution_id, callable_name, (), (), (), (), (), 0)))
-        return tree
+        return tree, adoption
 
     def hold(self, tree: TreeRegistry, name: str | None = None) -> Ref:
         """Hold a tree from now on.

@@ -157,9 +157,12 @@ class Workspace:
             return self.trees.ref(root)
         if home is not None:
             root = clone(root, keep_identity=False)
-        ref = self.add_owned(root, name)
+        if name is not None:
+            self.trees.check_name(name)
+        tree, adoption = self.trees.adopt(root, self.clock())
+        ref = self.trees.hold(tree, name)
         if home is None:
-            Snapshot.of(self.trees.tree(ref), 1).dress(root)
+            Snapshot.of(tree, 1).take_over(adoption.entities)
         return ref
 
     def add_owned(self, root: Entity, name: str | None = None) -> Ref:

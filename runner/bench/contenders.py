@@ -256,7 +256,9 @@ def new_workspace() -> Workspace:
 
 def visit(gridmap: gridmap.GridMap) -> int:
     """Read every entity and return how many agents there are."""
-    return sum(agent.speed > 0 for node in gridmap.nodes for agent in node.agents)
+    return sum(
+        agent.speed > 0 and bool(agent.name) for node in gridmap.nodes for agent in node.agents
+    )
 
 
 def check(make: type[Contender], size: Size, moves: int = 20) -> None:

@@ -1,13 +1,11 @@
 """Entity: a pydantic model with identity that outlives its values.
 
 An entity is one of three things, told apart by its *home*: an orphan (no home), a member of a
-    working tree
-(its home is a `TreeRegistry`), or part of a snapshot (its home is a `Snapshot`). An entity with a
-home may
-be a *ghost*: fields are loaded from the home on first access, by `__getattr__`, which Python calls
-    only for what
-`__dict__` lacks, so that loaded reads cost nothing. Whoever looks at `__dict__` as a whole
-(pydantic's dump, repr, copy, pickle) gets it complete and in declared order.
+working tree (its home is a `TreeRegistry`), or part of a snapshot (its home is a `Snapshot`). An
+entity with a home may be a *ghost*: fields are loaded from the home on first access, by
+`__getattr__`, which Python calls only for what `__dict__` lacks, so that loaded reads cost nothing.
+Whoever looks at `__dict__` as a whole (pydantic's dump, repr, copy, pickle) gets it complete and in
+declared order.
 
 What a home does is in `tree.py` and `snapshot.py`; this file knows the protocol only.
 """

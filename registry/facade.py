@@ -70,8 +70,8 @@ class CallableRegistry:
         """Run a callable as one transaction; see `Workspace.execute`.
 
         The `skip_` switches of the seed design are accepted and change nothing: an edited snapshot
-            knows that it is one,
-        so there is no check to skip, and no event costs anything while nobody listens.
+        knows that it is one, so there is no check to skip, and no event costs anything while nobody
+        listens.
         """
         return default_workspace().execute(func_name, on_stale=on_stale, **arguments)
 

@@ -1,8 +1,8 @@
 """How results relate to the inputs, and what callers get for them.
 
 By identity: an entity that is in a working tree in the end is a *mutation* (also if unchanged); one
-    that was in an input tree and
-no longer is, a *detachment*, which becomes a root of its own; anything else a *creation*.
+that was in an input tree and no longer is, a *detachment*, which becomes a root of its own;
+anything else a *creation*.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Snapshot: a lazy, isolated copy of a tree at one version; the only thing that users hold.
 
 Its entities are ghosts: a field is materialised when it is first read. What its holder writes stays
-    in the copy and is noted,
-so that passing the snapshot to `execute` can commit the edits first: no tree is built, nothing is
-    compared.
+in the copy and is noted, so that passing the snapshot to `execute` can commit the edits first: no
+tree is built, nothing is compared.
 
 A snapshot reads from a `Source`: a tree of this process, or pages that come from another one
     (`PageSource`).

@@ -365,9 +365,8 @@ class Structure(Changes, Adoption):
         """Find what arrives and what leaves.
 
         Each depends on the other: what is put into something that leaves does not arrive, and what
-            leaves may take along
-        what nothing that arrives holds. What leaves only grows from round to round, so this ends;
-        two rounds are usual.
+        leaves may take along what nothing that arrives holds. What leaves only grows from round to
+        round, so this ends; two rounds are usual.
         """
         tallies = [*self.members.values(), *self.boxes.values()]
         counted = [(tally, tally.lost, list(tally.holders)) for tally in tallies]

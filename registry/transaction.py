@@ -61,8 +61,7 @@ class Transaction:
         None if there are others, or none.
 
         Most executions are such, and `plan` could do them as well: this is its common case in a
-            third of
-        the time, and whatever is not certain is left to it.
+        third of the time, and whatever is not certain is left to it.
         """
         tree = self.tree
         entities = tree.entities

@@ -1,10 +1,9 @@
 """TreeRegistry: the working tree and the history of one root, on one branch.
 
 The working tree is the one live copy of the head, changed in place by executions (through a
-`Transaction`). History is
-the truth: live objects are ghosts that load what is touched, and what fails is loaded again. The
-    registry is the *home* of the
-live objects: their reads of unloaded fields and all their writes arrive here.
+`Transaction`). History is the truth: live objects are ghosts that load what is touched, and what
+fails is loaded again. The registry is the *home* of the live objects: their reads of unloaded
+fields and all their writes arrive here.
 
 Not thread-safe: a tree runs one execution at a time (`turn.py`).
 """

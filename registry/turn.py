@@ -3,8 +3,8 @@
 One at a time, in the order of asking, for threads and for tasks of event loops.
 
 A thread waits by blocking, a task by awaiting. A thread that would wait for itself is told so: a
-    callable that executes on the
-tree that it runs on, or synchronous code in an event loop where a task holds the tree.
+callable that executes on the tree that it runs on, or synchronous code in an event loop where a
+task holds the tree.
 """
 
 from __future__ import annotations

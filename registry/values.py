@@ -135,7 +135,7 @@ def same_atom(a: Any, b: Any) -> bool:
     """Tell whether two atoms are the same value: type and value equal, NaN equal to itself.
 
     Beyond the plainest types the text must agree too: `Decimal("1.0")` and `Decimal("1.00")` are
-        equal and yet differ.
+    equal and yet differ.
     """
     if a is b:
         return True

@@ -160,11 +160,12 @@ class Entity(BaseModel):
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Return a deep copy: new entities, each with provenance to the one it was made of."""
+        # Our own note in the memo is text, where others have ids: it cannot be taken for one.
         if memo is not None and values.OPAQUE_COPY in memo:  # type: ignore[comparison-overlap]
             on_entity = memo[values.OPAQUE_COPY]  # type: ignore[index]  # our own note in the memo
             if on_entity is None:
                 raise values.EntityInside(type(self).__name__)
-            return on_entity(self)  # type: ignore[no-any-return]
+            return on_entity(self)  # type: ignore[no-any-return]  # what deepcopy puts there
         copied = super().__deepcopy__(memo)
         renew_key(copied, version_of(self))
         return copied

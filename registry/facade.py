@@ -145,11 +145,6 @@ class EntityRegistry:
         return None
 
     @classmethod
-    def get_stored_root(cls, root_ecs_id: UUID) -> Entity | None:
-        """Return a lazy, isolated copy of one version of a root, or None."""
-        return cls.get_stored_entity(root_ecs_id, root_ecs_id)
-
-    @classmethod
     def history(cls, lineage_id: UUID) -> list[UUID]:
         """Return the version ids of a root's main branch that are retained, oldest first."""
         return [info.ecs_id for info in default_workspace().history(lineage_id)]

@@ -403,27 +403,6 @@ def cells_in(value: Stored) -> list[Cell]:
     return found
 
 
-def keys_in(value: Stored) -> list[Key]:
-    """Return the keys of the child entities in a stored value, nested ones too, in order."""
-    if type(value) is Key:
-        return [value]
-    found: list[Key] = []
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if type(item) is Key:
-            found.append(item)
-        elif isinstance(item, DictCell):
-            stack.extend(reversed(item.items.values()))
-        elif isinstance(item, ListCell):
-            stack.extend(reversed(item.items))
-        elif isinstance(item, SetCell):
-            stack.extend(item.items)
-        elif type(item) in (tuple, frozenset):
-            stack.extend(item)
-    return found
-
-
 def same_stored(a: Stored, b: Stored) -> bool:
     """Tell whether two stored values are the same content."""
     if a is b:

@@ -194,7 +194,7 @@ class TrackedList(list[Any]):
         return list(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> list[Any]:
-        return _deepcopy_plain(self, list(self), memo)  # type: ignore[no-any-return]
+        return _deepcopy_plain(self, list(self), memo)  # type: ignore[no-any-return]  # a copy of it
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]:
         return list, (list(self),)
@@ -267,7 +267,7 @@ class TrackedDict(dict[Any, Any]):
     __copy__ = copy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[Any, Any]:
-        return _deepcopy_plain(self, dict(self), memo)  # type: ignore[no-any-return]
+        return _deepcopy_plain(self, dict(self), memo)  # type: ignore[no-any-return]  # a copy of it
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]:
         return dict, (dict(self),)
@@ -407,7 +407,7 @@ class TrackedSet(set[Any]):
     __copy__ = copy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> set[Any]:
-        return _deepcopy_plain(self, set(self), memo)  # type: ignore[no-any-return]
+        return _deepcopy_plain(self, set(self), memo)  # type: ignore[no-any-return]  # a copy of it
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]:
         return set, (list(self),)

@@ -27,14 +27,6 @@ class Turn:
         self._waiting: deque[Callable[[], bool]] = deque()
         self._holder = 0
 
-    @property
-    def is_held_here(self) -> bool:
-        """Whether this very thread holds it.
-
-        For an execution of its own, or of a task in its loop.
-        """
-        return self._taken.locked() and self._holder == threading.get_ident()
-
     def take(self) -> bool:
         """Take the turn, waiting for other threads; False if this thread would wait for itself."""
         if self._taken.acquire(False):

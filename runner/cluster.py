@@ -39,7 +39,7 @@ class Cluster:
 
     def __init__(self, name: str, *, is_ours: bool) -> None:
         self.name = name
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray's
         self.cpu_count = int(resources.get("CPU", 1))
         self._is_ours = is_ours
 

@@ -140,7 +140,7 @@ def dumps_by_value(value: Any) -> bytes:
     """
     from ray import cloudpickle
 
-    payload: bytes = cloudpickle.dumps(value, 5)  # type: ignore[no-untyped-call]
+    payload: bytes = cloudpickle.dumps(value, 5)  # type: ignore[no-untyped-call]  # Ray's
     return payload
 
 

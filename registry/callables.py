@@ -31,6 +31,11 @@ _EXACT_TYPES = frozenset(
     {int, str, float, bool, bytes, type(None), datetime, date, timedelta, UUID}
 )
 
+_REF = frozenset({Ref})
+_MAX_FITTING = 64
+"""Combinations of types that are remembered; a union of five types for each of ten parameters
+has millions."""
+
 
 class Parameter(NamedTuple):
     """One parameter, compiled.
@@ -67,8 +72,9 @@ class RegisteredCallable:
         semantic_hint: The semantic that the author promises, or None.
         read_only: Whether a change is an error.
         takes_atoms: Whether every parameter takes an entity or a plain value of an exact type.
-        plain_entity: The one parameter that takes an entity (of `plain_classes`), if all others
-            take atoms, the function is synchronous and may write; else None.
+        plain_entity: Position of the one parameter that takes an entity (of `plain_classes`), if
+            all others take atoms, the function is synchronous and may write; else None.
+        fitting: Types of arguments of which `fits` has said so before.
     """
 
     def __init__(
@@ -92,6 +98,9 @@ class RegisteredCallable:
         self.parameters = tuple(
             _compile(name, each, hints) for each in signature.parameters.values()
         )
+        positional = all(
+            each.kind is each.POSITIONAL_OR_KEYWORD for each in signature.parameters.values()
+        )
         self.by_name = {each.name: each for each in self.parameters}
         if "return" not in hints:
             raise RegistrationError(
@@ -106,8 +115,10 @@ class RegisteredCallable:
         self.takes_atoms = all(each.exact or each.entities for each in self.parameters)
         entities = [each for each in self.parameters if each.entities]
         plain = len(entities) == 1 and self.takes_atoms and not (self.is_async or read_only)
-        self.plain_entity = entities[0].name if plain else None
+        self.plain_entity = self.parameters.index(entities[0]) if plain and positional else None
         self.plain_classes = entities[0].entities if plain else ()
+        self.fitting: set[tuple[type, ...]] = set()
+        self._kept: set[type] = set()
         self.collection_parameters = tuple(
             each.name for each in self.parameters if each.holds_entities
         )
@@ -133,26 +144,39 @@ class RegisteredCallable:
                 bound[name] = self._checked(self.by_name[name], given)
         return bound
 
-    def fits(self, arguments: Mapping[str, Any]) -> bool:
+    def in_order(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return the arguments in the order of the signature; none if some are missing."""
+        if arguments.keys() != self._names:
+            return ()
+        return tuple([arguments[name] for name in self.names])
+
+    def fits(self, values: tuple[Any, ...]) -> bool:
         """Tell whether all arguments are there and need neither validation nor a copy.
 
-        Said of a callable that has a `plain_entity`, about the other arguments.
+        Said of a callable that has a `plain_entity`, which must come as a ref, about arguments in
+        the order of the signature.
         """
-        if arguments.keys() != self._names:
+        types = tuple(map(type, values))
+        if len(types) != len(self.parameters):
             return False
-        for name, exact in self._exact:  # noqa: SIM110 - all() costs twice as much
-            if type(arguments[name]) not in exact:
+        for kind, parameter in zip(types, self.parameters, strict=True):
+            if kind not in (parameter.exact or _REF):
                 return False
+        if len(self.fitting) < _MAX_FITTING:
+            self.fitting.add(types)
         return True
 
-    def allows(self, result: Any, entity: Entity) -> bool:
-        """Tell whether a result is an atom or the very entity given, and keeps every promise."""
-        if result is not entity:
-            if KIND[type(result)] != ATOM:
-                return False
-        elif self.semantic_hint is not None and self.semantic_hint != "mutation":
+    def keeps_promise(self, result: Any) -> bool:
+        """Tell whether an atom, or the very entity given, is what hints allow to return."""
+        kind = type(result)
+        if kind in self._kept:
+            return True
+        if KIND[kind] and self.semantic_hint not in (None, "mutation"):
             return False
-        return self.returns is None or isinstance(result, self.returns)
+        if self.returns is not None and not isinstance(result, self.returns):
+            return False
+        self._kept.add(kind)
+        return True
 
     def _checked(self, parameter: Parameter, value: Any) -> Any:
         if parameter.entities:

@@ -126,6 +126,12 @@ class Entity(BaseModel):
         home = self.__home__
         if home is None:
             super().__setattr__(name, value)
+        elif name in schema_of(type(self)).plain:
+            home.note_write(self, name)
+            dict_of(self)[name] = value
+            fields_set = self.__pydantic_fields_set__
+            if name not in fields_set:
+                fields_set.add(name)
         else:
             _assign(self, home, name, value)
 
@@ -364,7 +370,7 @@ def new_ghost(cls: type[Entity], home: Home, key: Key) -> Entity:
     """Make an entity without fields: each is loaded from *home* when it is read. About 0.5 us."""
     ghost = cls.__new__(cls)
     set_home(ghost, home)
-    set_key(ghost, ids.as_key(key))
+    set_key(ghost, key if type(key) is Key else Key(key))
     return ghost
 
 
@@ -430,15 +436,8 @@ def part(entity: Entity, schema: Schema, name: str) -> Any:
 
 
 def _assign(entity: Entity, home: Any, name: str, value: Any) -> None:
-    """Write an attribute of an entity that has a home: first the note, then what pydantic does."""
+    """Write what needs more than a note: validated fields, private attributes, extra ones."""
     schema = schema_of(type(entity))
-    if name in schema.plain:
-        home.note_write(entity, name)
-        dict_of(entity)[name] = value
-        fields_set = entity.__pydantic_fields_set__
-        if name not in fields_set:
-            fields_set.add(name)
-        return
     if name in schema.field_set:
         home.note_write(entity, name)
         _assign_checked(entity, home, name, value)

@@ -45,7 +45,7 @@ class Receipt(NamedTuple):
     """What became of an execution, without its trees.
 
     Attributes:
-        execution_id: Id of the execution.
+        number: The execution; `execution_id` is its text.
         semantic: `mutation`, `creation` or `detachment`; None if no entity was returned.
         version: Version of the first input tree after the execution; 0 without an input tree.
         changed: Number of entities that got a new `ecs_id`.
@@ -53,12 +53,17 @@ class Receipt(NamedTuple):
         outputs: The entities returned, in order.
     """
 
-    execution_id: str
+    number: int | str
     semantic: str | None
     version: int
     changed: int
     value: Any
     outputs: tuple[Ref, ...]
+
+    @property
+    def execution_id(self) -> str:
+        """Id of the execution."""
+        return ids.execution_text(self.number)
 
 
 class Setting(NamedTuple):
@@ -123,11 +128,6 @@ class Execution:
         self.number = number
         self.started = self._now = setting.clock()
 
-    @property
-    def execution_id(self) -> str:
-        """Id of the execution."""
-        return ids.execution_text(self.number)
-
     # --- the two ways to run ---
 
     def run(self, arguments: Mapping[str, Any]) -> None:
@@ -161,12 +161,13 @@ class Execution:
         self._txns = (txn,)
         self._names, self._values = begun.names, begun.values
 
-    def conclude(self, result: Any, run_s: float) -> None:
+    def conclude(self, result: Any, run_s: float) -> Execution:
         """Commit what a callable that was taken over returned, and record it."""
         self._run_s, began = run_s, _perf()
         self._commit(result)
         self._commit_s = _perf() - began
         self._record("ok", "", "")
+        return self
 
     def abandon(self, error: BaseException) -> None:
         """Take back what a callable that was taken over wrote, and record why."""
@@ -484,6 +485,10 @@ class Execution:
 
     # --- what the caller gets ---
 
+    def told(self, as_receipt: bool) -> Any:
+        """Return the receipt, or the result."""
+        return self.receipt() if as_receipt else self.snapshots()
+
     def snapshots(self) -> Any:
         """Return the result with lazy, isolated snapshots in place of entities."""
         if KIND[type(self._result)] == ATOM:
@@ -526,9 +531,7 @@ class Execution:
             if KIND[type(value)] != ATOM:
                 value = present(value, lambda entity: by_id.get(id(entity)))
         version = self._first_version()
-        return Receipt._make(
-            (self.execution_id, self._semantic, version, self._changed, value, refs)
-        )
+        return Receipt(self.number, self._semantic, version, self._changed, value, refs)
 
     def _first_version(self) -> int:
         """Return the version that the first input tree has now; 0 without one."""

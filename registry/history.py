@@ -102,19 +102,6 @@ class ListCell(Cell):
         As one new version.
         """
         items = self.items
-        if len(splices) == 1 and self.weight <= len(items) + _IMAGE_EVERY:
-            # The usual case, about 0.5 us: spelled out, since a commit of a move is here twice.
-            at, removed, inserted = splices[0]
-            self.versions.append(version)
-            if removed:
-                self.deltas.append(_way_back(at, len(inserted), items[at : at + removed]))
-                items[at : at + removed] = inserted
-                self.weight += 1 + removed
-            else:
-                self.deltas.append((at, len(inserted)))
-                items[at:at] = inserted
-                self.weight += 1
-            return
         if self._wants_image() or sum([2 + removed for _, removed, _ in splices]) > len(items):
             self._remember(version, list(items), 1)
             self.weight = 0
@@ -125,7 +112,34 @@ class ListCell(Cell):
         for at, removed, inserted in splices:
             back.append(_way_back(at, len(inserted), items[at : at + removed]))
             items[at : at + removed] = inserted
-        self._remember(version, tuple(back), sum(map(len, back)))
+        self._remember(
+            version,
+            back[0] if len(back) == 1 else tuple(back),
+            sum([len(each) - 1 for each in back]),
+        )
+
+    # Half of what a move is, each: `apply` without its loops.
+
+    def take_out(self, version: int, at: int) -> None:
+        """Remove the child at a position, as one new version."""
+        items = self.items
+        if self.weight > len(items) + _IMAGE_EVERY:
+            self.apply(version, ((at, 1, ()),))
+            return
+        self.versions.append(version)
+        self.deltas.append((~at, 0, int(items.pop(at))))
+        self.weight += 2
+
+    def put_in(self, version: int, at: int, key: Key) -> None:
+        """Insert a child at a position, as one new version."""
+        items = self.items
+        if self.weight > len(items) + _IMAGE_EVERY:
+            self.apply(version, ((at, 0, (key,)),))
+            return
+        self.versions.append(version)
+        self.deltas.append((at, 1))
+        items.insert(at, key)
+        self.weight += 1
 
     def at(self, version: int) -> list[Stored]:
         """Return the items as of *version*; see `Cell.at`."""

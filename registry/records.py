@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from registry import ids
+from registry.changeset import Commit
 
 Status = Literal["ok", "failed"]
 
@@ -75,6 +76,9 @@ class Record(NamedTuple):
 Packed = tuple[Any, ...]
 """A record as it is kept: pairs are flattened, names of parameters shared; see `unpack`."""
 
+_JOINT_FIELDS = len(Commit._fields) + 10
+"""Fields of a record that is kept together with its commit; see `_apart`."""
+
 
 class RecordLog:
     """The newest records of a workspace, oldest first."""
@@ -112,18 +116,14 @@ class RecordLog:
 def unpack(packed: Packed) -> Record:
     """Return a record as kept in the log in its readable form.
 
-    In the usual case, one entity among the arguments, `inputs` is its position and its key is among
-    the values; and `outputs` is None if the root was returned as it became.
+    In the usual case (see `plain.py`) a record and the commit that it tells of are one tuple: the
+    fields of the `Commit`, then the rest of the record.
     """
+    if len(packed) == _JOINT_FIELDS:
+        packed = _apart(packed)
     number, name, status, semantic, trees, inputs, names, values, outputs = packed[:9]
-    if isinstance(inputs, int):
-        given: tuple[Any, ...] = ((names[inputs], values[inputs]),)
-    else:
-        given = _grouped(inputs, 2)
+    given = _grouped(inputs, 2)
     entities = {each for each, _ in given}
-    if outputs is None:
-        root, branch, _, after = trees
-        outputs = (root, ids.stamp(branch, after))
     return Record(
         ids.execution_text(number),
         name,
@@ -136,6 +136,26 @@ def unpack(packed: Packed) -> Record:
         ),
         _grouped(outputs, 2),
         *packed[9:],
+    )
+
+
+def _apart(joint: Packed) -> Packed:
+    """Return the record that was kept together with its commit.
+
+    One entity is among the arguments: its position is kept, its key is among the values. `outputs`
+    is None if the root was returned as it became.
+    """
+    version, _, number, name, *_ = joint
+    root, branch, at, names, values, outputs, changed, started, run_s, commit_s = joint[
+        len(Commit._fields) :
+    ]
+    semantic = "mutation" if outputs != () else None
+    if outputs is None:
+        outputs = (root, ids.stamp(branch, version))
+    trees, inputs = (root, branch, version - 1, version), (names[at], values[at])
+    return (
+        *(number, name, "ok", semantic, trees, inputs, names, values, outputs, changed, "", ""),
+        *(started, run_s, commit_s),
     )
 
 

@@ -38,6 +38,7 @@ class Schema:
         privates: Private attributes.
         names: The parts of a state, in order.
         index: Position of each name in a state.
+        field_index: Position of each declared field in a state.
         plain: Fields that are assigned without validation: the fast path of a write.
         is_simple: Whether fields are all there is: no private attributes, no extra fields.
         cached: Cached properties, which must not survive a change.
@@ -47,6 +48,7 @@ class Schema:
         *(
             "cached",
             "cls",
+            "field_index",
             "field_set",
             "fields",
             "has_extra",
@@ -67,6 +69,7 @@ class Schema:
         extra = (EXTRA,) if config.get("extra") == "allow" else ()
         self.names = (*self.fields, *self.privates, *extra, FIELDS_SET)
         self.index = {name: position for position, name in enumerate(self.names)}
+        self.field_index = {name: position for position, name in enumerate(self.fields)}
         checked = config.get("validate_assignment") or config.get("frozen")
         frozen = {name for name, field in cls.model_fields.items() if field.frozen}
         self.plain = frozenset() if checked else self.field_set - frozen - _described(cls)

@@ -94,7 +94,7 @@ class Snapshot:
         """Return a snapshot of a live entity at the head: what an execution returns."""
         snapshot = cls(tree, tree.head)
         tree.add_pin(weakref.ref(snapshot))
-        return new_ghost(type(entity), snapshot, key_of(entity))
+        return new_ghost(type(entity), snapshot, entity.__key__)
 
     @property
     def pinned_version(self) -> int:

@@ -10,7 +10,6 @@ Not thread-safe: a tree runs one execution at a time (`turn.py`).
 
 from __future__ import annotations
 
-import itertools
 import sys
 import weakref
 from datetime import UTC, datetime
@@ -38,8 +37,9 @@ from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
 from registry.turn import Turn
 from registry.values import ATOM, KIND
 
-_PAGE = 64
+_PAGE_BITS = 6
 _VERSION = Commit._fields.index("version")
+_FIELDS = len(Commit._fields)
 _PAGES_KEPT = Commit._fields.index("pages_kept")
 _PRUNE_EVERY = 8
 """Versions are forgotten in slabs, since cutting the front of a list moves the rest of it."""
@@ -463,7 +463,7 @@ class TreeRegistry:
         while tree.base is not None and version <= tree.base_version:
             tree = tree.base
         index = version - tree.commits[0][_VERSION] if tree.commits else -1
-        return Commit(*tree.commits[index]) if 0 <= index < len(tree.commits) else None
+        return Commit(*tree.commits[index][:_FIELDS]) if 0 <= index < len(tree.commits) else None
 
     def version_of(self, root: ids.EntityVersion) -> int | None:
         """Return the version in which the root had an id.
@@ -513,12 +513,12 @@ class TreeRegistry:
         """Make a version the head, and forget the oldest ones if retention says so.
 
         Args:
-            commit: The fields of a `Commit`.
+            commit: The fields of a `Commit`; what follows them is for the record log.
         """
-        self.head = commit[_VERSION]
+        self.head = head = commit[_VERSION]
         self.commits.append(commit)
-        self.bytes_kept += _PAGE * commit[_PAGES_KEPT]
-        if self.bytes_kept > self._most_bytes or self.head - self.oldest >= self._most_versions:
+        self.bytes_kept += commit[_PAGES_KEPT] << _PAGE_BITS
+        if head - self.oldest >= self._most_versions or self.bytes_kept > self._most_bytes:
             self._retire()
 
     def _retire(self) -> None:
@@ -537,7 +537,7 @@ class TreeRegistry:
         """
         first = self.commits[0][_VERSION]
         for commit in self.commits[self.oldest - first : oldest - first]:
-            self.bytes_kept -= _PAGE * commit[_PAGES_KEPT]
+            self.bytes_kept -= commit[_PAGES_KEPT] << _PAGE_BITS
         self.oldest = oldest
 
     def _shrink(self, budget: int) -> None:
@@ -547,7 +547,7 @@ class TreeRegistry:
         """
         first, kept, oldest = self.commits[0][_VERSION], self.bytes_kept, self.oldest
         while kept > budget - budget // 8 and oldest < self.head:
-            kept -= _PAGE * self.commits[oldest - first][_PAGES_KEPT]
+            kept -= self.commits[oldest - first][_PAGES_KEPT] << _PAGE_BITS
             oldest += 1
         self._let_go(oldest)
 
@@ -575,7 +575,7 @@ class TreeRegistry:
         floor = min([self.oldest, *held])
         count = floor - self.commits[0][_VERSION]
         touched: dict[Key, None] = {}
-        for commit in itertools.starmap(Commit, self.commits[:count]):
+        for commit in (Commit(*each[:_FIELDS]) for each in self.commits[:count]):
             for keys in (commit.changed, commit.moved, commit.removed, commit.created):
                 touched.update(dict.fromkeys(keys))
         for key in touched:

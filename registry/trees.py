@@ -33,20 +33,21 @@ class Trees:
 
     Attributes:
         retention: How much history each tree keeps.
+        by_root: The trees by (key of the root, branch); read-only for everybody else.
     """
 
     def __init__(self, retention: Retention) -> None:
         self.retention = retention
-        self._trees: dict[tuple[int, int], TreeRegistry] = {}
+        self.by_root: dict[tuple[int, int], TreeRegistry] = {}
         self._names: dict[str, Ref] = {}
         self._names_by_root: dict[tuple[int, int], str] = {}
         self._branch_numbers: dict[int, Iterator[int]] = {}
 
     def __iter__(self) -> Iterator[TreeRegistry]:
-        return iter(list(self._trees.values()))
+        return iter(list(self.by_root.values()))
 
     def __len__(self) -> int:
-        return len(self._trees)
+        return len(self.by_root)
 
     # --- growing ---
 
@@ -81,7 +82,7 @@ class Trees:
             self.check_name(name)
             self._names[name] = ref
             self._names_by_root[tree.key, tree.branch] = name
-        self._trees[tree.key, tree.branch] = tree
+        self.by_root[tree.key, tree.branch] = tree
         return ref
 
     def check_name(self, name: str) -> None:
@@ -108,17 +109,13 @@ class Trees:
 
     # --- finding ---
 
-    def find(self, ref: Ref) -> TreeRegistry | None:
-        """Return the tree of a ref, or None if it is not held here."""
-        return self._trees.get((ref[0], ref[2]))
-
     def tree(self, ref: Ref) -> TreeRegistry:
         """Return the tree of a ref.
 
         Raises:
             NotFoundError: It is not held here.
         """
-        tree = self._trees.get((ref[0], ref[2]))
+        tree = self.by_root.get((ref[0], ref[2]))
         if tree is None:
             raise NotFoundError(
                 f"tree {ids.to_uuid(ref.root, ids.stamp(ref.branch, 0))}", "this workspace"
@@ -164,7 +161,7 @@ class Trees:
     def _ref_of_id(self, found: ids.EntityVersion) -> Ref:
         key, branch, _ = found
         for number in (branch, 0):
-            tree = self._trees.get((key, number))
+            tree = self.by_root.get((key, number))
             if tree is not None:
                 return Ref(tree.key, ids.plain(key), tree.branch)
         for tree in self:

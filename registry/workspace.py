@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -212,7 +212,7 @@ class Workspace:
 
         Cost: what the callable changed, and the ancestors of that.
         """
-        return self._run(name, arguments, None, on_stale).snapshots()
+        return self._run(name, arguments, None, on_stale, as_receipt=False)
 
     async def aexecute(
         self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any
@@ -237,7 +237,7 @@ class Workspace:
         results: list[Any] = []
         for name, arguments in batch:
             try:
-                results.append(self._run(name, arguments, None, None).snapshots())
+                results.append(self._run(name, arguments, None, None, as_receipt=False))
             except Exception as error:  # noqa: BLE001 - whatever it raised is its result
                 results.append(error)
         return results
@@ -249,7 +249,33 @@ class Workspace:
 
         What a runner needs.
         """
-        return self._run(name, arguments, execution_id, None).receipt()
+        receipt: Receipt = self._run(name, arguments, execution_id, None, as_receipt=True)
+        return receipt
+
+    def run_each(
+        self,
+        name: str,
+        names: tuple[str, ...],
+        calls: Iterable[tuple[tuple[Any, ...], int | str]],
+    ) -> Iterator[Receipt | BaseException]:
+        """Run a callable once for each call, one after the other, each as `run` does.
+
+        What a runner needs; several times cheaper than as many calls of `run`.
+
+        Args:
+            name: Name of the callable.
+            names: Names of the arguments, the same for all.
+            calls: Values of the arguments, and the execution's number or id, for each.
+
+        Yields:
+            The receipt of each, or what it raised, as soon as it has run.
+        """
+        try:
+            registered = self.callable(name)
+        except NotFoundError as error:
+            unknown = error
+            return (unknown for _ in calls)
+        return plain.run_each(self._setting, registered, names, calls)
 
     def _run(
         self,
@@ -257,12 +283,16 @@ class Workspace:
         arguments: Mapping[str, Any],
         execution_id: str | None,
         on_stale: OnStale | None,
-    ) -> Execution | plain.PlainExecution:
-        registered = self._callables.get(name) or self.callable(name)
-        if registered.is_async:
-            raise RegistrationError(name, "is a coroutine function; await aexecute(...) it")
-        number = execution_id or next(self._numbers)
-        return plain.run(self._setting_for(on_stale), registered, arguments, number)
+        *,
+        as_receipt: bool,
+    ) -> Any:
+        return plain.run(
+            self._setting if on_stale is None else self._setting_for(on_stale),
+            self._callables.get(name) or self.callable(name),
+            arguments,
+            execution_id or next(self._numbers),
+            as_receipt,
+        )
 
     def _setting_for(self, on_stale: OnStale | None) -> Setting:
         return self._setting if on_stale is None else self._setting._replace(on_stale=on_stale)

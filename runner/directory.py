@@ -46,7 +46,9 @@ class Directory:
 
     def __init__(self) -> None:
         self.entries: dict[int, Entry] = {}
-        """By the key of the root; read-only for everybody else, and read on each job."""
+        """By the key of the root; read-only for everybody else."""
+        self.targets: dict[Ref | str, Entry] = {}
+        """By the ref of the root and by its name; as `entries`, and read on each job."""
         self._names: dict[str, Ref] = {}
         self._addresses: dict[str, Ref] = {}
         self._lost: dict[int, Entry] = {}
@@ -59,6 +61,8 @@ class Directory:
         self._addresses[entry.root.address] = entry.root
         if entry.name is not None:
             self._names[entry.name] = entry.root
+            self.targets[entry.name] = entry
+        self.targets[entry.root] = entry
 
     def check_name(self, name: str) -> None:
         """Refuse a name that a living root has.
@@ -105,6 +109,9 @@ class Directory:
         for entry in gone:
             self._lost[entry.root.root] = entry
             del self.entries[entry.root.root]
+            for target in (entry.root, entry.name):
+                if target is not None and self.targets.get(target) is entry:
+                    del self.targets[target]
         del self._root_counts[host]
         return gone
 

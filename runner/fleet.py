@@ -125,7 +125,7 @@ class Fleet:
         """Send jobs to a host."""
         self._transport.send(host, "execute", payload, deliver)
 
-    def cancel(self, host: int, batch: str) -> None:
+    def cancel(self, host: int, batch: int) -> None:
         """Let a host skip what it has not begun of a batch."""
         self._transport.cancel(host, batch)
 

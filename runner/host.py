@@ -9,7 +9,9 @@ Plain Python; `ray_host.py` puts it into an actor, `transport.py` runs it in the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from registry import Ref, Workspace
@@ -18,10 +20,12 @@ from runner.batch import ErrorInfo
 from runner.code import LoadedCode, load_code
 from runner.errors import CodeError, RootNotFoundError, WireError
 from runner.owner import Owner
-from runner.wire import CANCELLED, RECEIPT_FIELDS, Reply, ReplyRow, Row, Wire
+from runner.wire import CANCELLED, FAILED, Reply, ReplyRow, Row, Shape, Wire, failure
 
 CANCELLED_BATCHES_KEPT = 1_000
 """Batches whose cancellation a host remembers; chunks of older ones have long arrived."""
+
+_shape_and_root = itemgetter(0, 1)
 
 Answer: TypeAlias = tuple[bool, Any]
 """Whether it went well; the value, or the exception."""
@@ -44,7 +48,7 @@ class Host:
         self._wire = Wire(by_value=False)
         self._owners: dict[int, Owner] = {}
         self._rootless: Owner | None = None
-        self._cancelled: deque[str] = deque(maxlen=CANCELLED_BATCHES_KEPT)
+        self._cancelled: deque[int] = deque(maxlen=CANCELLED_BATCHES_KEPT)
         self._requests: dict[str, Callable[[Any], Any]] = {
             "load": self._load,
             "add": self._add,
@@ -65,26 +69,21 @@ class Host:
     def execute(self, payload: bytes) -> bytes:
         """Run a chunk of jobs and return what became of each."""
         try:
-            batch, rows = self._wire.loads_chunk(payload)
+            chunk = self._wire.loads_chunk(payload)
         except Exception as exc:  # noqa: BLE001 - the driver tells each job
             error = WireError("a job of this chunk", f"{type(exc).__name__}: {exc}")
-            return self._wire.dumps_reply(Reply([], (), error))
-        replies: list[ReplyRow] = []
+            return self._wire.dumps_reply(Reply((), (), error))
+        replies: list[Any] = []
         born: list[tuple[Ref, Ref | None]] = []
         try:
-            for row in rows:
-                if batch in self._cancelled:
-                    replies.append(CANCELLED)
-                else:
-                    replies.append(self._run(batch, row, born))
-                    if self._was_interrupted:
-                        self.cancel(batch)
+            for (shape, root), group in groupby(chunk.rows(), key=_shape_and_root):
+                self._run_group(shape, root, self._calls(chunk.batch, group), replies, born)
         except KeyboardInterrupt:  # between two jobs
             self._was_interrupted = True
-            replies += [CANCELLED] * (len(rows) - len(replies))
-        return self._wire.dumps_reply(Reply(replies, tuple(born)))
+        replies += CANCELLED * (len(chunk.indexes) - len(replies) // len(CANCELLED))
+        return self._wire.dumps_reply(Reply.of(replies, born))
 
-    def cancel(self, batch: str) -> None:
+    def cancel(self, batch: int) -> None:
         """Skip what has not begun of a batch; may be called from another thread."""
         self._cancelled.append(batch)
 
@@ -93,22 +92,49 @@ class Host:
         was_interrupted, self._was_interrupted = self._was_interrupted, False
         return was_interrupted
 
-    def _run(self, batch: str, row: Row, born: list[tuple[Ref, Ref | None]]) -> ReplyRow:
-        (callable_name, names), root, index, own_id, values = row
+    def _calls(
+        self, batch: int, rows: Iterable[Row]
+    ) -> Iterator[tuple[tuple[Any, ...], int | str]]:
+        """Yield values and execution of each row, until the batch is cancelled."""
+        cancelled = self._cancelled
+        for _, _, index, own_id, values in rows:
+            if batch in cancelled:
+                return
+            yield values, own_id or batch + index
+
+    def _run_group(
+        self,
+        shape: Shape,
+        root: Ref | None,
+        calls: Iterator[tuple[tuple[Any, ...], int | str]],
+        replies: list[Any],
+        born: list[tuple[Ref, Ref | None]],
+    ) -> None:
+        """Run rows of one shape and root, and add what became of each to *replies*, end to end."""
         owner = self._rootless if root is None else self._owners.get(root.root)
         if owner is None:
-            return 0, ErrorInfo.of(RootNotFoundError(str(root)))
-        reply = owner.run(
-            callable_name, dict(zip(names, values, strict=True)), own_id or f"{batch}-{index}"
-        )
-        if len(reply) == RECEIPT_FIELDS:
-            for ref in reply[5]:
-                if ref.root not in self._owners:
-                    self._owners[ref.root] = owner
-                    born.append((ref.root_ref, root))
-        elif self._is_interruptible and reply[1].type == "KeyboardInterrupt":
-            self._was_interrupted = True
-        return reply
+            error = ErrorInfo.of(RootNotFoundError(str(root)))
+            replies += [part for _ in calls for part in failure(0, error)]
+            return
+        usual = owner.root_alone
+        for reply in owner.run_each(*shape, calls):
+            replies += reply
+            if reply[-1] is not usual:
+                self._note_born(reply[-1], owner, root, born)
+                if self._is_interruptible and _is_interrupt(reply):
+                    raise KeyboardInterrupt
+
+    def _note_born(
+        self,
+        outputs: tuple[Ref, ...],
+        owner: Owner,
+        root: Ref | None,
+        born: list[tuple[Ref, Ref | None]],
+    ) -> None:
+        for ref in outputs:
+            if ref.root not in self._owners:
+                self._owners[ref.root] = owner
+                born.append((ref.root_ref, root))
 
     def _load(self, code: bytes) -> None:
         self._code = load_code(code)
@@ -140,3 +166,7 @@ class Host:
         except Exception as exc:  # noqa: BLE001 - an answer there must be
             what = type(answer[1]).__name__
             return self._wire.dumps((False, WireError(f"the answer, a {what},", str(exc))))
+
+
+def _is_interrupt(reply: ReplyRow) -> bool:
+    return reply[1] == FAILED and reply[4].type == "KeyboardInterrupt"

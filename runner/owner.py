@@ -1,17 +1,17 @@
-"""The single writer of a root: runs one job at a time, and answers with a receipt or an error.
+"""The single writer of a root: runs jobs one at a time, and answers with receipts or errors.
 
 Plain Python over one workspace. Knows neither Ray nor chunks nor the driver; time is injected.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import Any
 
 from registry import Ref, Workspace
 from runner.batch import ErrorInfo
-from runner.wire import FailureRow, ReceiptRow
+from runner.wire import ReplyRow, failure
 
 MICROSECONDS = 1_000_000
 
@@ -25,9 +25,12 @@ class Owner:
         workspace: Its own registry; nobody else writes to it.
         root: The root that it was made for; None for work without one.
         clock: Returns seconds; only differences are used.
+
+    Attributes:
+        root_alone: Outputs of an execution that returned the root and nothing else.
     """
 
-    __slots__ = ("_clock", "_root", "_root_alone", "_run", "workspace")
+    __slots__ = ("_clock", "_root", "root_alone", "workspace")
 
     def __init__(
         self,
@@ -36,32 +39,38 @@ class Owner:
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.workspace = workspace
+        self.root_alone = () if root is None else (root,)
         self._root = root
-        self._root_alone = () if root is None else (root,)
-        self._run = workspace.run
         self._clock = clock
 
-    def run(
-        self, callable_name: str, arguments: Mapping[str, Any], execution_id: str
-    ) -> ReceiptRow | FailureRow:
-        """Run one job; whatever it raises comes back as data, and the tree is as it was.
+    def run_each(
+        self,
+        callable_name: str,
+        names: tuple[str, ...],
+        calls: Iterable[tuple[tuple[Any, ...], int | str]],
+    ) -> Iterator[ReplyRow]:
+        """Run jobs of one shape; whatever one raises comes back as data, and changes nothing.
 
-        Cost: the execution, and about a microsecond.
+        Args:
+            callable_name: The callable.
+            names: Names of the arguments.
+            calls: Values of the arguments, and the execution's number or id, for each.
+
+        Cost: the executions, and about a microsecond each.
         """
-        started = self._clock()
-        try:
-            _, semantic, version, changed, value, outputs = self._run(
-                callable_name, arguments, execution_id
-            )
-        # An escaping `sys.exit` would end the host and every root in it.
-        except BaseException as exc:  # noqa: BLE001
-            return self._elapsed_us(started), ErrorInfo.of(exc)
-        # Most callables return the root. The very same objects each time: see `wire.py`.
-        if outputs and outputs == self._root_alone:
-            if value == self._root:
-                value = self._root
-            outputs = self._root_alone
-        return self._elapsed_us(started), version, changed, semantic, value, outputs
-
-    def _elapsed_us(self, started: float) -> int:
-        return int((self._clock() - started) * MICROSECONDS)
+        clock, root, root_alone = self._clock, self._root, self.root_alone
+        began = clock()
+        for done in self.workspace.run_each(callable_name, names, calls):
+            ended = clock()
+            run_us = int((ended - began) * MICROSECONDS)
+            began = ended
+            if isinstance(done, BaseException):
+                yield failure(run_us, ErrorInfo.of(done))
+                continue
+            _, semantic, version, changed, value, outputs = done
+            # Most callables return the root. The very same objects each time: see `wire.py`.
+            if outputs and outputs == root_alone:
+                if value == root:
+                    value = root
+                outputs = root_alone
+            yield run_us, version, changed, semantic, value, outputs

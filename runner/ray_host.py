@@ -39,7 +39,7 @@ class RayHost:
         return answer
 
     @ray.method(concurrency_group=CONTROL)
-    def cancel(self, batch: str) -> None:
+    def cancel(self, batch: int) -> None:
         """Skip what has not begun of a batch."""
         self._host.cancel(batch)
 
@@ -83,7 +83,7 @@ class RayTransport:
             return
         actor.serve.remote(method, payload).future().add_done_callback(_answer(deliver))
 
-    def cancel(self, host: int, batch: str) -> None:
+    def cancel(self, host: int, batch: int) -> None:
         """See `Transport`."""
         if actor := self._actors.get(host):
             actor.cancel.remote(batch)

@@ -23,7 +23,7 @@ class Plan(NamedTuple):
 
     shape: Shape
     slots: tuple[int, ...]
-    """Positions of the values that are entities, or collections of them."""
+    """Positions of the values that are entities, or collections of them; not of a bound root."""
     binds_root: bool
     """Whether the job's root goes in front of the values, as the first entity argument."""
 
@@ -38,7 +38,7 @@ class Routing:
 
     def __init__(self, directory: Directory, callables: Mapping[str, RegisteredCallable]) -> None:
         self._directory = directory
-        self._entries = directory.entries
+        self._targets = directory.targets
         self._callables = callables
         self._plans: dict[tuple[object, ...], Plan] = {}
 
@@ -61,7 +61,11 @@ class Routing:
         root: Ref | None = None
         values = (*arguments.values(),)
         if target is not None:
-            entry, root = self._find(target)
+            entry = self._targets.get(target)
+            if entry is None:
+                entry, root = self._find(target)
+            else:
+                root = entry.root
             if binds_root:
                 values = (root, *values)
         for slot in slots:
@@ -70,7 +74,7 @@ class Routing:
                 continue
             # The common case: the very object that `add` returned, and no other root before it.
             if root is None and type(value) is Ref:
-                entry = self._entries.get(value.root)
+                entry = self._targets.get(value)
                 if entry is not None and entry.root is value:
                     root = value
                     continue
@@ -102,7 +106,10 @@ class Routing:
         binds_root = job.root is not None and bool(takes) and takes[0] not in names
         if binds_root:
             names = (takes[0], *names)
-        slots = (slot for slot, name in enumerate(names) if name in takes or name in holds)
+        first = 1 if binds_root else 0  # the job's root needs no second look
+        slots = [
+            slot for slot, name in enumerate(names) if slot >= first and name in {*takes, *holds}
+        ]
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()
         plan = self._plans[key] = Plan((job.callable, names), tuple(slots), binds_root)

@@ -42,7 +42,7 @@ class Transport(Protocol):
     def send(self, host: int, method: str, payload: bytes, deliver: Deliver) -> None:
         """Send a request."""
 
-    def cancel(self, host: int, batch: str) -> None:
+    def cancel(self, host: int, batch: int) -> None:
         """Tell a host to skip what it has not begun of a batch, past all requests in line."""
 
     def stop_host(self, host: int) -> None:
@@ -87,7 +87,7 @@ class InProcessTransport:
         if served.take_interrupt():
             raise KeyboardInterrupt
 
-    def cancel(self, host: int, batch: str) -> None:
+    def cancel(self, host: int, batch: int) -> None:
         """See `Transport`."""
         if found := self._hosts.get(host):
             found[0].cancel(batch)

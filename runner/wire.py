@@ -11,7 +11,7 @@ file. All that crosses between the driver and hosts passes through here, so it c
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from registry import Ref
@@ -24,37 +24,70 @@ Shape: TypeAlias = tuple[str, tuple[str, ...]]
 Row: TypeAlias = tuple[Shape, Ref | None, int, str | None, tuple[Any, ...]]
 """One job: shape, root, index in the batch, the job's own id, argument values."""
 
-ReceiptRow: TypeAlias = tuple[int, int, int, str | None, Any, tuple[Ref, ...]]
-"""One success: microseconds run, version, changed, semantic, value, outputs."""
+ReplyRow: TypeAlias = tuple[int, int, int, str | None, Any, tuple[Ref, ...]]
+"""What became of one job: microseconds run, version, changed, semantic, value, outputs.
 
-FailureRow: TypeAlias = tuple[int, ErrorInfo]
-"""One failure: microseconds run, and why."""
+Of a failure: version FAILED, and the `ErrorInfo` as its value. Of a job that was not run because
+its batch was cancelled: version NOT_RUN.
+"""
 
-CancelledRow: TypeAlias = tuple[()]
-"""One job that was not run because its batch was cancelled."""
+FAILED: Final = -1
+NOT_RUN: Final = -2
+CANCELLED: ReplyRow = (0, NOT_RUN, 0, None, None, ())
 
-ReplyRow: TypeAlias = ReceiptRow | FailureRow | CancelledRow
 
-CANCELLED: CancelledRow = ()
-RECEIPT_FIELDS: Final = 6
+def failure(run_us: int, error: ErrorInfo) -> ReplyRow:
+    """Return what became of a job that failed."""
+    return run_us, FAILED, 0, None, error, ()
 
 
 class Chunk(NamedTuple):
-    """Jobs of one batch for one host, in order of submission."""
+    """Jobs of one batch for one host, in order of submission; a column for each part of a `Row`.
 
-    batch: str
-    rows: list[Row]
+    Columns, because the garbage collector visits every tuple that a thousand jobs wait in, and
+    five lists cost it nothing.
+    """
+
+    batch: int
+    """The executions of a batch without an id of their own are numbered from here."""
+    shapes: list[Shape]
+    roots: list[Ref | None]
+    indexes: list[int]
+    own_ids: list[str | None]
+    values: list[tuple[Any, ...]]
+
+    @classmethod
+    def of(cls, batch: int, flat: list[Any]) -> Chunk:
+        """Make a chunk of rows that were put end to end into one list."""
+        return cls(batch, *(flat[part :: len(cls._fields) - 1] for part in range(5)))
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the jobs."""
+        return zip(self.shapes, self.roots, self.indexes, self.own_ids, self.values, strict=True)
+
+    def heads(self) -> Iterator[tuple[Shape, Ref | None, int, str | None]]:
+        """Yield the jobs without the values of their arguments, which may be gone."""
+        return zip(self.shapes, self.roots, self.indexes, self.own_ids, strict=True)
 
 
 class Reply(NamedTuple):
-    """What became of a chunk."""
+    """What became of a chunk, in the order of its jobs; a column for each part of a `ReplyRow`."""
 
-    rows: list[ReplyRow]
-    """A row for each of its jobs, in their order."""
+    columns: tuple[list[Any], ...]
     born: tuple[tuple[Ref, Ref | None], ...] = ()
     """Roots that executions created, each with the root whose owner bore it."""
     refusal: Exception | None = None
     """Why the host could not read the chunk; then it has run none of it."""
+
+    @classmethod
+    def of(cls, flat: list[Any], born: Iterable[tuple[Ref, Ref | None]] = ()) -> Reply:
+        """Make a reply of rows that were put end to end into one list."""
+        size = len(CANCELLED)
+        return cls(tuple([flat[part::size] for part in range(size)]), tuple(born))
+
+    def rows(self) -> Iterator[ReplyRow]:
+        """Yield what became of each job."""
+        return zip(*self.columns, strict=True)
 
 
 class Wire:
@@ -83,14 +116,16 @@ class Wire:
             return dumps_by_value(value)
         return payload
 
-    def dumps_chunk(self, chunk: Chunk) -> tuple[bytes, list[Row], dict[int, WireError]]:
-        """Return a chunk's bytes, the rows in them, and why rows were left out, by index."""
+    def dumps_chunk(self, chunk: Chunk) -> tuple[bytes, Chunk, list[tuple[Row, WireError]]]:
+        """Return a chunk's bytes, the chunk that is in them, and rows left out, with why."""
         try:
-            return self.dumps(tuple(chunk)), chunk.rows, {}
+            return self.dumps(tuple(chunk)), chunk, []
         except Exception:  # noqa: BLE001 - one bad argument must cost only its job
-            rejected = self._unsendable(chunk.rows)
-        rows = [row for row in chunk.rows if row[2] not in rejected]
-        return self.dumps((chunk.batch, rows)), rows, rejected
+            judged = [(row, self._unsendable(row)) for row in chunk.rows()]
+        sendable = [part for row, error in judged if error is None for part in row]
+        sent = Chunk.of(chunk.batch, sendable)
+        rejected = [(row, error) for row, error in judged if error is not None]
+        return self.dumps(tuple(sent)), sent, rejected
 
     def loads_chunk(self, payload: bytes) -> Chunk:
         """Return the chunk that was sent."""
@@ -101,26 +136,25 @@ class Wire:
         try:
             return self.dumps(tuple(reply))
         except Exception:  # noqa: BLE001 - one bad value must cost only its job
-            rows = [self._sendable(row) for row in reply.rows]
-        return self.dumps((rows, reply.born, reply.refusal))
+            sendable = [part for row in reply.rows() for part in self._sendable(row)]
+        return self.dumps(tuple(Reply.of(sendable, reply.born)))
 
     def loads_reply(self, payload: bytes) -> Reply:
         """Return the reply that was sent."""
         return Reply(*loads(payload))
 
-    def _unsendable(self, rows: Sequence[Row]) -> dict[int, WireError]:
-        rejected = {}
-        for (callable_name, names), _, index, _, values in rows:
-            for name, value in zip(names, values, strict=True):
-                if reason := self._refusal(value):
-                    what = f"argument {name!r} of callable {callable_name!r}"
-                    rejected[index] = WireError(f"{what}, a {type(value).__name__},", reason)
-        return rejected
+    def _unsendable(self, row: Row) -> WireError | None:
+        (callable_name, names), _, _, _, values = row
+        for name, value in zip(names, values, strict=True):
+            if reason := self._refusal(value):
+                what = f"argument {name!r} of callable {callable_name!r}"
+                return WireError(f"{what}, a {type(value).__name__},", reason)
+        return None
 
     def _sendable(self, row: ReplyRow) -> ReplyRow:
-        if len(row) != RECEIPT_FIELDS or not (reason := self._refusal(row[4])):
-            return row
         run_us, version, changed, semantic, value, outputs = row
+        if not (reason := self._refusal(value)):
+            return row
         lost = WireError(f"the result, a {type(value).__name__},", reason)
         return (run_us, version, changed, semantic, lost, outputs)
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
 import pytest
 from pydantic import Field
 
-from registry import ArgumentError, Entity, Ref, Workspace, plain
+from registry import (
+    ArgumentError,
+    Entity,
+    NotFoundError,
+    Ref,
+    StructureError,
+    Workspace,
+    plain,
+)
 from registry.execution import Execution
 
 
@@ -23,6 +32,21 @@ class Row(Entity):
     items: list[Item] = Field(default_factory=list)
     places: dict[str, int] = Field(default_factory=dict)
     seen: datetime | None = None
+    marks: dict[Any, int] = Field(default_factory=dict)
+
+
+class Street(Entity):
+    """Holds streets in two lists."""
+
+    name: str
+    inner: list[Street] = Field(default_factory=list)
+    others: list[Street] = Field(default_factory=list)
+
+
+class Town(Entity):
+    """Holds streets."""
+
+    streets: list[Street] = Field(default_factory=list)
 
 
 def new_workspace() -> tuple[Workspace, Ref]:
@@ -49,7 +73,7 @@ def new_workspace() -> tuple[Workspace, Ref]:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run everything by one way only."""
     if request.param == "general":
-        monkeypatch.setattr(plain, "_usual", lambda *_: None)
+        monkeypatch.setattr(plain, "_run_usual", lambda *_: plain._UNUSUAL)
     return str(request.param)
 
 
@@ -104,14 +128,141 @@ def test_both_ways_validate_what_is_not_of_the_very_type(way: str) -> None:
         workspace.run("note", {"row": row, "name": "a", "place": None, "seen": None})
 
 
-def test_the_usual_arguments_take_the_straight_way() -> None:
+def test_the_usual_arguments_take_the_straight_way(monkeypatch: pytest.MonkeyPatch) -> None:
     workspace, row = new_workspace()
-    registered = workspace.callable("note")
     arguments = {"row": row, "name": "a", "place": 1, "seen": None}
-    setting = workspace._setting
-    workspace.snapshot(row)
     workspace.run("note", arguments)  # loads the root
+    general: list[str] = []
 
-    assert isinstance(plain.run(setting, registered, arguments, 1), Execution)  # changes nothing
-    other = {**arguments, "place": 2}
-    assert isinstance(plain.run(setting, registered, other, 2), plain.PlainExecution)
+    def noted(execution: Execution, *_: Any) -> None:
+        general.append(execution.registered.name)
+        raise LookupError
+
+    monkeypatch.setattr(Execution, "run", noted)
+    monkeypatch.setattr(Execution, "take_over", noted)
+
+    workspace.run("note", {**arguments, "place": 2})
+    workspace.run("note", {"seen": None, **arguments, "place": 3})
+    assert general == []
+
+    with pytest.raises(LookupError):
+        workspace.run("note", {**arguments, "place": 3})  # changes nothing
+    assert set(general) == {"note"}
+
+
+def test_an_entity_as_a_dict_key_is_refused_on_both_ways(way: str) -> None:
+    workspace = Workspace()
+
+    @workspace.register("point")
+    def point(row: Row) -> None:
+        row.marks[row.items[0]] = 1
+
+    row = workspace.add(Row(items=[Item(name="a")]))
+
+    with pytest.raises(StructureError, match="dict key"):
+        workspace.run("point", {"row": row})
+    assert workspace.head(row) == 1
+
+
+def test_many_calls_are_as_many_executions(way: str) -> None:
+    workspace, row = new_workspace()
+    calls = [((row, name, place, None), f"e{place}") for place, name in enumerate(["a", None, "c"])]
+
+    first, second, third = workspace.run_each("note", ("row", "name", "place", "seen"), calls)
+
+    assert isinstance(second, ArgumentError)
+    assert first == ("e0", "mutation", 2, 1, row, (row,))
+    assert third == ("e2", "mutation", 3, 1, row, (row,))
+    assert workspace.snapshot(row).places == {"a": 0, "c": 2}
+    records = workspace.executions(name="note")
+    assert [record.status for record in records] == ["ok", "failed", "ok"]
+
+
+def test_many_calls_of_an_unknown_callable_are_as_many_errors() -> None:
+    workspace, row = new_workspace()
+
+    (error,) = workspace.run_each("nothing", ("row",), [((row,), "e")])
+
+    assert isinstance(error, NotFoundError)
+
+
+@pytest.mark.parametrize("names", [("place", "name", "row", "seen"), ("row", "name", "place")])
+def test_many_calls_take_their_arguments_in_any_order(names: tuple[str, ...]) -> None:
+    workspace, row = new_workspace()
+    values = {"row": row, "name": "a", "place": 1, "seen": None}
+
+    (done,) = workspace.run_each("note", names, [(tuple(values[name] for name in names), "e")])
+
+    assert isinstance(done, ArgumentError) == ("seen" not in names)
+
+
+# One entity from one list to another is spelled out (`_first_move`): what looks like it and is not.
+
+
+def new_town() -> tuple[Workspace, Ref]:
+    workspace = Workspace()
+
+    @workspace.register("shuffle")
+    def shuffle(town: Town, way: str) -> None:
+        first, second = town.streets
+        if way == "down into itself":
+            town.streets.pop(0)
+            first.inner.append(first)
+        elif way == "up and down":
+            house = first.inner.pop(0)
+            town.streets.append(house)
+            town.streets.pop(0)
+            house.inner.append(first)
+        elif way == "two lists of one":
+            first.others.append(first.inner.pop(0))
+        elif way == "there and back":
+            second.inner.append(first.inner.pop(0))
+            first.inner.append(second.inner.pop())
+        elif way == "and another":
+            second.inner.append(first.inner.pop(0))
+            second.others.append(first.inner.pop())
+
+    def street(name: str) -> Street:
+        return Street(name=name, inner=[Street(name=f"{name}{number}") for number in range(2)])
+
+    return workspace, workspace.add(Town(streets=[street("a"), street("b")]))
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("up and down", "[b[b0 b1|] a0[a[a1|]|]]"),
+        ("two lists of one", "[a[a1|a0] b[b0 b1|]]"),
+        ("there and back", "[a[a1 a0|] b[b0 b1|]]"),
+        ("and another", "[a b[b0 b1 a0|a1]]"),
+    ],
+)
+def test_moves_end_where_plain_python_puts_them(how: str, expected: str, way: str) -> None:
+    workspace, town = new_town()
+    workspace.run("shuffle", {"town": town, "way": ""})  # loads the root
+
+    receipt = workspace.run("shuffle", {"town": town, "way": how})
+
+    assert receipt.version == 2
+    assert drawn(workspace.snapshot(town)) == expected
+    assert drawn(workspace.snapshot(town, 1)) == "[a[a0 a1|] b[b0 b1|]]"
+
+
+def test_what_would_hold_itself_leaves_with_its_holder(way: str) -> None:
+    workspace, town = new_town()
+
+    workspace.run("shuffle", {"town": town, "way": "down into itself"})
+
+    assert drawn(workspace.snapshot(town)) == "[b[b0 b1|]]"
+
+
+def drawn(town: Entity) -> str:
+    assert isinstance(town, Town)
+    return f"[{' '.join(map(_drawn_street, town.streets))}]"
+
+
+def _drawn_street(street: Street) -> str:
+    if not (street.inner or street.others):
+        return street.name
+    inside = (" ".join(map(_drawn_street, each)) for each in (street.inner, street.others))
+    return f"{street.name}[{'|'.join(inside)}]"

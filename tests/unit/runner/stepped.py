@@ -27,7 +27,7 @@ class SteppedTransport:
     def __init__(self) -> None:
         self.hosts: dict[int, Host] = {}
         self.waiting: dict[int, deque[Waiting]] = {}
-        self.cancelled: list[tuple[int, str]] = []
+        self.cancelled: list[tuple[int, int]] = []
         self.stopped: list[int] = []
         self.is_closed = False
         self._numbers = itertools.count()
@@ -48,7 +48,7 @@ class SteppedTransport:
         else:
             deliver(self.hosts[host].serve(method, payload))
 
-    def cancel(self, host: int, batch: str) -> None:
+    def cancel(self, host: int, batch: int) -> None:
         """See `Transport`."""
         self.cancelled.append((host, batch))
         self.hosts[host].cancel(batch)

@@ -130,7 +130,7 @@ def test_a_host_of_this_process_that_was_stopped_counts_as_dead():
 
     transport.stop_host(host)
     transport.send(host, "load", b"", answers.append)
-    transport.cancel(host, "batch")
+    transport.cancel(host, 1)
 
     assert answers == [None]
 

@@ -12,11 +12,12 @@ from runner import wire
 from runner.code import collect_code, dump_code
 from runner.errors import CodeError, RootNotFoundError, WireError
 from runner.host import Host
-from runner.wire import CANCELLED, Chunk, Reply, Row, Wire
+from runner.wire import CANCELLED, FAILED, NOT_RUN, Chunk, Reply, Row, Wire
 from tests.contract import library
 from tests.contract.library import Library
 
 WIRE = Wire(by_value=False)
+BATCH = 1 << 40
 
 
 def ask(host: Host, method: str, request: Any) -> Any:
@@ -26,8 +27,13 @@ def ask(host: Host, method: str, request: Any) -> Any:
     return value
 
 
-def execute(host: Host, *rows: Row, batch: str = "batch") -> Reply:
-    return WIRE.loads_reply(host.serve("execute", WIRE.dumps_chunk(Chunk(batch, list(rows)))[0]))
+def execute(host: Host, *rows: Row, batch: int = BATCH) -> Reply:
+    chunk = Chunk.of(batch, [part for row in rows for part in row])
+    return WIRE.loads_reply(host.serve("execute", WIRE.dumps_chunk(chunk)[0]))
+
+
+def versions(reply: Reply) -> list[int]:
+    return [version for _, version, *_ in reply.rows()]
 
 
 def note(root: Ref, number: int) -> Row:
@@ -57,9 +63,18 @@ def add(host: Host, entity: Library, name: str | None = None) -> Ref:
 def test_a_chunk_is_run_in_order(host: Host, root: Ref):
     reply = execute(host, *(note(root, number) for number in range(3)))
 
-    assert [row[1] for row in reply.rows] == [2, 3, 4]  # type: ignore[misc]
-    assert [row[4] for row in reply.rows] == [1, 2, 3]  # type: ignore[misc]
+    assert versions(reply) == [2, 3, 4]
+    assert [value for *_, value, _ in reply.rows()] == [1, 2, 3]
     assert reply.born == ()
+
+
+def test_an_execution_without_an_id_of_its_own_is_numbered_from_its_batch(host: Host, root: Ref):
+    rows: list[Row] = [note(root, 5), (*note(root, 6)[:3], "mine", (root, 6))]
+
+    execute(host, *rows)
+
+    _, first, second = ask(host, "ask", (root, "history", ()))
+    assert (first.execution_id, second.execution_id) == (f"{BATCH + 5:x}", "mine")
 
 
 def test_each_root_has_a_workspace_of_its_own(host: Host):
@@ -80,14 +95,14 @@ def test_roots_that_are_born_stay_and_are_told(host: Host, root: Ref):
 
     (first, parent), (second, nobody) = reply.born
     assert (parent, nobody) == (root, None)
-    assert execute(host, note(first, 1), note(second, 1)).rows[1][1] == 2  # type: ignore[misc]
+    assert versions(execute(host, note(first, 1), note(second, 1))) == [2, 2]
 
 
 def test_a_cancelled_batch_is_skipped_and_others_are_not(host: Host, root: Ref):
-    host.cancel("batch")
+    host.cancel(BATCH)
 
-    assert execute(host, note(root, 1)).rows == [CANCELLED]
-    assert execute(host, note(root, 1), batch="other").rows[0][1] == 2  # type: ignore[misc]
+    assert list(execute(host, note(root, 1)).rows()) == [CANCELLED]
+    assert versions(execute(host, note(root, 1), batch=2 * BATCH)) == [2]
 
 
 def test_a_job_for_a_root_that_is_not_here_fails_alone(host: Host, root: Ref):
@@ -95,14 +110,14 @@ def test_a_job_for_a_root_that_is_not_here_fails_alone(host: Host, root: Ref):
 
     reply = execute(host, note(Ref(key, key), 1), note(root, 1))
 
-    assert reply.rows[0][1].type == "RootNotFoundError"  # type: ignore[misc,union-attr]
-    assert reply.rows[1][1] == 2  # type: ignore[misc]
+    assert versions(reply) == [FAILED, 2]
+    assert reply.columns[4][0].type == "RootNotFoundError"
 
 
 def test_a_chunk_that_cannot_be_read_is_refused_as_a_whole(host: Host):
     reply = WIRE.loads_reply(host.serve("execute", b"nonsense"))
 
-    assert reply.rows == []
+    assert reply.columns == ()
     assert isinstance(reply.refusal, WireError)
 
 
@@ -121,7 +136,7 @@ def test_errors_are_answers(host: Host):
 
 
 def test_ctrl_c_cancels_the_rest_where_it_is_meant_for_the_process():
-    for is_interruptible, statuses in ((True, [2, 0]), (False, [2, 6])):
+    for is_interruptible, statuses in ((True, [FAILED, NOT_RUN]), (False, [FAILED, 2])):
         host = Host(is_interruptible=is_interruptible)
         code = collect_code(library.app, by_value=False)
         ask(host, "load", dump_code(code))
@@ -130,6 +145,6 @@ def test_ctrl_c_cancels_the_rest_where_it_is_meant_for_the_process():
 
         reply = execute(host, interrupt, note(root, 1))
 
-        assert [len(row) for row in reply.rows] == statuses
+        assert versions(reply) == statuses
         assert host.take_interrupt() is is_interruptible
         assert host.take_interrupt() is False

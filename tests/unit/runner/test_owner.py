@@ -8,6 +8,7 @@ import pytest
 
 from registry import Ref, Workspace
 from runner.owner import Owner
+from runner.wire import FAILED, ReplyRow
 from tests.contract import library
 from tests.contract.library import Library, new_library
 
@@ -34,25 +35,28 @@ def owner(workspace: Workspace, root: Ref) -> Owner:
     return Owner(workspace, root, clock=lambda: next(ticks) / 1000)
 
 
+def run(owner: Owner, name: str, /, **arguments: object) -> ReplyRow:
+    (row,) = owner.run_each(name, tuple(arguments), [(tuple(arguments.values()), "id")])
+    return row
+
+
 def test_a_success_is_a_receipt(owner: Owner, root: Ref):
-    row = owner.run("move", {"library": root, "source": 0, "target": 1}, "id")
+    row = run(owner, "move", library=root, source=0, target=1)
 
     assert row == (1000, 2, 3, "mutation", root, (root,))
 
 
 def test_the_ref_of_the_root_is_the_same_object_every_time(owner: Owner, root: Ref):
     for _ in range(2):
-        row = owner.run("move", {"library": root, "source": 0, "target": 0}, "id")
+        row = run(owner, "move", library=root, source=0, target=0)
 
-        assert len(row) == 6
         assert row[4] is root
         assert row[5][0] is root
 
 
 def test_a_created_root_is_another_output(owner: Owner, root: Ref, workspace: Workspace):
-    row = owner.run("split_off", {"library": root, "name": "new"}, "id")
+    row = run(owner, "split_off", library=root, name="new")
 
-    assert len(row) == 6
     assert row[3] == "creation"
     assert row[5] == (row[4],)
     snapshot = workspace.snapshot(row[4])
@@ -73,9 +77,17 @@ def test_a_created_root_is_another_output(owner: Owner, root: Ref, workspace: Wo
 def test_whatever_is_raised_is_data_and_changes_nothing(
     owner: Owner, root: Ref, name: str, arguments: dict[str, object], error: str
 ):
-    row = owner.run(name, {"library": root, **arguments}, "id")
+    row = run(owner, name, library=root, **arguments)
 
-    assert len(row) == 2
-    assert row[0] == 1000
-    assert row[1][0] == error
+    assert row[:2] == (1000, FAILED)
+    assert row[4].type == error
     assert owner.workspace.head(root) == 1
+
+
+def test_one_that_fails_does_not_keep_the_next_ones_from_running(owner: Owner, root: Ref):
+    calls = [((root, source, target), f"{source}") for source, target in ((0, 1), (9, 0), (1, 0))]
+
+    rows = list(owner.run_each("move", ("library", "source", "target"), calls))
+
+    assert [row[1] for row in rows] == [2, FAILED, 3]
+    assert [row[0] for row in rows] == [1000, 1000, 1000]

@@ -11,7 +11,7 @@ from registry import Ref
 from registry.ids import new_key
 from runner.batch import ErrorInfo
 from runner.errors import WireError
-from runner.wire import CANCELLED, Chunk, Reply, ReplyRow, Row, Wire, loads
+from runner.wire import CANCELLED, Chunk, Reply, ReplyRow, Row, Wire, failure, loads
 
 KEY = new_key()
 ROOT = Ref(KEY, KEY)
@@ -28,54 +28,66 @@ def row(index: int, value: object = 1) -> Row:
     return (SHAPE, ROOT, index, None, (ROOT, value, 2))
 
 
+def chunk_of(*rows: Row) -> Chunk:
+    return Chunk.of(7, [part for row in rows for part in row])
+
+
+def reply_of(*rows: ReplyRow) -> Reply:
+    return Reply.of([part for row in rows for part in row], [(ROOT, None)])
+
+
 def generator() -> Iterator[int]:
     yield 1
 
 
 def test_a_chunk_arrives_as_it_was_sent(wire: Wire):
-    chunk = Chunk("batch", [row(0), (("f", ()), None, 1, "my own", ())])
+    chunk = chunk_of(row(0), (("f", ()), None, 1, "my own", ()))
 
     payload, sent, rejected = wire.dumps_chunk(chunk)
 
     assert wire.loads_chunk(payload) == chunk
-    assert (sent, rejected) == (chunk.rows, {})
+    assert (sent, rejected) == (chunk, [])
 
 
 def test_a_reply_arrives_as_it_was_sent(wire: Wire):
     rows: list[ReplyRow] = [
         (5, 2, 3, "mutation", ROOT, (ROOT,)),
-        (1, ErrorInfo("ValueError", "no", ("frame",))),
+        failure(1, ErrorInfo("ValueError", "no", ("frame",))),
         CANCELLED,
     ]
-    reply = Reply(rows, ((ROOT, None),))
+    reply = reply_of(*rows)
 
-    assert wire.loads_reply(wire.dumps_reply(reply)) == reply
+    arrived = wire.loads_reply(wire.dumps_reply(reply))
+
+    assert arrived == reply
+    assert list(arrived.rows()) == rows
 
 
 def test_what_repeats_is_sent_once(wire: Wire):
-    one = len(wire.dumps_chunk(Chunk("batch", [row(0)]))[0])
-    many = len(wire.dumps_chunk(Chunk("batch", [row(index) for index in range(100)]))[0])
+    one = len(wire.dumps_chunk(chunk_of(row(0)))[0])
+    many = len(wire.dumps_chunk(chunk_of(*map(row, range(100))))[0])
 
     assert (many - one) / 99 < 20
 
 
 def test_an_argument_that_cannot_be_sent_is_left_out_and_named(wire: Wire):
-    chunk = Chunk("batch", [row(0), row(1, generator()), row(2)])
+    chunk = chunk_of(row(0), row(1, generator()), row(2))
 
     payload, sent, rejected = wire.dumps_chunk(chunk)
 
-    assert [each[2] for each in sent] == [0, 2]
-    assert wire.loads_chunk(payload).rows == sent
-    assert list(rejected) == [1]
-    assert "argument 'source' of callable 'move', a generator," in rejected[1].what
+    assert sent == chunk_of(row(0), row(2))
+    assert wire.loads_chunk(payload) == sent
+    ((left_out, error),) = rejected
+    assert left_out[2] == 1
+    assert "argument 'source' of callable 'move', a generator," in error.what
 
 
 def test_a_result_that_cannot_be_sent_is_replaced_by_the_reason(wire: Wire):
     rows: list[ReplyRow] = [(1, 2, 3, None, generator(), ()), (1, 2, 3, None, 7, ())]
 
-    first, second = wire.loads_reply(wire.dumps_reply(Reply(rows))).rows
+    first, second = wire.loads_reply(wire.dumps_reply(reply_of(*rows))).rows()
 
-    assert isinstance(first[4], WireError)  # type: ignore[misc]
+    assert isinstance(first[4], WireError)
     assert first[:4] == (1, 2, 3, None)
     assert second == rows[1]
 

@@ -15,7 +15,7 @@ from registry.schema import schema_of
 from registry.tracking import TRACKED
 from registry.tree import TreeRegistry
 
-COMMIT_BYTES = 480
+COMMIT_BYTES = 640
 """About what a version costs beside its deltas.
 
 The commit, the execution's record, ids of the ancestors.

@@ -302,7 +302,7 @@ class Node:
     """
 
     __slots__ = (
-        *("born", "created", "first_stamp", "key", "move_versions", "moves", "opaque", "parent"),
+        *("born", "created", "first_stamp", "key", "moves", "opaque", "parent"),
         *("removed", "renamed", "schema", "source", "state", "states", "versions"),
     )
 
@@ -323,15 +323,17 @@ class Node:
         self.versions: list[int] | None = None
         self.states: list[tuple[Stored, ...]] | None = None
         self.renamed: list[int] | None = None
-        self.move_versions: list[int] | None = None
-        self.moves: list[Key | None] | None = None
+        # Version, key of the parent until then, version, key, ...: one list, since most entities
+        # that move at all do so once, and an empty list takes as much as seven items.
+        self.moves: list[int | Key | None] | None = None
 
     def change(self, version: int, state: tuple[Stored, ...]) -> None:
         """Give the entity a new state as of *version*."""
         if self.versions is None or self.states is None:
-            self.versions, self.states = [], []
-        self.versions.append(version)
-        self.states.append(self.state)
+            self.versions, self.states = [version], [self.state]
+        else:
+            self.versions.append(version)
+            self.states.append(self.state)
         self.state = state
 
     def state_at(self, version: int) -> tuple[Stored, ...]:
@@ -375,19 +377,25 @@ class Node:
 
     def move(self, version: int, parent: Node | None) -> None:
         """Put the entity under another one, or (None) out of the tree, as of *version*."""
-        if self.moves is None or self.move_versions is None:
-            self.move_versions, self.moves = [], []
-        self.move_versions.append(version)
-        self.moves.append(None if self.parent is None else self.parent.key)
+        before = None if self.parent is None else self.parent.key
+        if self.moves is None:
+            self.moves = [version, before]
+        else:
+            self.moves += (version, before)
         self.parent = parent
 
     def parent_at(self, version: int) -> Key | None:
         """Return the key of the entity that held this one at *version*."""
-        if self.move_versions is not None and self.moves is not None:
-            index = bisect_right(self.move_versions, version)
-            if index < len(self.moves):
-                return self.moves[index]
+        if self.moves:
+            later = self._moves_until(version)
+            if later < len(self.moves):
+                return self.moves[later + 1]  # type: ignore[return-value]  # every second one is a key
         return None if self.parent is None else self.parent.key
+
+    def _moves_until(self, version: int) -> int:
+        """Return where in `moves` the first one after *version* is."""
+        moves = self.moves or []
+        return 2 * bisect_right(range(len(moves) // 2), version, key=lambda at: moves[2 * at])  # type: ignore[arg-type,return-value]  # every first one is a version
 
     def forget_before(self, oldest: int, branch: int) -> None:
         """Drop what is needed only to read versions older than *oldest*."""
@@ -396,8 +404,8 @@ class Node:
         if self.renamed and (cut := bisect_right(self.renamed, oldest)):
             self.first_stamp = stamp(branch, self.renamed[cut - 1])
             del self.renamed[:cut]
-        if self.move_versions and self.moves and (cut := bisect_right(self.move_versions, oldest)):
-            del self.move_versions[:cut], self.moves[:cut]
+        if self.moves:
+            del self.moves[: self._moves_until(oldest)]
         for value in self.state:
             for cell in cells_in(value):
                 cell.forget_before(oldest)

@@ -19,7 +19,7 @@ from registry.structure import is_complete, must_differ
 from registry.tracking import Tracked
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
-from registry.values import ENTITY, KIND, same_atom
+from registry.values import ENTITY, EXACT, KIND, same_atom
 
 Deltas: TypeAlias = list[tuple[Any, Any]]
 """Cells and what happens to each: the position of an item that is taken out of a list, (position,
@@ -34,6 +34,8 @@ Found: TypeAlias = tuple[Deltas, States, Moves, dict[Node, None], int]
 """Deltas of containers, new states, moved entities and their new parents, what changed, bytes."""
 
 _BYTES_PER_DELTA = 104
+_SMALL = 28
+"""Bytes of a small number."""
 key_of_node = operator.attrgetter("key")
 
 
@@ -217,13 +219,16 @@ def _shifts_one(log: list[Any]) -> bool:
 
 
 def _items(cell: DictCell, log: list[Any]) -> list[Any] | None:
-    changes = {}
+    """Return what atoms were set under which keys; None if it is not plain."""
     for key, old, new in log:
         if KIND[type(old)] or KIND[type(new)] or new is ABSENT or KIND[type(key)]:
             return None
-        changes[key] = new
     items = cell.items
-    return [each for each in changes.items() if not same_atom(items.get(each[0], ABSENT), each[1])]
+    changes = []
+    for key, _, new in log if len(log) == 1 else {entry[0]: entry for entry in log}.values():
+        if not same_atom(items.get(key, ABSENT), new):
+            changes.append((key, new))
+    return changes
 
 
 def _settle(tree: TreeRegistry, taken: Places, put: Places, moves: Moves) -> bool:
@@ -268,13 +273,18 @@ def _states(txn: Transaction, states: States, changed: dict[Node, None]) -> int:
             if index is None:
                 return -1
             old, new = state[index], fields.get(name, ABSENT)
-            if KIND[type(old)] or KIND[type(new)]:
+            kind = type(new)
+            if kind is type(old) and kind in EXACT:  # as same_atom, for the most frequent kinds
+                if old == new:
+                    continue
+            elif KIND[type(old)] or KIND[kind]:
                 return -1
-            if old is not new and not same_atom(old, new):
-                if values is None:
-                    values = list(state)
-                values[index] = new
-                kept += getsizeof(old)
+            elif same_atom(old, new):
+                continue
+            if values is None:
+                values = list(state)
+            values[index] = new
+            kept += _SMALL if kind is int else getsizeof(old)
         if values is not None:
             fields_set = entity.__pydantic_fields_set__
             if len(fields_set) != len(state[-1]):  # rides along; alone it is no change of a value

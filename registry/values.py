@@ -128,7 +128,8 @@ def copy_opaque(
         ) from error
 
 
-_EXACT = frozenset({int, str, bytes, bool, type(None)})
+EXACT = frozenset({int, str, bytes, bool, type(None)})
+"""Types whose values are the same exactly if they are equal and of the same type."""
 
 
 def same_atom(a: Any, b: Any) -> bool:
@@ -142,7 +143,7 @@ def same_atom(a: Any, b: Any) -> bool:
     cls = type(a)
     if cls is not type(b):
         return False
-    if cls in _EXACT:
+    if cls in EXACT:
         return bool(a == b)
     if cls is float:
         return (a == b and math.copysign(1.0, a) == math.copysign(1.0, b)) or (a != a and b != b)

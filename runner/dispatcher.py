@@ -93,6 +93,7 @@ class Dispatcher:
         meter: Counts what is answered.
         wire: How chunks are written.
         settings: The bounds.
+        one_by_one: Whether to wait for each chunk as it is sent, which is faster for one alone.
     """
 
     def __init__(
@@ -104,6 +105,8 @@ class Dispatcher:
         meter: Meter,
         wire: Wire,
         settings: Settings,
+        *,
+        one_by_one: bool = False,
     ) -> None:
         self.number = ids.first_execution_number()
         self.ready: deque[Outcome] = deque()
@@ -112,6 +115,7 @@ class Dispatcher:
         self._job_count = len(jobs) if isinstance(jobs, Sized) else None
         self._source_error: BaseException | None = None
         self._fleet = fleet
+        self._send_chunk = fleet.call_chunk if one_by_one else fleet.send_chunk
         self._directory = directory
         self._routing = routing
         self._meter = meter
@@ -251,7 +255,7 @@ class Dispatcher:
         lane.under_way += 1
         lane.opened_s = monotonic()
         put = self._arrivals.put
-        self._fleet.send_chunk(lane.host, payload, lambda answer: put(Arrival(number, answer)))
+        self._send_chunk(lane.host, payload, lambda answer: put(Arrival(number, answer)))
 
     # --- from hosts to outcomes ---
 

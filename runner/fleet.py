@@ -125,6 +125,10 @@ class Fleet:
         """Send jobs to a host."""
         self._transport.send(host, "execute", payload, deliver)
 
+    def call_chunk(self, host: int, payload: bytes, deliver: Deliver) -> None:
+        """Send jobs to a host and wait for the answer."""
+        deliver(self._transport.call(host, "execute", payload))
+
     def cancel(self, host: int, batch: int) -> None:
         """Let a host skip what it has not begun of a batch."""
         self._transport.cancel(host, batch)

@@ -214,7 +214,7 @@ class Runner:
         """
         session = self._opened("execute")
         dispatcher = session.dispatcher(
-            (Job(callable, None, arguments),), self._meter, self._settings
+            (Job(callable, None, arguments),), self._meter, self._settings, one_by_one=True
         )
         dispatcher.advance()
         return dispatcher.ready.popleft()
@@ -291,10 +291,19 @@ class _Session(NamedTuple):
     routing: Routing
     wire: Wire
 
-    def dispatcher(self, jobs: Iterable[Job], meter: Meter, settings: Settings) -> Dispatcher:
+    def dispatcher(
+        self, jobs: Iterable[Job], meter: Meter, settings: Settings, *, one_by_one: bool = False
+    ) -> Dispatcher:
         """Return what runs a batch."""
         return Dispatcher(
-            jobs, self.fleet, self.directory, self.routing, meter, self.wire, settings
+            jobs,
+            self.fleet,
+            self.directory,
+            self.routing,
+            meter,
+            self.wire,
+            settings,
+            one_by_one=one_by_one,
         )
 
     def ask(self, target: Ref | str, method: str, *arguments: Any) -> Any:

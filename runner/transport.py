@@ -42,6 +42,12 @@ class Transport(Protocol):
     def send(self, host: int, method: str, payload: bytes, deliver: Deliver) -> None:
         """Send a request."""
 
+    def call(self, host: int, method: str, payload: bytes) -> bytes | None:
+        """Send a request, and return the answer that `send` would deliver.
+
+        The fastest way for one request alone: no other thread takes part.
+        """
+
     def cancel(self, host: int, batch: int) -> None:
         """Tell a host to skip what it has not begun of a batch, past all requests in line."""
 
@@ -86,6 +92,12 @@ class InProcessTransport:
         deliver(answer)
         if served.take_interrupt():
             raise KeyboardInterrupt
+
+    def call(self, host: int, method: str, payload: bytes) -> bytes | None:
+        """See `Transport`; raises as `send` does."""
+        answers: list[bytes | None] = []
+        self.send(host, method, payload, answers.append)
+        return answers[0]
 
     def cancel(self, host: int, batch: int) -> None:
         """See `Transport`."""

@@ -48,6 +48,10 @@ class SteppedTransport:
         else:
             deliver(self.hosts[host].serve(method, payload))
 
+    def call(self, host: int, method: str, payload: bytes) -> bytes | None:
+        """See `Transport`."""
+        return None if host not in self.hosts else self.hosts[host].serve(method, payload)
+
     def cancel(self, host: int, batch: int) -> None:
         """See `Transport`."""
         self.cancelled.append((host, batch))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from sys import getsizeof
-from typing import Any, Protocol
+from typing import Any
 
 from registry import paths
 from registry.adoption import Adoption
@@ -23,7 +23,6 @@ from registry.entity import (
     Entity,
     dict_of,
     fill,
-    key_label,
     key_of,
     label,
     part,
@@ -43,32 +42,17 @@ from registry.history import (
     same_stored,
 )
 from registry.ids import Key
-from registry.schema import ABSENT, EXTRA, schema_of
-from registry.tracking import TRACKED, Tracked, member_like
-from registry.tree import TreeRegistry
+from registry.places import CONTAINERS, Places, Writes, field_of, flat, items_of
+from registry.schema import ABSENT, schema_of
+from registry.tracking import Tracked, member_like
 from registry.values import (
     ATOM,
-    DICT,
     ENTITY,
     KIND,
-    LIST,
-    OPAQUE,
-    SET,
-    Opaque,
     same_atom,
-    same_value,
 )
 
 Finish = Callable[[], None]
-
-
-class Writes(Protocol):
-    """What a transaction wrote; see `Transaction`."""
-
-    tree: TreeRegistry
-    writes: dict[Key, tuple[Entity, set[str]]]
-    containers: list[Tracked]
-    touched: list[tuple[Entity, str]]
 
 
 class _Tally:
@@ -106,7 +90,7 @@ class Structure(Changes, Adoption):
     def __init__(self, txn: Writes, now: float) -> None:
         Adoption.__init__(self, txn.tree.head + 1, now)
         Changes.__init__(self, txn.tree, now, [], [], [], {}, COMMIT_BYTES)
-        self.txn = txn
+        self.places = Places(txn)
         self.root = txn.tree.root_node
         self.members: dict[Key, _Tally] = {}
         self.boxes: dict[int, _Tally] = {}
@@ -116,9 +100,7 @@ class Structure(Changes, Adoption):
         self.finish: list[Finish] = []
         self.removed: list[Node] = []
         self.loose: list[Entity] = []
-        self.opaque_cells: set[int] = set()
         self.opaque_names: dict[Node, frozenset[str]] = {}
-        self.displaced: dict[int, Cell] = {}
         self.kept_cells: set[Cell] = set()
         self.departed: set[Key] = set()
 
@@ -126,95 +108,13 @@ class Structure(Changes, Adoption):
 
     def made(self) -> Structure | None:
         """Find the changes; None if there are none."""
-        self._see_opaque()
-        self._see_displaced()
+        self.places.look()
         self._balance()
         self._judge()
         self._adopt_arrivals()
         self._plan_fields()
         self._plan_containers()
         return self if self.changed or self.nodes or self.revived or self.removed else None
-
-    def _see_opaque(self) -> None:
-        """Turn every opaque value that was handed out and changed into a write of its field."""
-        for entity, name in self.txn.touched:
-            if entity.__home__ is not self.tree:
-                continue
-            node = self.tree.node(key_of(entity))
-            stored = node.state[node.schema.index[name]]
-            self.opaque_cells.update(id(cell) for cell in cells_in(stored))
-            written = self.txn.writes.get(node.key)
-            if written is not None and name in written[1]:
-                continue
-            if not self._matches(part(entity, node.schema, name), stored):
-                self.txn.writes.setdefault(node.key, (entity, set()))[1].add(name)
-
-    def _see_displaced(self) -> None:
-        """Find the containers that are no longer at their place.
-
-        A container is a value of its place: at another one it is stored anew, by what it holds now,
-        and what it held before has left. The logs of those that stayed say what changed in them.
-        """
-        for _, node, name, value in self._written():
-            held = {id(item) for item in _flat([value])}
-            for cell in _flat([node.state[node.schema.index[name]]]):
-                if isinstance(cell, Cell) and (
-                    cell.live is None or id(cell.live) not in held or id(cell) in self.opaque_cells
-                ):
-                    self._displace(cell)
-        for container in self.txn.containers:
-            outer = self._cell_of(container)
-            if outer is None:
-                continue
-            for taken, _ in _log_values(container):
-                for item in _flat(taken):
-                    inner = self._cell_of(item)
-                    if inner is not None and inner.up is outer and not _holds(container, item):
-                        self._displace(inner)
-
-    def _written(self) -> Iterator[tuple[Entity, Node, str, Any]]:
-        """Yield (entity, node, field, value now) for every part that was written of members."""
-        for entity, names in self.txn.writes.values():
-            if entity.__home__ is self.tree:
-                node = self.tree.node(key_of(entity))
-                for name in names & node.schema.index.keys():
-                    yield entity, node, name, part(entity, node.schema, name)
-
-    def _displace(self, cell: Cell) -> None:
-        for inner in cells_in(cell):
-            self.displaced[id(inner)] = inner
-
-    def _matches(self, live: Any, stored: Stored) -> bool:
-        """Tell whether a live value that may hold opaque ones still is what is stored."""
-        kind = KIND[type(live)]
-        if isinstance(stored, Opaque):
-            return kind == OPAQUE and same_value(live, stored.value)
-        if kind == ENTITY:
-            return type(stored) is Key and key_of(live) == stored
-        if isinstance(stored, DictCell):
-            return (
-                isinstance(live, dict)
-                and list(live) == list(stored.items)
-                and all(map(self._matches, live.values(), stored.items.values()))
-            )
-        if isinstance(stored, ListCell) or type(stored) is tuple:
-            items = stored.items if isinstance(stored, ListCell) else stored
-            return (
-                isinstance(live, list | tuple)
-                and len(live) == len(items)
-                and all(map(self._matches, live, items))
-            )
-        if isinstance(stored, SetCell) or type(stored) is frozenset:
-            members = stored.items if isinstance(stored, SetCell) else stored
-            return (
-                isinstance(live, set | frozenset)
-                and len(live) == len(members)
-                and all(
-                    (key_of(item) if KIND[type(item)] == ENTITY else item) in members
-                    for item in live
-                )
-            )
-        return same_stored(live, stored)
 
     def _balance(self) -> None:
         """Count what was put where and taken from where, and find what that means."""
@@ -233,33 +133,30 @@ class Structure(Changes, Adoption):
             if not taken_over:
                 return
             for cell in taken_over:  # its old owner left, so it has no other place than the new one
-                self._displace(cell)
+                self.places.displace(cell)
 
     def _count_displaced(self) -> None:
-        for cell in self.displaced.values():
-            for item in _flat(_values(cell.items)):
+        for cell in self.places.displaced.values():
+            for item in flat(items_of(cell.items)):
                 if type(item) is Key:
                     self._member(self.tree.live(item)).lost += 1
 
     def _count_logs(self) -> None:
-        for container in self.txn.containers:
-            cell = self._cell_of(container)
-            if cell is None:
-                continue
-            for taken, put in _log_values(container):
-                for sign, items in ((-1, taken), (1, put)):
-                    for item in _flat(items):
-                        self._count(item, sign, container, cell)
+        for container, cell, taken, put in self.places.logged():
+            for item in flat(taken):
+                self._count(item, -1, container, cell)
+            for item in flat(put):
+                self._count(item, 1, container, cell)
 
     def _count_writes(self) -> None:
-        for entity, node, name, value in self._written():
-            stored = list(_flat([node.state[node.schema.index[name]]]))
-            for item in stored:
+        for entity, stored, value in self.places.written():
+            before = list(flat([stored]))
+            for item in before:
                 if type(item) is Key:
                     self._member(self.tree.live(item)).lost += 1
-            for item in _flat([value]):
-                cell = self._cell_of(item)
-                if cell is None or cell not in stored:
+            for item in flat([value]):
+                cell = self.places.cell_of(item)
+                if cell is None or cell not in before:
                     self._count(item, 1, entity)
 
     def _count(self, item: Any, sign: int, holder: Any, place: Cell | None = None) -> None:
@@ -275,8 +172,8 @@ class Structure(Changes, Adoption):
         kind = KIND[type(item)]
         if kind == ENTITY:
             tally = self._member(item)
-        elif kind in _CONTAINERS:
-            cell = self._cell_of(item)
+        elif kind in CONTAINERS:
+            cell = self.places.cell_of(item)
             if cell is not None and cell.up is place and place is not None:
                 return
             tally = self._box(item)
@@ -299,18 +196,9 @@ class Structure(Changes, Adoption):
         """Return the tally of a container that arrives, or that another place holds already."""
         tally = self.boxes.get(id(container))
         if tally is None:
-            tally = _Tally(container, self._cell_of(container) is not None)
+            tally = _Tally(container, self.places.cell_of(container) is not None)
             self.boxes[id(container)] = tally
         return tally
-
-    def _cell_of(self, container: Any) -> Cell | None:
-        """Return the cell of a container that stayed at its place in this tree."""
-        if type(container) not in TRACKED or container.home is not self.tree:
-            return None
-        cell: Cell = container.place
-        if cell.node is None or cell.node.removed:
-            return None
-        return None if id(cell) in self.opaque_cells or id(cell) in self.displaced else cell
 
     # --- what is in the tree in the end ---
 
@@ -318,11 +206,11 @@ class Structure(Changes, Adoption):
         """Tell whether a holder is in the tree once all writes count."""
         if isinstance(holder, Entity):
             return self._is_entity_attached(holder, seen)
-        cell = holder if isinstance(holder, Cell) else self._cell_of(holder)
+        cell = holder if isinstance(holder, Cell) else self.places.cell_of(holder)
         if cell is None:
             tally = self.boxes.get(id(holder))
             return tally is not None and self._has_place(tally, seen)
-        if id(cell) in self.displaced:
+        if id(cell) in self.places.displaced:
             return False
         if cell.up is not None:
             return self._is_attached(cell.up, seen)
@@ -390,7 +278,7 @@ class Structure(Changes, Adoption):
             for tally in [*self.members.values(), *self.boxes.values()]:
                 if not (tally.member or tally.walked) and self._has_place(tally, frozenset()):
                     tally.walked = found = True
-                    for item in _flat(self._contents(tally.item)):
+                    for item in flat(self._contents(tally.item)):
                         self._count(item, 1, tally.item)
 
     def _contents(self, item: Any) -> Iterator[Any]:
@@ -421,24 +309,21 @@ class Structure(Changes, Adoption):
 
     def _departing(self, entity: Entity) -> Iterator[tuple[Any, Any]]:
         """Yield (holder, entity or key) for all that an entity of the tree holds in the end."""
-        node = self.tree.node(key_of(entity))
-        written = self.txn.writes.get(node.key, (entity, frozenset[str]()))[1]
-        for name, stored in zip(node.schema.names[:-1], node.state[:-1], strict=True):
-            value = part(entity, node.schema, name) if name in written else stored
+        for value in self.places.values_in(entity):
             yield from self._held(value, entity)
 
     def _held(self, value: Any, holder: Any) -> Iterator[tuple[Any, Any]]:
-        for item in _flat([value]):
+        for item in flat([value]):
             if type(item) is Key or KIND[type(item)] == ENTITY:
                 yield holder, item
                 continue
-            cell = item if isinstance(item, Cell) else self._cell_of(item)
-            if cell is None or id(cell) in self.displaced:
+            cell = item if isinstance(item, Cell) else self.places.cell_of(item)
+            if cell is None or id(cell) in self.places.displaced:
                 continue
             # Logs of containers that hold opaque values are not counted: what they held leaves.
-            is_logged = cell.live is not None and id(cell) not in self.opaque_cells
+            is_logged = cell.live is not None and not self.places.is_beside_opaque(cell)
             inside = cell.live if is_logged else cell.items
-            for each in _values(inside):
+            for each in items_of(inside):
                 if KIND[type(each)] or isinstance(each, Cell):
                     yield from self._held(each, inside)
 
@@ -461,7 +346,7 @@ class Structure(Changes, Adoption):
         for tally in self.boxes.values():
             if len(self._places(tally)) + tally.member > 1:
                 raise StructureError(
-                    self._name_of(tally.item),
+                    self.places.name_of(tally.item),
                     "would be held by two fields",
                     "give each its own copy",
                 )
@@ -478,7 +363,7 @@ class Structure(Changes, Adoption):
         """
         if isinstance(holder, Entity):
             return self._node_of(holder)
-        cell = self._cell_of(holder)
+        cell = self.places.cell_of(holder)
         return self._owner(self._places(self.boxes[id(holder)])[0]) if cell is None else cell.node
 
     def _node_of(self, entity: Entity) -> Any:
@@ -517,12 +402,6 @@ class Structure(Changes, Adoption):
     def object_of(self, node: Node) -> Entity:
         """Return the live object of a node of the tree."""
         return self.tree.live(node.key)
-
-    def _name_of(self, container: Any) -> str:
-        cell = self._cell_of(container)
-        if cell is None or cell.node is None:
-            return f"a {type(container).__name__}"
-        return f"{self._top_name(cell)!r} of {key_label(cell.node.schema.cls, cell.node.key)}"
 
     # --- storing what arrived ---
 
@@ -595,7 +474,7 @@ class Structure(Changes, Adoption):
 
     def store_container(self, value: Any, kind: Any, node: Node, up: Cell | None) -> Stored:
         """Return the cell of a container: its own if it stayed, a new one if not."""
-        cell = self._cell_of(value)
+        cell = self.places.cell_of(value)
         if cell is not None:
             return cell
         known = self.fresh_cells.get(id(value))
@@ -606,7 +485,7 @@ class Structure(Changes, Adoption):
     # --- changes of entities and containers that stay ---
 
     def _plan_fields(self) -> None:
-        for entity, names in self.txn.writes.values():
+        for entity, names in self.places.writes.values():
             if entity.__home__ is not self.tree or not self._is_attached(entity):
                 self.loose.append(entity)
                 continue
@@ -672,7 +551,11 @@ class Structure(Changes, Adoption):
         """
         if type(old) is not ListCell or type(new) is not ListCell or old is new:
             return new
-        if id(old) not in self.displaced or new.node is not old.node or self.opaque_cells:
+        if (
+            id(old) not in self.places.displaced
+            or new.node is not old.node
+            or self.places.has_opaque()
+        ):
             return new
         if any(isinstance(item, Cell) for item in new.items):
             return new
@@ -690,9 +573,9 @@ class Structure(Changes, Adoption):
         self.bytes_kept += weight
 
     def _plan_containers(self) -> None:
-        for container in self.txn.containers:
-            cell = self._cell_of(container)
-            if container.home is self.tree and id(container.place) in self.opaque_cells:
+        for container in self.places.containers:
+            cell = self.places.cell_of(container)
+            if container.home is self.tree and self.places.is_beside_opaque(container.place):
                 continue
             if cell is None or not self._is_attached(container):
                 self._loosen(container)
@@ -713,7 +596,7 @@ class Structure(Changes, Adoption):
         log = live.log
         if not is_complete(cell, log):
             raise StructureError(
-                f"the list {self._name_of(live)}",
+                f"the list {self.places.name_of(live)}",
                 "was changed past its methods, for instance by heapq",
                 "do that on a plain list, and assign it (docs/pitfalls.md)",
             )
@@ -741,23 +624,13 @@ class Structure(Changes, Adoption):
             return item
         if kind == ENTITY:
             return key_of(self._resident(item))
-        if kind in _CONTAINERS and self._cell_of(item) is None and not self._box(item).holders:
+        if kind in CONTAINERS and self.places.cell_of(item) is None and not self._box(item).holders:
             return None
-        self._holder, self._name, self._opaque = None, self._top_name(cell), set()
+        self._holder, self._name, self._opaque = None, field_of(cell), set()
         stored = self.store(item, cell.node, cell)  # type: ignore[arg-type]  # attached, so it has a node
         if self._opaque and cell.node is not None:
             self._note_opaque(cell.node, set(), self._opaque)
         return stored
-
-    def _top_name(self, cell: Cell) -> str:
-        while cell.up is not None:
-            cell = cell.up
-        node = cell.node
-        assert node is not None, "only containers in the tree are stored"
-        for name, stored in zip(node.schema.names, node.state, strict=True):
-            if stored is cell or any(each is cell for each in cells_in(stored)):
-                return str(name)
-        return EXTRA
 
     def _show_inserted(self, live: Any, inserted: list[Any]) -> None:
         """Replace what was inserted raw by what the tree tracks."""
@@ -768,7 +641,7 @@ class Structure(Changes, Adoption):
         ):
             return
         cell = live.place
-        node, name = cell.node, self._top_name(cell)
+        node, name = cell.node, field_of(cell)
 
         def finish() -> None:
             if node.opaque and name in node.opaque:
@@ -817,12 +690,9 @@ class Structure(Changes, Adoption):
         if len(live) != len(cell.items):
             return True
         return any(
-            not same_atom(a, b) or not self._matches_now(live[a], cell.items[b])
+            not same_atom(a, b) or not self.places.still_is(live[a], cell.items[b])
             for a, b in zip(live, cell.items, strict=True)
         )
-
-    def _matches_now(self, live: Any, stored: Stored) -> bool:
-        return self._cell_of(live) is stored or self._matches(live, stored)
 
     def _plan_set(self, live: Any, cell: SetCell) -> None:
         before: dict[tuple[type, Any], bool] = {}  # by type too: 1 and 1.0 are not the same member
@@ -867,7 +737,7 @@ class Structure(Changes, Adoption):
             node.opaque = names or None
         for node in self.removed:
             self._leave(node)
-        for cell in self.displaced.values():
+        for cell in self.places.displaced.values():
             if cell.live is not None:
                 cut_loose(cell.live)
             cell.live = None
@@ -954,41 +824,6 @@ class _Later:
     def node(self, structure: Structure) -> Node:
         resident = structure.clones.get(id(self.entity), self.entity)
         return structure.nodes.get(key_of(resident)) or structure.tree.node(key_of(resident))
-
-
-_CONTAINERS = frozenset({LIST, DICT, SET})
-
-
-def _log_values(container: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield (taken out, put in) for each change in a container's log."""
-    log = container.log
-    if isinstance(container, list):
-        for _, removed, inserted in log:
-            yield removed, inserted
-    elif isinstance(container, dict):
-        for _, old, new in log:
-            yield (old,), (new,)
-    else:
-        for item, added in log:
-            yield ((), (item,)) if added else ((item,), ())
-
-
-def _values(held: Any) -> Any:
-    """Return the values of a dict, and the items of any other container."""
-    return held.values() if isinstance(held, dict) else held
-
-
-def _holds(container: Any, item: Any) -> bool:
-    """Tell whether a container holds the very object, also inside tuples. Cost: the container."""
-    return any(each is item for each in _flat(_values(container)))
-
-
-def _flat(values: Any) -> Iterator[Any]:
-    for value in values:
-        if type(value) in (tuple, frozenset):
-            yield from _flat(value)
-        elif KIND[type(value)] or isinstance(value, Cell):
-            yield value
 
 
 def is_unchanged(cell: ListCell, splices: list[tuple[int, int, list[Stored]]]) -> bool:

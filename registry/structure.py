@@ -1,22 +1,19 @@
 """Structure: the changes of a transaction that alter who holds whom, or that are not plain.
 
-It works on differences only. Every entity that a write took out of its place has lost it, every one
-that was put into something has a holder; what has exactly one place in the end stays or was moved,
-without one it left the tree, and with two it is refused. New arrivals and what leaves are followed
-downward, what stays is never visited: the cost is that of the change.
-
-A list, dict or set is a value of its place: it stays there and its log tells what changed in it,
-or it is stored anew at another place by what it holds.
+What was written says `places.py`, and where everything ends says `balance.py`; here two places for
+one thing are refused, what arrived gets its nodes, what stays its new states and deltas, and all of
+it is applied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from sys import getsizeof
 from typing import Any
 
 from registry import paths
 from registry.adoption import Adoption
+from registry.balance import Balance, Later, Tally
 from registry.changes import COMMIT_BYTES, Changes, cut_loose
 from registry.copies import clone
 from registry.entity import (
@@ -42,7 +39,7 @@ from registry.history import (
     same_stored,
 )
 from registry.ids import Key
-from registry.places import CONTAINERS, Places, Writes, field_of, flat, items_of
+from registry.places import CONTAINERS, Places, Writes, field_of
 from registry.schema import ABSENT, schema_of
 from registry.tracking import Tracked, member_like
 from registry.values import (
@@ -55,35 +52,6 @@ from registry.values import (
 Finish = Callable[[], None]
 
 
-class _Tally:
-    """Where something is in the end.
-
-    Attributes:
-        item: An entity or a container.
-        member: Whether it had a place in the tree before.
-        lost: How often it was taken out of that place.
-        holders: What it was put into, and not taken out of again.
-        walked: Whether what it holds was counted too.
-    """
-
-    __slots__ = ("holders", "item", "lost", "member", "walked")
-
-    def __init__(self, item: Any, member: bool) -> None:
-        self.item = item
-        self.member = member
-        self.lost = 0
-        self.holders: list[Any] = []
-        self.walked = False
-
-    def take(self, holder: Any) -> None:
-        """Note that it was taken out of what it was put into before, or else of its old place."""
-        for index, each in enumerate(self.holders):
-            if each is holder:
-                del self.holders[index]
-                return
-        self.lost += 1
-
-
 class Structure(Changes, Adoption):
     """What a transaction will do to its tree: first found, then applied."""
 
@@ -91,9 +59,7 @@ class Structure(Changes, Adoption):
         Adoption.__init__(self, txn.tree.head + 1, now)
         Changes.__init__(self, txn.tree, now, [], [], [], {}, COMMIT_BYTES)
         self.places = Places(txn)
-        self.root = txn.tree.root_node
-        self.members: dict[Key, _Tally] = {}
-        self.boxes: dict[int, _Tally] = {}
+        self.balance = Balance(self.places)
         self.clones: dict[int, Entity] = {}
         self.fresh_cells: dict[int, Cell] = {}
         self.revived: list[tuple[Node, tuple[Stored, ...]]] = []
@@ -102,292 +68,66 @@ class Structure(Changes, Adoption):
         self.loose: list[Entity] = []
         self.opaque_names: dict[Node, frozenset[str]] = {}
         self.kept_cells: set[Cell] = set()
-        self.departed: set[Key] = set()
 
     # --- finding ---
 
     def made(self) -> Structure | None:
         """Find the changes; None if there are none."""
         self.places.look()
-        self._balance()
+        self.balance.count()
         self._judge()
         self._adopt_arrivals()
         self._plan_fields()
         self._plan_containers()
         return self if self.changed or self.nodes or self.revived or self.removed else None
 
-    def _balance(self) -> None:
-        """Count what was put where and taken from where, and find what that means."""
-        while True:
-            self.members, self.boxes, self.departed = {}, {}, set()
-            self._count_displaced()
-            self._count_logs()
-            self._count_writes()
-            if self.members or self.boxes:
-                self._settle()
-            taken_over = [
-                tally.item.place
-                for tally in self.boxes.values()
-                if tally.member and self._places(tally) and not self._is_attached(tally.item.place)
-            ]
-            if not taken_over:
-                return
-            for cell in taken_over:  # its old owner left, so it has no other place than the new one
-                self.places.displace(cell)
-
-    def _count_displaced(self) -> None:
-        for cell in self.places.displaced.values():
-            for item in flat(items_of(cell.items)):
-                if type(item) is Key:
-                    self._member(self.tree.live(item)).lost += 1
-
-    def _count_logs(self) -> None:
-        for container, cell, taken, put in self.places.logged():
-            for item in flat(taken):
-                self._count(item, -1, container, cell)
-            for item in flat(put):
-                self._count(item, 1, container, cell)
-
-    def _count_writes(self) -> None:
-        for entity, stored, value in self.places.written():
-            before = list(flat([stored]))
-            for item in before:
-                if type(item) is Key:
-                    self._member(self.tree.live(item)).lost += 1
-            for item in flat([value]):
-                cell = self.places.cell_of(item)
-                if cell is None or cell not in before:
-                    self._count(item, 1, entity)
-
-    def _count(self, item: Any, sign: int, holder: Any, place: Cell | None = None) -> None:
-        """Count an entity or container as put into a holder (1) or taken out of it (-1).
-
-        Args:
-            item: What it is.
-            sign: 1 or -1.
-            holder: An entity or a container.
-            place: Cell of the holder, if it is a container that stayed; what stayed in it is not
-                counted.
-        """
-        kind = KIND[type(item)]
-        if kind == ENTITY:
-            tally = self._member(item)
-        elif kind in CONTAINERS:
-            cell = self.places.cell_of(item)
-            if cell is not None and cell.up is place and place is not None:
-                return
-            tally = self._box(item)
-        else:
-            return
-        if sign > 0:
-            tally.holders.append(holder)
-        else:
-            tally.take(holder)
-
-    def _member(self, entity: Entity) -> _Tally:
-        key = key_of(entity)
-        tally = self.members.get(key)
-        if tally is None:
-            member = entity.__home__ is self.tree and not self.tree.node(key).removed
-            tally = self.members[key] = _Tally(entity, member)
-        return tally
-
-    def _box(self, container: Any) -> _Tally:
-        """Return the tally of a container that arrives, or that another place holds already."""
-        tally = self.boxes.get(id(container))
-        if tally is None:
-            tally = _Tally(container, self.places.cell_of(container) is not None)
-            self.boxes[id(container)] = tally
-        return tally
-
-    # --- what is in the tree in the end ---
-
-    def _is_attached(self, holder: Any, seen: frozenset[int] = frozenset()) -> bool:
-        """Tell whether a holder is in the tree once all writes count."""
-        if isinstance(holder, Entity):
-            return self._is_entity_attached(holder, seen)
-        cell = holder if isinstance(holder, Cell) else self.places.cell_of(holder)
-        if cell is None:
-            tally = self.boxes.get(id(holder))
-            return tally is not None and self._has_place(tally, seen)
-        if id(cell) in self.places.displaced:
-            return False
-        if cell.up is not None:
-            return self._is_attached(cell.up, seen)
-        return cell.node is not None and self._is_node_attached(cell.node, seen)
-
-    def _is_entity_attached(self, entity: Entity, seen: frozenset[int]) -> bool:
-        if entity.__home__ is self.tree:
-            node = self.tree.node(key_of(entity))
-            if not node.removed:
-                return self._is_node_attached(node, seen)
-        tally = self.members.get(key_of(entity))
-        return tally is not None and self._has_place(tally, seen)
-
-    def _is_node_attached(self, node: Node | None, seen: frozenset[int]) -> bool:
-        while node is not None and node is not self.root:
-            if node.key in self.departed:
-                return False
-            tally = self.members.get(node.key)
-            # Without a loss it still has its first place; that it has a second is judged later.
-            if tally is not None and tally.lost:
-                return self._has_place(tally, seen)
-            node = node.parent
-        return node is self.root
-
-    def _has_place(self, tally: _Tally, seen: frozenset[int]) -> bool:
-        """Tell whether something that was put into holders is in the tree by one of them."""
-        if id(tally) in seen:
-            return False  # it holds itself, and nothing in the tree holds it
-        seen |= {id(tally)}
-        return any(self._is_attached(holder, seen) for holder in tally.holders)
-
-    def _places(self, tally: _Tally) -> list[Any]:
-        """Return the holders in the tree that something was put into."""
-        return [holder for holder in tally.holders if self._is_attached(holder)]
-
-    def _is_gone(self, tally: _Tally) -> bool:
-        return tally.member and tally.lost > 0 and not self._has_place(tally, frozenset())
-
-    def _settle(self) -> None:
-        """Find what arrives and what leaves.
-
-        Each depends on the other: what is put into something that leaves does not arrive, and what
-        leaves may take along what nothing that arrives holds. What leaves only grows from round to
-        round, so this ends; two rounds are usual.
-        """
-        tallies = [*self.members.values(), *self.boxes.values()]
-        counted = [(tally, tally.lost, list(tally.holders)) for tally in tallies]
-        while True:
-            self._follow_arrivals()
-            self._follow_departures()
-            departed = {key for key, tally in self.members.items() if self._is_gone(tally)}
-            if departed <= self.departed:
-                return
-            self.departed |= departed
-            for tally in [*self.members.values(), *self.boxes.values()]:
-                tally.lost, tally.holders, tally.walked = 0, [], False
-            for tally, lost, holders in counted:
-                tally.lost, tally.holders = lost, list(holders)
-
-    def _follow_arrivals(self) -> None:
-        """Count what arrivals bring with them, until nothing new arrives."""
-        found = True
-        while found:
-            found = False
-            for tally in [*self.members.values(), *self.boxes.values()]:
-                if not (tally.member or tally.walked) and self._has_place(tally, frozenset()):
-                    tally.walked = found = True
-                    for item in flat(self._contents(tally.item)):
-                        self._count(item, 1, tally.item)
-
-    def _contents(self, item: Any) -> Iterator[Any]:
-        """Yield what a new entity or container holds."""
-        if isinstance(item, Entity):
-            if item.__home__ is not None and item.__home__ is not self.tree:
-                return  # of another tree: a copy of it will be adopted
-            for _, value in parts(item, schema_of(type(item))):
-                if KIND[type(value)]:
-                    yield value
-        else:
-            values = item.values() if isinstance(item, dict) else item
-            yield from (value for value in values if KIND[type(value)])
-
-    def _follow_departures(self) -> None:
-        """Count what leaves with what leaves."""
-        queue = [tally for tally in self.members.values() if self._is_gone(tally)]
-        while queue:
-            tally = queue.pop()
-            if tally.walked:
-                continue
-            tally.walked = True
-            for holder, item in self._departing(tally.item):
-                other = self._member(self.tree.live(item) if type(item) is Key else item)
-                other.take(holder)
-                if self._is_gone(other):
-                    queue.append(other)
-
-    def _departing(self, entity: Entity) -> Iterator[tuple[Any, Any]]:
-        """Yield (holder, entity or key) for all that an entity of the tree holds in the end."""
-        for value in self.places.values_in(entity):
-            yield from self._held(value, entity)
-
-    def _held(self, value: Any, holder: Any) -> Iterator[tuple[Any, Any]]:
-        for item in flat([value]):
-            if type(item) is Key or KIND[type(item)] == ENTITY:
-                yield holder, item
-                continue
-            cell = item if isinstance(item, Cell) else self.places.cell_of(item)
-            if cell is None or id(cell) in self.places.displaced:
-                continue
-            # Logs of containers that hold opaque values are not counted: what they held leaves.
-            is_logged = cell.live is not None and not self.places.is_beside_opaque(cell)
-            inside = cell.live if is_logged else cell.items
-            for each in items_of(inside):
-                if KIND[type(each)] or isinstance(each, Cell):
-                    yield from self._held(each, inside)
-
     def _judge(self) -> None:
         """Refuse two places for one thing; note what moved and what left."""
-        for key, tally in self.members.items():
-            places = self._places(tally)
-            if key == self.root.key and places:
-                raise StructureError(
-                    label(tally.item), "would hold itself", "a root is held by nothing"
-                )
-            at_home = tally.member and not tally.lost
-            if len(places) + at_home > 1:
-                self._refuse_two_places(tally, places, at_home)
-            if tally.member and tally.lost:
-                if places:
-                    self._note_move(self.tree.node(key), places[0])
-                else:
-                    self.removed.append(self.tree.node(key))
-        for tally in self.boxes.values():
-            if len(self._places(tally)) + tally.member > 1:
+        for key, tally in self.balance.members.items():
+            self._judge_entity(key, tally)
+        for tally in self.balance.boxes.values():
+            if len(self.balance.holders_in_tree(tally)) + tally.member > 1:
                 raise StructureError(
                     self.places.name_of(tally.item),
                     "would be held by two fields",
                     "give each its own copy",
                 )
 
-    def _note_move(self, node: Node, holder: Any) -> None:
-        parent = self._owner(holder)
+    def _judge_entity(self, key: Key, tally: Tally) -> None:
+        holders = self.balance.holders_in_tree(tally)
+        if key == self.tree.key and holders:
+            raise StructureError(
+                label(tally.item), "would hold itself", "a root is held by nothing"
+            )
+        if len(holders) + tally.stayed > 1:
+            self._refuse_two_places(tally, holders)
+        if not tally.member or tally.stayed:
+            return
+        node = self.tree.node(key)
+        if not holders:
+            self.removed.append(node)
+            return
+        parent = self.balance.owner(holders[0])
         if parent is not node.parent:
             self.moved.append((node, parent))
 
-    def _owner(self, holder: Any) -> Any:
-        """Return the node of the entity that a holder belongs to.
-
-        For an arrival, the entity until it has one.
-        """
-        if isinstance(holder, Entity):
-            return self._node_of(holder)
-        cell = self.places.cell_of(holder)
-        return self._owner(self._places(self.boxes[id(holder)])[0]) if cell is None else cell.node
-
-    def _node_of(self, entity: Entity) -> Any:
-        if entity.__home__ is self.tree:
-            return self.tree.node(key_of(entity))
-        return _Later(entity)
-
-    def _refuse_two_places(self, tally: _Tally, places: list[Any], at_home: bool) -> None:
-        item = tally.item
-        owners = [self._owner(place) for place in places]
-        holders = [
-            owner.entity if isinstance(owner, _Later) else self.object_of(owner) for owner in owners
-        ]
-        old = self.tree.node(key_of(item)).parent if at_home else None
+    def _refuse_two_places(self, tally: Tally, holders: list[Any]) -> None:
+        owners = [self._owning(holder) for holder in holders]
+        old = self.tree.node(key_of(tally.item)).parent if tally.stayed else None
         if old is not None:
-            holders.insert(0, self.object_of(old))
-        first, second = holders[:2]
+            owners.insert(0, self.tree.live(old.key))
+        first, second = owners[:2]
         nth = 1 if first is second else 0
         raise StructureError(
-            label(item),
-            f"would be reachable twice: as {paths.path([*self._way_in_tree(first), item])} "
-            f"and as {paths.path([*self._way_in_tree(second), item], nth)}",
+            label(tally.item),
+            f"would be reachable twice: as {paths.path([*self._way_in_tree(first), tally.item])} "
+            f"and as {paths.path([*self._way_in_tree(second), tally.item], nth)}",
             "take it out of its first place, or put a copy (model_copy) in the second",
         )
+
+    def _owning(self, holder: Any) -> Entity:
+        owner = self.balance.owner(holder)
+        return owner.entity if isinstance(owner, Later) else self.tree.live(owner.key)
 
     def _way_in_tree(self, entity: Entity) -> list[Entity]:
         """Return the entities from the root down to one of the tree; an arrival stands alone."""
@@ -406,13 +146,13 @@ class Structure(Changes, Adoption):
     # --- storing what arrived ---
 
     def _adopt_arrivals(self) -> None:
-        for tally in list(self.members.values()):
-            places = [] if tally.member else self._places(tally)
+        for tally in list(self.balance.members.values()):
+            places = [] if tally.member else self.balance.holders_in_tree(tally)
             if not places:
                 continue
             entity = self._resident(tally.item)
             if entity is not tally.item:
-                self._new_node(entity, self._owner(places[0]))
+                self._new_node(entity, self.balance.owner(places[0]))
             else:
                 self._adopt_one(entity, places[0])
         while self._queue:  # what came with copies of foreign entities
@@ -422,14 +162,14 @@ class Structure(Changes, Adoption):
     def _adopt_one(self, entity: Entity, holder: Any) -> None:
         known = self.tree.nodes.get(key_of(entity))
         if known is None:
-            self._new_node(entity, self._owner(holder))
+            self._new_node(entity, self.balance.owner(holder))
             return
         whole = dict_of(entity) if entity.__home__ is None else entity.__dict__
         assert whole is not None, "a revived entity is loaded"
         state = self.state(entity, known)
         self.entities.append((entity, known))
         self.revived.append((known, state))
-        self.moved.append((known, self._owner(holder)))
+        self.moved.append((known, self.balance.owner(holder)))
 
     def _new_node(self, entity: Entity, parent: Any) -> None:
         key = key_of(entity)
@@ -466,7 +206,7 @@ class Structure(Changes, Adoption):
         key = key_of(resident)
         if (
             resident.__home__ is None
-            and key not in self.members
+            and key not in self.balance.members
             and resident not in self.clones.values()
         ):
             self._queue.append((resident, node, key, False))  # below a copy
@@ -486,7 +226,7 @@ class Structure(Changes, Adoption):
 
     def _plan_fields(self) -> None:
         for entity, names in self.places.writes.values():
-            if entity.__home__ is not self.tree or not self._is_attached(entity):
+            if entity.__home__ is not self.tree or not self.balance.is_attached(entity):
                 self.loose.append(entity)
                 continue
             node = self.tree.node(key_of(entity))
@@ -577,7 +317,7 @@ class Structure(Changes, Adoption):
             cell = self.places.cell_of(container)
             if container.home is self.tree and self.places.is_beside_opaque(container.place):
                 continue
-            if cell is None or not self._is_attached(container):
+            if cell is None or not self.balance.is_attached(container):
                 self._loosen(container)
                 continue
             if not container.log:
@@ -624,7 +364,11 @@ class Structure(Changes, Adoption):
             return item
         if kind == ENTITY:
             return key_of(self._resident(item))
-        if kind in CONTAINERS and self.places.cell_of(item) is None and not self._box(item).holders:
+        if (
+            kind in CONTAINERS
+            and self.places.cell_of(item) is None
+            and not self.balance.is_put(item)
+        ):
             return None
         self._holder, self._name, self._opaque = None, field_of(cell), set()
         stored = self.store(item, cell.node, cell)  # type: ignore[arg-type]  # attached, so it has a node
@@ -728,10 +472,7 @@ class Structure(Changes, Adoption):
         """
         created = tuple(self.nodes)
         self._enter()
-        self.moved = [
-            (node, parent.node(self) if isinstance(parent, _Later) else parent)
-            for node, parent in self.moved
-        ]
+        self.moved = [(node, self._node_of(parent)) for node, parent in self.moved]
         self._store()
         for node, names in self.opaque_names.items():
             node.opaque = names or None
@@ -761,8 +502,7 @@ class Structure(Changes, Adoption):
         tree = self.tree
         tree.nodes.update(self.nodes)
         for node in self.nodes.values():
-            if isinstance(node.parent, _Later):
-                node.parent = node.parent.node(self)
+            node.parent = self._node_of(node.parent)
         for node, state in self.revived:
             node.removed = 0
             if not all(map(same_stored, node.state, state)):
@@ -772,6 +512,13 @@ class Structure(Changes, Adoption):
             tree.entities[node.key] = entity
         for entity, node in self.entities:
             self._dress(entity, node)
+
+    def _node_of(self, owner: Any) -> Any:
+        """Return the node of an owner, also if it had none when it was found."""
+        if not isinstance(owner, Later):
+            return owner
+        key = key_of(self.clones.get(id(owner.entity), owner.entity))
+        return self.nodes.get(key) or self.tree.node(key)
 
     def _dress(self, entity: Entity, node: Node) -> None:
         """Make an object that arrived part of the working tree."""
@@ -807,23 +554,6 @@ class Structure(Changes, Adoption):
         for _name, value in parts(entity, schema_of(type(entity))):
             cut_loose(value)
         set_home(entity, None)
-
-
-class _Later:
-    """The node of an entity that has none yet."""
-
-    __slots__ = ("entity",)
-
-    def __init__(self, entity: Entity) -> None:
-        self.entity = entity
-
-    @property
-    def key(self) -> Key:
-        return key_of(self.entity)
-
-    def node(self, structure: Structure) -> Node:
-        resident = structure.clones.get(id(self.entity), self.entity)
-        return structure.nodes.get(key_of(resident)) or structure.tree.node(key_of(resident))
 
 
 def is_unchanged(cell: ListCell, splices: list[tuple[int, int, list[Stored]]]) -> bool:

@@ -12,20 +12,17 @@ from sys import getsizeof
 from typing import Any
 
 from registry import paths
-from registry.adoption import Adoption
+from registry.arrivals import Arrivals
 from registry.balance import Balance, Later, Tally
 from registry.changes import COMMIT_BYTES, Changes, cut_loose
-from registry.copies import clone
 from registry.entity import (
     Entity,
-    dict_of,
     fill,
     key_of,
     label,
     part,
     parts,
     set_home,
-    source_of,
 )
 from registry.errors import StructureError
 from registry.history import (
@@ -52,17 +49,14 @@ from registry.values import (
 Finish = Callable[[], None]
 
 
-class Structure(Changes, Adoption):
+class Structure(Changes):
     """What a transaction will do to its tree: first found, then applied."""
 
     def __init__(self, txn: Writes, now: float) -> None:
-        Adoption.__init__(self, txn.tree.head + 1, now)
-        Changes.__init__(self, txn.tree, now, [], [], [], {}, COMMIT_BYTES)
+        super().__init__(txn.tree, now, [], [], [], {}, COMMIT_BYTES)
         self.places = Places(txn)
         self.balance = Balance(self.places)
-        self.clones: dict[int, Entity] = {}
-        self.fresh_cells: dict[int, Cell] = {}
-        self.revived: list[tuple[Node, tuple[Stored, ...]]] = []
+        self.arrivals = Arrivals(self.balance, now)
         self.finish: list[Finish] = []
         self.removed: list[Node] = []
         self.loose: list[Entity] = []
@@ -76,10 +70,11 @@ class Structure(Changes, Adoption):
         self.places.look()
         self.balance.count()
         self._judge()
-        self._adopt_arrivals()
+        self.arrivals.adopt()
+        self.moved += [(node, owner) for node, _, owner in self.arrivals.revived]
         self._plan_fields()
         self._plan_containers()
-        return self if self.changed or self.nodes or self.revived or self.removed else None
+        return self if self.changed or self.arrivals.entities or self.removed else None
 
     def _judge(self) -> None:
         """Refuse two places for one thing; note what moved and what left."""
@@ -135,92 +130,9 @@ class Structure(Changes, Adoption):
         if entity.__home__ is self.tree:
             node = self.tree.node(key_of(entity)).parent
             while node is not None:
-                way.append(self.object_of(node))
+                way.append(self.tree.live(node.key))
                 node = node.parent
         return way[::-1]
-
-    def object_of(self, node: Node) -> Entity:
-        """Return the live object of a node of the tree."""
-        return self.tree.live(node.key)
-
-    # --- storing what arrived ---
-
-    def _adopt_arrivals(self) -> None:
-        for tally in list(self.balance.members.values()):
-            places = [] if tally.member else self.balance.holders_in_tree(tally)
-            if not places:
-                continue
-            entity = self._resident(tally.item)
-            if entity is not tally.item:
-                self._new_node(entity, self.balance.owner(places[0]))
-            else:
-                self._adopt_one(entity, places[0])
-        while self._queue:  # what came with copies of foreign entities
-            entity, parent, _, _ = self._queue.pop()
-            self._new_node(entity, parent)
-
-    def _adopt_one(self, entity: Entity, holder: Any) -> None:
-        known = self.tree.nodes.get(key_of(entity))
-        if known is None:
-            self._new_node(entity, self.balance.owner(holder))
-            return
-        whole = dict_of(entity) if entity.__home__ is None else entity.__dict__
-        assert whole is not None, "a revived entity is loaded"
-        state = self.state(entity, known)
-        self.entities.append((entity, known))
-        self.revived.append((known, state))
-        self.moved.append((known, self.balance.owner(holder)))
-
-    def _new_node(self, entity: Entity, parent: Any) -> None:
-        key = key_of(entity)
-        if key in self.nodes:
-            self._refuse_second_place(entity, self.nodes[key].parent)
-        node = Node(key, schema_of(type(entity)), None, self.version, self.created)
-        node.source = source_of(entity)
-        self.nodes[key] = node
-        node.parent = parent
-        node.state = self.state(entity, node)
-        self.entities.append((entity, node))
-
-    def _resident(self, entity: Entity) -> Entity:
-        """Return the object that will be part of the tree.
-
-        A copy, if the given one belongs to another tree.
-        """
-        if entity.__home__ is None or entity.__home__ is self.tree:
-            return entity
-        copied = self.clones.get(id(entity))
-        if copied is None:
-            # An orphan argument lives in a tree of its own until it is known where it belongs: it
-            # is not crossing.
-            keep = getattr(entity.__home__, "is_provisional", False)
-            copied = self.clones[id(entity)] = clone(entity, keep_identity=keep)
-        return copied
-
-    def meet(self, entity: Entity, node: Node) -> Key:
-        """Return the key under which *node* holds an entity.
-
-        Members and arrivals were counted before.
-        """
-        resident = self._resident(entity)
-        key = key_of(resident)
-        if (
-            resident.__home__ is None
-            and key not in self.balance.members
-            and resident not in self.clones.values()
-        ):
-            self._queue.append((resident, node, key, False))  # below a copy
-        return key
-
-    def store_container(self, value: Any, kind: Any, node: Node, up: Cell | None) -> Stored:
-        """Return the cell of a container: its own if it stayed, a new one if not."""
-        cell = self.places.cell_of(value)
-        if cell is not None:
-            return cell
-        known = self.fresh_cells.get(id(value))
-        if known is None:
-            known = self.fresh_cells[id(value)] = super().store_container(value, kind, node, up)
-        return known
 
     # --- changes of entities and containers that stay ---
 
@@ -230,7 +142,7 @@ class Structure(Changes, Adoption):
                 self.loose.append(entity)
                 continue
             node = self.tree.node(key_of(entity))
-            if any(known is node for known, _ in self.revived):
+            if self.arrivals.is_revived(node):
                 continue
             self._plan_entity(entity, node, names)
 
@@ -246,9 +158,9 @@ class Structure(Changes, Adoption):
                 new: Stored = value
                 self._note_opaque(node, {name}, set())
             else:
-                self._holder, self._name, self._opaque = entity, name, set()
-                new = self._compact(old, self.store(value, node, None))
-                self._note_opaque(node, {name}, self._opaque)
+                stored, opaque = self.arrivals.stored(value, node, name, holder=entity)
+                new = self._compact(old, stored)
+                self._note_opaque(node, {name}, opaque)
                 self._show(entity, node, name)
             if same_stored(old, new):
                 self.kept_cells.update(cells_in(old))  # an equal container came: the old cell stays
@@ -363,24 +275,24 @@ class Structure(Changes, Adoption):
         if kind == ATOM:
             return item
         if kind == ENTITY:
-            return key_of(self._resident(item))
+            return key_of(self.arrivals.resident(item))
         if (
             kind in CONTAINERS
             and self.places.cell_of(item) is None
             and not self.balance.is_put(item)
         ):
             return None
-        self._holder, self._name, self._opaque = None, field_of(cell), set()
-        stored = self.store(item, cell.node, cell)  # type: ignore[arg-type]  # attached, so it has a node
-        if self._opaque and cell.node is not None:
-            self._note_opaque(cell.node, set(), self._opaque)
+        assert cell.node is not None, "a container that is attached belongs to an entity"
+        stored, opaque = self.arrivals.stored(item, cell.node, field_of(cell), holder=None, up=cell)
+        if opaque:
+            self._note_opaque(cell.node, set(), opaque)
         return stored
 
     def _show_inserted(self, live: Any, inserted: list[Any]) -> None:
         """Replace what was inserted raw by what the tree tracks."""
         if all(
             KIND[type(item)] == ATOM
-            or (KIND[type(item)] == ENTITY and self._resident(item) is item)
+            or (KIND[type(item)] == ENTITY and self.arrivals.resident(item) is item)
             for item in inserted
         ):
             return
@@ -409,7 +321,7 @@ class Structure(Changes, Adoption):
         for key, old, new in log:
             deleted = deleted or new is ABSENT
             if old is ABSENT and KIND[type(key)] == ENTITY:
-                self._dict_key(key)
+                self.arrivals.refuse_key(key)
         if deleted and not self._dict_differs(live, cell):
             return
         changes = [
@@ -457,7 +369,7 @@ class Structure(Changes, Adoption):
 
     def arrives(self, key: Key) -> bool:
         """Tell whether an entity enters the tree."""
-        return key in self.nodes or any(node.key == key for node, _ in self.revived)
+        return self.arrivals.has(key)
 
     def leaves(self, key: Key) -> bool:
         """Tell whether an entity leaves the tree."""
@@ -470,9 +382,10 @@ class Structure(Changes, Adoption):
 
         Nothing in here can fail. Cost: the change and its ancestors.
         """
-        created = tuple(self.nodes)
-        self._enter()
-        self.moved = [(node, self._node_of(parent)) for node, parent in self.moved]
+        created = tuple(self.arrivals.nodes)
+        for node in self.arrivals.enter():
+            self.changed[node] = None
+        self.moved = [(node, self.arrivals.node_of(owner)) for node, owner in self.moved]
         self._store()
         for node, names in self.opaque_names.items():
             node.opaque = names or None
@@ -486,6 +399,7 @@ class Structure(Changes, Adoption):
                 cell.node = None
         for step in self.finish:
             step()
+        self.arrivals.show()
         renamed = self._rename()
         for entity in self.loose:
             self._let_loose(entity)
@@ -497,45 +411,6 @@ class Structure(Changes, Adoption):
             tuple([node.key for node in self.removed]),
         )
         return len(created) + renamed
-
-    def _enter(self) -> None:
-        tree = self.tree
-        tree.nodes.update(self.nodes)
-        for node in self.nodes.values():
-            node.parent = self._node_of(node.parent)
-        for node, state in self.revived:
-            node.removed = 0
-            if not all(map(same_stored, node.state, state)):
-                self.changed[node] = None
-                node.change(self.version, state)
-        for entity, node in self.entities:
-            tree.entities[node.key] = entity
-        for entity, node in self.entities:
-            self._dress(entity, node)
-
-    def _node_of(self, owner: Any) -> Any:
-        """Return the node of an owner, also if it had none when it was found."""
-        if not isinstance(owner, Later):
-            return owner
-        key = key_of(self.clones.get(id(owner.entity), owner.entity))
-        return self.nodes.get(key) or self.tree.node(key)
-
-    def _dress(self, entity: Entity, node: Node) -> None:
-        """Make an object that arrived part of the working tree."""
-        schema = node.schema
-        if entity.__home__ is not None:
-            _ = entity.__dict__  # loaded while its old home still knows it
-        set_home(entity, self.tree)
-        opaque = node.opaque or frozenset()
-
-        def finish() -> None:
-            for name, stored in zip(schema.names[:-1], node.state, strict=False):
-                if name in opaque:
-                    self.tree.drop_opaque([(entity, name)])
-                elif KIND[type(stored)]:
-                    fill(entity, schema, name, self.tree.live_value(stored))
-
-        self.finish.append(finish)
 
     def _leave(self, node: Node) -> None:
         node.move(self.version, None)

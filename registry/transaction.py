@@ -17,9 +17,10 @@ from registry.entity import Entity, dict_of, fill, key_of
 from registry.history import DictCell, ListCell, Node, Stored
 from registry.ids import Key
 from registry.schema import ABSENT, FIELDS_SET, schema_of
-from registry.structure import Structure, is_complete, must_differ
+from registry.structure import Structure
 from registry.tracking import Tracked, undo
 from registry.tree import TreeRegistry
+from registry.updates import is_complete, must_differ
 from registry.values import ENTITY, KIND, same_atom
 
 _EMPTY: tuple[Any, ...] = ()

@@ -15,10 +15,10 @@ from registry.entity import Entity, dict_of
 from registry.history import DictCell, ListCell, Node, Stored
 from registry.ids import Key
 from registry.schema import ABSENT
-from registry.structure import is_complete, must_differ
 from registry.tracking import Tracked
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
+from registry.updates import is_complete, must_differ
 from registry.values import ENTITY, EXACT, KIND, same_atom
 
 Deltas: TypeAlias = list[tuple[Any, Any]]

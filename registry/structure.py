@@ -1,508 +1,125 @@
 """Structure: the changes of a transaction that alter who holds whom, or that are not plain.
 
-It works on differences only. Every entity that a write took out of its place has lost it, every one
-that was put into something has a holder; what has exactly one place in the end stays or was moved,
-without one it left the tree, and with two it is refused. New arrivals and what leaves are followed
-downward, what stays is never visited: the cost is that of the change.
+Found in five steps, of which each knows those before it:
 
-A list, dict or set is a value of its place: it stays there and its log tells what changed in it,
-or it is stored anew at another place by what it holds.
+    places     what was written, and which containers left their places by it
+    balance    where everything ends that was put somewhere or taken from somewhere
+    structure  two places for one thing are refused; what else moved, and what left the tree
+    arrivals   what enters the tree gets its nodes
+    updates    what stays gets its new states and deltas
+
+Then all of it is stored as one version, and the live objects show what is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from sys import getsizeof
-from typing import Any, Protocol
+from typing import Any
 
 from registry import paths
-from registry.adoption import Adoption
+from registry.arrivals import Arrivals
+from registry.balance import Balance, Later, Tally
 from registry.changes import COMMIT_BYTES, Changes, cut_loose
-from registry.copies import clone
-from registry.entity import (
-    Entity,
-    dict_of,
-    fill,
-    key_label,
-    key_of,
-    label,
-    part,
-    parts,
-    set_home,
-    source_of,
-)
+from registry.entity import Entity, key_of, label, parts, set_home
 from registry.errors import StructureError
-from registry.history import (
-    Cell,
-    DictCell,
-    ListCell,
-    Node,
-    SetCell,
-    Stored,
-    cells_in,
-    same_stored,
-)
+from registry.history import Node
 from registry.ids import Key
-from registry.schema import ABSENT, EXTRA, schema_of
-from registry.tracking import TRACKED, Tracked, member_like
-from registry.tree import TreeRegistry
-from registry.values import (
-    ATOM,
-    DICT,
-    ENTITY,
-    KIND,
-    LIST,
-    OPAQUE,
-    SET,
-    Opaque,
-    same_atom,
-    same_value,
-)
-
-Finish = Callable[[], None]
+from registry.places import Places, Writes
+from registry.schema import schema_of
+from registry.updates import Updates
 
 
-class Writes(Protocol):
-    """What a transaction wrote; see `Transaction`."""
-
-    tree: TreeRegistry
-    writes: dict[Key, tuple[Entity, set[str]]]
-    containers: list[Tracked]
-    touched: list[tuple[Entity, str]]
-
-
-class _Tally:
-    """Where something is in the end.
+class Structure(Changes):
+    """What a transaction will do to its tree: first found, then applied.
 
     Attributes:
-        item: An entity or a container.
-        member: Whether it had a place in the tree before.
-        lost: How often it was taken out of that place.
-        holders: What it was put into, and not taken out of again.
-        walked: Whether what it holds was counted too.
+        places: What was written.
+        balance: Where everything ends.
+        arrivals: What enters the tree. Until it has, `moved` may name a parent as `Later`.
+        updates: The states, deltas and changed entities of this very object.
+        removed: What leaves the tree.
     """
 
-    __slots__ = ("holders", "item", "lost", "member", "walked")
-
-    def __init__(self, item: Any, member: bool) -> None:
-        self.item = item
-        self.member = member
-        self.lost = 0
-        self.holders: list[Any] = []
-        self.walked = False
-
-    def take(self, holder: Any) -> None:
-        """Note that it was taken out of what it was put into before, or else of its old place."""
-        for index, each in enumerate(self.holders):
-            if each is holder:
-                del self.holders[index]
-                return
-        self.lost += 1
-
-
-class Structure(Changes, Adoption):
-    """What a transaction will do to its tree: first found, then applied."""
-
     def __init__(self, txn: Writes, now: float) -> None:
-        Adoption.__init__(self, txn.tree.head + 1, now)
-        Changes.__init__(self, txn.tree, now, [], [], [], {}, COMMIT_BYTES)
-        self.txn = txn
-        self.root = txn.tree.root_node
-        self.members: dict[Key, _Tally] = {}
-        self.boxes: dict[int, _Tally] = {}
-        self.clones: dict[int, Entity] = {}
-        self.fresh_cells: dict[int, Cell] = {}
-        self.revived: list[tuple[Node, tuple[Stored, ...]]] = []
-        self.finish: list[Finish] = []
+        self.places = Places(txn)
+        self.balance = Balance(self.places)
+        self.arrivals = Arrivals(self.balance, now)
+        self.updates = new = Updates(self.arrivals)
         self.removed: list[Node] = []
-        self.loose: list[Entity] = []
-        self.opaque_cells: set[int] = set()
-        self.opaque_names: dict[Node, frozenset[str]] = {}
-        self.displaced: dict[int, Cell] = {}
-        self.kept_cells: set[Cell] = set()
-        self.departed: set[Key] = set()
+        super().__init__(txn.tree, now, new.deltas, new.states, [], new.changed, COMMIT_BYTES)
 
     # --- finding ---
 
     def made(self) -> Structure | None:
-        """Find the changes; None if there are none."""
-        self._see_opaque()
-        self._see_displaced()
-        self._balance()
+        """Find the changes; None if there are none.
+
+        Raises:
+            StructureError: The result is not a tree any more.
+            UncopyableError: A new value cannot be kept.
+        """
+        self.places.look()
+        self.balance.count()
         self._judge()
-        self._adopt_arrivals()
-        self._plan_fields()
-        self._plan_containers()
-        return self if self.changed or self.nodes or self.revived or self.removed else None
-
-    def _see_opaque(self) -> None:
-        """Turn every opaque value that was handed out and changed into a write of its field."""
-        for entity, name in self.txn.touched:
-            if entity.__home__ is not self.tree:
-                continue
-            node = self.tree.node(key_of(entity))
-            stored = node.state[node.schema.index[name]]
-            self.opaque_cells.update(id(cell) for cell in cells_in(stored))
-            written = self.txn.writes.get(node.key)
-            if written is not None and name in written[1]:
-                continue
-            if not self._matches(part(entity, node.schema, name), stored):
-                self.txn.writes.setdefault(node.key, (entity, set()))[1].add(name)
-
-    def _see_displaced(self) -> None:
-        """Find the containers that are no longer at their place.
-
-        A container is a value of its place: at another one it is stored anew, by what it holds now,
-        and what it held before has left. The logs of those that stayed say what changed in them.
-        """
-        for _, node, name, value in self._written():
-            held = {id(item) for item in _flat([value])}
-            for cell in _flat([node.state[node.schema.index[name]]]):
-                if isinstance(cell, Cell) and (
-                    cell.live is None or id(cell.live) not in held or id(cell) in self.opaque_cells
-                ):
-                    self._displace(cell)
-        for container in self.txn.containers:
-            outer = self._cell_of(container)
-            if outer is None:
-                continue
-            for taken, _ in _log_values(container):
-                for item in _flat(taken):
-                    inner = self._cell_of(item)
-                    if inner is not None and inner.up is outer and not _holds(container, item):
-                        self._displace(inner)
-
-    def _written(self) -> Iterator[tuple[Entity, Node, str, Any]]:
-        """Yield (entity, node, field, value now) for every part that was written of members."""
-        for entity, names in self.txn.writes.values():
-            if entity.__home__ is self.tree:
-                node = self.tree.node(key_of(entity))
-                for name in names & node.schema.index.keys():
-                    yield entity, node, name, part(entity, node.schema, name)
-
-    def _displace(self, cell: Cell) -> None:
-        for inner in cells_in(cell):
-            self.displaced[id(inner)] = inner
-
-    def _matches(self, live: Any, stored: Stored) -> bool:
-        """Tell whether a live value that may hold opaque ones still is what is stored."""
-        kind = KIND[type(live)]
-        if isinstance(stored, Opaque):
-            return kind == OPAQUE and same_value(live, stored.value)
-        if kind == ENTITY:
-            return type(stored) is Key and key_of(live) == stored
-        if isinstance(stored, DictCell):
-            return (
-                isinstance(live, dict)
-                and list(live) == list(stored.items)
-                and all(map(self._matches, live.values(), stored.items.values()))
-            )
-        if isinstance(stored, ListCell) or type(stored) is tuple:
-            items = stored.items if isinstance(stored, ListCell) else stored
-            return (
-                isinstance(live, list | tuple)
-                and len(live) == len(items)
-                and all(map(self._matches, live, items))
-            )
-        if isinstance(stored, SetCell) or type(stored) is frozenset:
-            members = stored.items if isinstance(stored, SetCell) else stored
-            return (
-                isinstance(live, set | frozenset)
-                and len(live) == len(members)
-                and all(
-                    (key_of(item) if KIND[type(item)] == ENTITY else item) in members
-                    for item in live
-                )
-            )
-        return same_stored(live, stored)
-
-    def _balance(self) -> None:
-        """Count what was put where and taken from where, and find what that means."""
-        while True:
-            self.members, self.boxes, self.departed = {}, {}, set()
-            self._count_displaced()
-            self._count_logs()
-            self._count_writes()
-            if self.members or self.boxes:
-                self._settle()
-            taken_over = [
-                tally.item.place
-                for tally in self.boxes.values()
-                if tally.member and self._places(tally) and not self._is_attached(tally.item.place)
-            ]
-            if not taken_over:
-                return
-            for cell in taken_over:  # its old owner left, so it has no other place than the new one
-                self._displace(cell)
-
-    def _count_displaced(self) -> None:
-        for cell in self.displaced.values():
-            for item in _flat(_values(cell.items)):
-                if type(item) is Key:
-                    self._member(self.tree.live(item)).lost += 1
-
-    def _count_logs(self) -> None:
-        for container in self.txn.containers:
-            cell = self._cell_of(container)
-            if cell is None:
-                continue
-            for taken, put in _log_values(container):
-                for sign, items in ((-1, taken), (1, put)):
-                    for item in _flat(items):
-                        self._count(item, sign, container, cell)
-
-    def _count_writes(self) -> None:
-        for entity, node, name, value in self._written():
-            stored = list(_flat([node.state[node.schema.index[name]]]))
-            for item in stored:
-                if type(item) is Key:
-                    self._member(self.tree.live(item)).lost += 1
-            for item in _flat([value]):
-                cell = self._cell_of(item)
-                if cell is None or cell not in stored:
-                    self._count(item, 1, entity)
-
-    def _count(self, item: Any, sign: int, holder: Any, place: Cell | None = None) -> None:
-        """Count an entity or container as put into a holder (1) or taken out of it (-1).
-
-        Args:
-            item: What it is.
-            sign: 1 or -1.
-            holder: An entity or a container.
-            place: Cell of the holder, if it is a container that stayed; what stayed in it is not
-                counted.
-        """
-        kind = KIND[type(item)]
-        if kind == ENTITY:
-            tally = self._member(item)
-        elif kind in _CONTAINERS:
-            cell = self._cell_of(item)
-            if cell is not None and cell.up is place and place is not None:
-                return
-            tally = self._box(item)
-        else:
-            return
-        if sign > 0:
-            tally.holders.append(holder)
-        else:
-            tally.take(holder)
-
-    def _member(self, entity: Entity) -> _Tally:
-        key = key_of(entity)
-        tally = self.members.get(key)
-        if tally is None:
-            member = entity.__home__ is self.tree and not self.tree.node(key).removed
-            tally = self.members[key] = _Tally(entity, member)
-        return tally
-
-    def _box(self, container: Any) -> _Tally:
-        """Return the tally of a container that arrives, or that another place holds already."""
-        tally = self.boxes.get(id(container))
-        if tally is None:
-            tally = _Tally(container, self._cell_of(container) is not None)
-            self.boxes[id(container)] = tally
-        return tally
-
-    def _cell_of(self, container: Any) -> Cell | None:
-        """Return the cell of a container that stayed at its place in this tree."""
-        if type(container) not in TRACKED or container.home is not self.tree:
-            return None
-        cell: Cell = container.place
-        if cell.node is None or cell.node.removed:
-            return None
-        return None if id(cell) in self.opaque_cells or id(cell) in self.displaced else cell
-
-    # --- what is in the tree in the end ---
-
-    def _is_attached(self, holder: Any, seen: frozenset[int] = frozenset()) -> bool:
-        """Tell whether a holder is in the tree once all writes count."""
-        if isinstance(holder, Entity):
-            return self._is_entity_attached(holder, seen)
-        cell = holder if isinstance(holder, Cell) else self._cell_of(holder)
-        if cell is None:
-            tally = self.boxes.get(id(holder))
-            return tally is not None and self._has_place(tally, seen)
-        if id(cell) in self.displaced:
-            return False
-        if cell.up is not None:
-            return self._is_attached(cell.up, seen)
-        return cell.node is not None and self._is_node_attached(cell.node, seen)
-
-    def _is_entity_attached(self, entity: Entity, seen: frozenset[int]) -> bool:
-        if entity.__home__ is self.tree:
-            node = self.tree.node(key_of(entity))
-            if not node.removed:
-                return self._is_node_attached(node, seen)
-        tally = self.members.get(key_of(entity))
-        return tally is not None and self._has_place(tally, seen)
-
-    def _is_node_attached(self, node: Node | None, seen: frozenset[int]) -> bool:
-        while node is not None and node is not self.root:
-            if node.key in self.departed:
-                return False
-            tally = self.members.get(node.key)
-            # Without a loss it still has its first place; that it has a second is judged later.
-            if tally is not None and tally.lost:
-                return self._has_place(tally, seen)
-            node = node.parent
-        return node is self.root
-
-    def _has_place(self, tally: _Tally, seen: frozenset[int]) -> bool:
-        """Tell whether something that was put into holders is in the tree by one of them."""
-        if id(tally) in seen:
-            return False  # it holds itself, and nothing in the tree holds it
-        seen |= {id(tally)}
-        return any(self._is_attached(holder, seen) for holder in tally.holders)
-
-    def _places(self, tally: _Tally) -> list[Any]:
-        """Return the holders in the tree that something was put into."""
-        return [holder for holder in tally.holders if self._is_attached(holder)]
-
-    def _is_gone(self, tally: _Tally) -> bool:
-        return tally.member and tally.lost > 0 and not self._has_place(tally, frozenset())
-
-    def _settle(self) -> None:
-        """Find what arrives and what leaves.
-
-        Each depends on the other: what is put into something that leaves does not arrive, and what
-        leaves may take along what nothing that arrives holds. What leaves only grows from round to
-        round, so this ends; two rounds are usual.
-        """
-        tallies = [*self.members.values(), *self.boxes.values()]
-        counted = [(tally, tally.lost, list(tally.holders)) for tally in tallies]
-        while True:
-            self._follow_arrivals()
-            self._follow_departures()
-            departed = {key for key, tally in self.members.items() if self._is_gone(tally)}
-            if departed <= self.departed:
-                return
-            self.departed |= departed
-            for tally in [*self.members.values(), *self.boxes.values()]:
-                tally.lost, tally.holders, tally.walked = 0, [], False
-            for tally, lost, holders in counted:
-                tally.lost, tally.holders = lost, list(holders)
-
-    def _follow_arrivals(self) -> None:
-        """Count what arrivals bring with them, until nothing new arrives."""
-        found = True
-        while found:
-            found = False
-            for tally in [*self.members.values(), *self.boxes.values()]:
-                if not (tally.member or tally.walked) and self._has_place(tally, frozenset()):
-                    tally.walked = found = True
-                    for item in _flat(self._contents(tally.item)):
-                        self._count(item, 1, tally.item)
-
-    def _contents(self, item: Any) -> Iterator[Any]:
-        """Yield what a new entity or container holds."""
-        if isinstance(item, Entity):
-            if item.__home__ is not None and item.__home__ is not self.tree:
-                return  # of another tree: a copy of it will be adopted
-            for _, value in parts(item, schema_of(type(item))):
-                if KIND[type(value)]:
-                    yield value
-        else:
-            values = item.values() if isinstance(item, dict) else item
-            yield from (value for value in values if KIND[type(value)])
-
-    def _follow_departures(self) -> None:
-        """Count what leaves with what leaves."""
-        queue = [tally for tally in self.members.values() if self._is_gone(tally)]
-        while queue:
-            tally = queue.pop()
-            if tally.walked:
-                continue
-            tally.walked = True
-            for holder, item in self._departing(tally.item):
-                other = self._member(self.tree.live(item) if type(item) is Key else item)
-                other.take(holder)
-                if self._is_gone(other):
-                    queue.append(other)
-
-    def _departing(self, entity: Entity) -> Iterator[tuple[Any, Any]]:
-        """Yield (holder, entity or key) for all that an entity of the tree holds in the end."""
-        node = self.tree.node(key_of(entity))
-        written = self.txn.writes.get(node.key, (entity, frozenset[str]()))[1]
-        for name, stored in zip(node.schema.names[:-1], node.state[:-1], strict=True):
-            value = part(entity, node.schema, name) if name in written else stored
-            yield from self._held(value, entity)
-
-    def _held(self, value: Any, holder: Any) -> Iterator[tuple[Any, Any]]:
-        for item in _flat([value]):
-            if type(item) is Key or KIND[type(item)] == ENTITY:
-                yield holder, item
-                continue
-            cell = item if isinstance(item, Cell) else self._cell_of(item)
-            if cell is None or id(cell) in self.displaced:
-                continue
-            # Logs of containers that hold opaque values are not counted: what they held leaves.
-            is_logged = cell.live is not None and id(cell) not in self.opaque_cells
-            inside = cell.live if is_logged else cell.items
-            for each in _values(inside):
-                if KIND[type(each)] or isinstance(each, Cell):
-                    yield from self._held(each, inside)
+        self.arrivals.adopt()
+        self.moved += [(node, owner) for node, _, owner in self.arrivals.revived]
+        self.updates.plan()
+        self.bytes_kept += self.updates.bytes_kept
+        return self if self.changed or self.arrivals.entities or self.removed else None
 
     def _judge(self) -> None:
         """Refuse two places for one thing; note what moved and what left."""
-        for key, tally in self.members.items():
-            places = self._places(tally)
-            if key == self.root.key and places:
-                raise StructureError(
-                    label(tally.item), "would hold itself", "a root is held by nothing"
-                )
-            at_home = tally.member and not tally.lost
-            if len(places) + at_home > 1:
-                self._refuse_two_places(tally, places, at_home)
-            if tally.member and tally.lost:
-                if places:
-                    self._note_move(self.tree.node(key), places[0])
-                else:
-                    self.removed.append(self.tree.node(key))
-        for tally in self.boxes.values():
-            if len(self._places(tally)) + tally.member > 1:
-                raise StructureError(
-                    self._name_of(tally.item),
-                    "would be held by two fields",
-                    "give each its own copy",
-                )
+        for key, tally in self.balance.members.items():
+            self._judge_entity(key, tally)
+        for tally in self.balance.boxes.values():
+            if len(self.balance.holders_in_tree(tally)) + tally.member > 1:
+                self._refuse_two_fields(tally.item)
+        for container, cell in self.balance.taken_over:
+            # What took its owner along may have brought it back, with the container still in it.
+            if self.balance.has_owner(cell):
+                self._refuse_two_fields(container)
 
-    def _note_move(self, node: Node, holder: Any) -> None:
-        parent = self._owner(holder)
+    def _judge_entity(self, key: Key, tally: Tally) -> None:
+        holders = self.balance.holders_in_tree(tally)
+        if key == self.tree.key and holders:
+            raise StructureError(
+                label(tally.item), "would hold itself", "a root is held by nothing"
+            )
+        if len(holders) + tally.stayed > 1:
+            self._refuse_two_places(tally, holders)
+        if not tally.member or tally.stayed:
+            return
+        node = self.tree.node(key)
+        if not holders:
+            self.removed.append(node)
+            return
+        parent = self.balance.owner(holders[0])
         if parent is not node.parent:
             self.moved.append((node, parent))
 
-    def _owner(self, holder: Any) -> Any:
-        """Return the node of the entity that a holder belongs to.
+    def _refuse_two_fields(self, container: Any) -> None:
+        raise StructureError(
+            self.places.name_of(container),
+            "would be held by two fields",
+            "give each its own copy",
+        )
 
-        For an arrival, the entity until it has one.
-        """
-        if isinstance(holder, Entity):
-            return self._node_of(holder)
-        cell = self._cell_of(holder)
-        return self._owner(self._places(self.boxes[id(holder)])[0]) if cell is None else cell.node
-
-    def _node_of(self, entity: Entity) -> Any:
-        if entity.__home__ is self.tree:
-            return self.tree.node(key_of(entity))
-        return _Later(entity)
-
-    def _refuse_two_places(self, tally: _Tally, places: list[Any], at_home: bool) -> None:
-        item = tally.item
-        owners = [self._owner(place) for place in places]
-        holders = [
-            owner.entity if isinstance(owner, _Later) else self.object_of(owner) for owner in owners
-        ]
-        old = self.tree.node(key_of(item)).parent if at_home else None
+    def _refuse_two_places(self, tally: Tally, holders: list[Any]) -> None:
+        owners = [self._owning(holder) for holder in holders]
+        old = self.tree.node(key_of(tally.item)).parent if tally.stayed else None
         if old is not None:
-            holders.insert(0, self.object_of(old))
-        first, second = holders[:2]
+            owners.insert(0, self.tree.live(old.key))
+        first, second = owners[:2]
         nth = 1 if first is second else 0
         raise StructureError(
-            label(item),
-            f"would be reachable twice: as {paths.path([*self._way_in_tree(first), item])} "
-            f"and as {paths.path([*self._way_in_tree(second), item], nth)}",
+            label(tally.item),
+            f"would be reachable twice: as {paths.path([*self._way_in_tree(first), tally.item])} "
+            f"and as {paths.path([*self._way_in_tree(second), tally.item], nth)}",
             "take it out of its first place, or put a copy (model_copy) in the second",
         )
+
+    def _owning(self, holder: Any) -> Entity:
+        """Return the object of the entity that a holder belongs to."""
+        owner = self.balance.owner(holder)
+        return owner.entity if isinstance(owner, Later) else self.tree.live(owner.key)
 
     def _way_in_tree(self, entity: Entity) -> list[Entity]:
         """Return the entities from the root down to one of the tree; an arrival stands alone."""
@@ -510,344 +127,21 @@ class Structure(Changes, Adoption):
         if entity.__home__ is self.tree:
             node = self.tree.node(key_of(entity)).parent
             while node is not None:
-                way.append(self.object_of(node))
+                way.append(self.tree.live(node.key))
                 node = node.parent
         return way[::-1]
 
-    def object_of(self, node: Node) -> Entity:
-        """Return the live object of a node of the tree."""
-        return self.tree.live(node.key)
-
-    def _name_of(self, container: Any) -> str:
-        cell = self._cell_of(container)
-        if cell is None or cell.node is None:
-            return f"a {type(container).__name__}"
-        return f"{self._top_name(cell)!r} of {key_label(cell.node.schema.cls, cell.node.key)}"
-
-    # --- storing what arrived ---
-
-    def _adopt_arrivals(self) -> None:
-        for tally in list(self.members.values()):
-            places = [] if tally.member else self._places(tally)
-            if not places:
-                continue
-            entity = self._resident(tally.item)
-            if entity is not tally.item:
-                self._new_node(entity, self._owner(places[0]))
-            else:
-                self._adopt_one(entity, places[0])
-        while self._queue:  # what came with copies of foreign entities
-            entity, parent, _, _ = self._queue.pop()
-            self._new_node(entity, parent)
-
-    def _adopt_one(self, entity: Entity, holder: Any) -> None:
-        known = self.tree.nodes.get(key_of(entity))
-        if known is None:
-            self._new_node(entity, self._owner(holder))
-            return
-        whole = dict_of(entity) if entity.__home__ is None else entity.__dict__
-        assert whole is not None, "a revived entity is loaded"
-        state = self.state(entity, known)
-        self.entities.append((entity, known))
-        self.revived.append((known, state))
-        self.moved.append((known, self._owner(holder)))
-
-    def _new_node(self, entity: Entity, parent: Any) -> None:
-        key = key_of(entity)
-        if key in self.nodes:
-            self._refuse_second_place(entity, self.nodes[key].parent)
-        node = Node(key, schema_of(type(entity)), None, self.version, self.created)
-        node.source = source_of(entity)
-        self.nodes[key] = node
-        node.parent = parent
-        node.state = self.state(entity, node)
-        self.entities.append((entity, node))
-
-    def _resident(self, entity: Entity) -> Entity:
-        """Return the object that will be part of the tree.
-
-        A copy, if the given one belongs to another tree.
-        """
-        if entity.__home__ is None or entity.__home__ is self.tree:
-            return entity
-        copied = self.clones.get(id(entity))
-        if copied is None:
-            # An orphan argument lives in a tree of its own until it is known where it belongs: it
-            # is not crossing.
-            keep = getattr(entity.__home__, "is_provisional", False)
-            copied = self.clones[id(entity)] = clone(entity, keep_identity=keep)
-        return copied
-
-    def meet(self, entity: Entity, node: Node) -> Key:
-        """Return the key under which *node* holds an entity.
-
-        Members and arrivals were counted before.
-        """
-        resident = self._resident(entity)
-        key = key_of(resident)
-        if (
-            resident.__home__ is None
-            and key not in self.members
-            and resident not in self.clones.values()
-        ):
-            self._queue.append((resident, node, key, False))  # below a copy
-        return key
-
-    def store_container(self, value: Any, kind: Any, node: Node, up: Cell | None) -> Stored:
-        """Return the cell of a container: its own if it stayed, a new one if not."""
-        cell = self._cell_of(value)
-        if cell is not None:
-            return cell
-        known = self.fresh_cells.get(id(value))
-        if known is None:
-            known = self.fresh_cells[id(value)] = super().store_container(value, kind, node, up)
-        return known
-
-    # --- changes of entities and containers that stay ---
-
-    def _plan_fields(self) -> None:
-        for entity, names in self.txn.writes.values():
-            if entity.__home__ is not self.tree or not self._is_attached(entity):
-                self.loose.append(entity)
-                continue
-            node = self.tree.node(key_of(entity))
-            if any(known is node for known, _ in self.revived):
-                continue
-            self._plan_entity(entity, node, names)
-
-    def _plan_entity(self, entity: Entity, node: Node, names: set[str]) -> None:
-        schema, state = node.schema, list(node.state)
-        changed = False
-        for name in names:
-            index = schema.index.get(name)
-            if index is None:
-                continue
-            old, value = state[index], part(entity, schema, name)
-            if KIND[type(value)] == ATOM:
-                new: Stored = value
-                self._note_opaque(node, {name}, set())
-            else:
-                self._holder, self._name, self._opaque = entity, name, set()
-                new = self._compact(old, self.store(value, node, None))
-                self._note_opaque(node, {name}, self._opaque)
-                self._show(entity, node, name)
-            if same_stored(old, new):
-                self.kept_cells.update(cells_in(old))  # an equal container came: the old cell stays
-            else:
-                state[index] = new
-                changed = True
-                self.bytes_kept += getsizeof(old, 64)
-        fields_set = entity.__pydantic_fields_set__
-        if len(fields_set) != len(state[-1]) and (changed or node in self.changed):
-            # It rides along; alone it is no change of a value.
-            state[-1] = schema.shared_set(fields_set)
-            changed = True
-        if changed:
-            self.states.append((node, tuple(state)))
-            self.changed[node] = None
-            self.bytes_kept += 72 + 8 * len(state)
-
-    def _note_opaque(self, node: Node, gone: set[str], come: set[str]) -> None:
-        """Note which fields of an entity hold opaque values from this version on."""
-        before = self.opaque_names.get(node, node.opaque or frozenset())
-        if come or not before.isdisjoint(gone):
-            self.opaque_names[node] = before - gone | come
-
-    def _show(self, entity: Entity, node: Node, name: str) -> None:
-        """Put the tracked form of what is stored on the live object, once it is stored."""
-
-        def finish() -> None:
-            if node.opaque and name in node.opaque:
-                self.tree.drop_opaque([(entity, name)])
-            else:
-                stored = node.state[node.schema.index[name]]
-                fill(entity, node.schema, name, self.tree.live_value(stored))
-
-        self.finish.append(finish)
-
-    def _compact(self, old: Stored, new: Stored) -> Stored:
-        """Express a list that replaces a list as a splice of it.
-
-        `e.items = [x for x in e.items if ...]` keeps a delta.
-        """
-        if type(old) is not ListCell or type(new) is not ListCell or old is new:
-            return new
-        if id(old) not in self.displaced or new.node is not old.node or self.opaque_cells:
-            return new
-        if any(isinstance(item, Cell) for item in new.items):
-            return new
-        at, end = _common_ends(old.items, new.items)
-        removed = len(old.items) - at - end
-        inserted = new.items[at : len(new.items) - end]
-        self.kept_cells.add(old)
-        if removed or inserted:
-            self._delta(old, [(at, removed, inserted)], 8 * (removed + len(inserted)) + 72)
-        return old
-
-    def _delta(self, cell: Any, change: Any, weight: int) -> None:
-        self.deltas.append((cell, change))
-        self.changed[cell.node] = None
-        self.bytes_kept += weight
-
-    def _plan_containers(self) -> None:
-        for container in self.txn.containers:
-            cell = self._cell_of(container)
-            if container.home is self.tree and id(container.place) in self.opaque_cells:
-                continue
-            if cell is None or not self._is_attached(container):
-                self._loosen(container)
-                continue
-            if not container.log:
-                continue
-            if isinstance(cell, ListCell):
-                self._plan_list(container, cell)
-            elif isinstance(cell, DictCell):
-                self._plan_dict(container, cell)
-            elif isinstance(cell, SetCell):
-                self._plan_set(container, cell)
-
-    def _loosen(self, container: Tracked) -> None:
-        self.finish.append(lambda: cut_loose(container))
-
-    def _plan_list(self, live: Any, cell: ListCell) -> None:
-        log = live.log
-        if not is_complete(cell, log):
-            raise StructureError(
-                f"the list {self._name_of(live)}",
-                "was changed past its methods, for instance by heapq",
-                "do that on a plain list, and assign it (docs/pitfalls.md)",
-            )
-        stored_log = [
-            (at, len(removed), [self._logged(item, cell) for item in inserted])
-            for at, removed, inserted in log
-        ]
-        if len(log) == 1:
-            at, count, inserted = stored_log[0]
-            before = cell.items[at : at + count]
-            if len(before) == len(inserted) and all(map(same_stored, before, inserted)):
-                return
-        elif not must_differ(log) and is_unchanged(cell, stored_log):
-            return
-        self._delta(cell, stored_log, sum([80 + 8 * count for _, count, _ in stored_log]))
-        self._show_inserted(live, [item for _, _, inserted in log for item in inserted])
-
-    def _logged(self, item: Any, cell: Cell) -> Stored:
-        """Return the stored form of an item that a log put into a container.
-
-        A placeholder if it is gone again.
-        """
-        kind = KIND[type(item)]
-        if kind == ATOM:
-            return item
-        if kind == ENTITY:
-            return key_of(self._resident(item))
-        if kind in _CONTAINERS and self._cell_of(item) is None and not self._box(item).holders:
-            return None
-        self._holder, self._name, self._opaque = None, self._top_name(cell), set()
-        stored = self.store(item, cell.node, cell)  # type: ignore[arg-type]  # attached, so it has a node
-        if self._opaque and cell.node is not None:
-            self._note_opaque(cell.node, set(), self._opaque)
-        return stored
-
-    def _top_name(self, cell: Cell) -> str:
-        while cell.up is not None:
-            cell = cell.up
-        node = cell.node
-        assert node is not None, "only containers in the tree are stored"
-        for name, stored in zip(node.schema.names, node.state, strict=True):
-            if stored is cell or any(each is cell for each in cells_in(stored)):
-                return str(name)
-        return EXTRA
-
-    def _show_inserted(self, live: Any, inserted: list[Any]) -> None:
-        """Replace what was inserted raw by what the tree tracks."""
-        if all(
-            KIND[type(item)] == ATOM
-            or (KIND[type(item)] == ENTITY and self._resident(item) is item)
-            for item in inserted
-        ):
-            return
-        cell = live.place
-        node, name = cell.node, self._top_name(cell)
-
-        def finish() -> None:
-            if node.opaque and name in node.opaque:
-                entity = self.tree.live(node.key)
-                self.tree.drop_opaque([(entity, name)])
-            elif isinstance(cell, DictCell):
-                for key, stored in cell.items.items():
-                    dict.__setitem__(live, key, self.tree.live_value(stored))
-            elif isinstance(cell, ListCell):
-                list.__setitem__(
-                    live, slice(None), [self.tree.live_value(item) for item in cell.items]
-                )
-            else:
-                set.clear(live)
-                set.update(live, map(self.tree.live_value, cell.items))
-
-        self.finish.append(finish)
-
-    def _plan_dict(self, live: Any, cell: DictCell) -> None:
-        log, deleted = live.log, False
-        for key, old, new in log:
-            deleted = deleted or new is ABSENT
-            if old is ABSENT and KIND[type(key)] == ENTITY:
-                self._dict_key(key)
-        if deleted and not self._dict_differs(live, cell):
-            return
-        changes = [
-            (key, ABSENT if new is ABSENT else self._logged(new, cell))
-            for key, _, new in (log if deleted else {entry[0]: entry for entry in log}.values())
-        ]
-        if not deleted:
-            changes = [
-                (k, new) for k, new in changes if not same_stored(cell.items.get(k, ABSENT), new)
-            ]
-        if not changes:
-            self._show_inserted(live, [new for _, _, new in log])
-            return
-        self._delta(cell, changes, 96 * len(changes))
-        self._show_inserted(live, [new for _, _, new in log if new is not ABSENT])
-
-    def _dict_differs(self, live: Any, cell: DictCell) -> bool:
-        """Tell whether a dict from which keys were deleted differs in content or order.
-
-        Cost: the dict, if sizes agree.
-        """
-        if len(live) != len(cell.items):
-            return True
-        return any(
-            not same_atom(a, b) or not self._matches_now(live[a], cell.items[b])
-            for a, b in zip(live, cell.items, strict=True)
-        )
-
-    def _matches_now(self, live: Any, stored: Stored) -> bool:
-        return self._cell_of(live) is stored or self._matches(live, stored)
-
-    def _plan_set(self, live: Any, cell: SetCell) -> None:
-        before: dict[tuple[type, Any], bool] = {}  # by type too: 1 and 1.0 are not the same member
-        for item, is_added in live.log:
-            before.setdefault((type(item), item), not is_added)
-        added: list[Stored] = []
-        removed: list[Stored] = []
-        for (cls, item), was in before.items():
-            twin = member_like(live, item)
-            present = item in live and type(twin) is cls
-            if was != present:
-                (added if present else removed).append(self._logged(item, cell))
-        if added or removed:
-            self._delta(cell, (added, removed), 96 * (len(added) + len(removed)))
-            self._show_inserted(live, [item for item, _ in live.log])
-
-    # --- applying ---
+    # --- what is asked before it is applied ---
 
     def arrives(self, key: Key) -> bool:
         """Tell whether an entity enters the tree."""
-        return key in self.nodes or any(node.key == key for node, _ in self.revived)
+        return self.arrivals.has(key)
 
     def leaves(self, key: Key) -> bool:
         """Tell whether an entity leaves the tree."""
         return any(node.key == key for node in self.removed)
+
+    # --- applying ---
 
     def apply(
         self, execution_id: int | str, callable_name: str, outputs: tuple[tuple[int, int], ...]
@@ -856,27 +150,19 @@ class Structure(Changes, Adoption):
 
         Nothing in here can fail. Cost: the change and its ancestors.
         """
-        created = tuple(self.nodes)
-        self._enter()
-        self.moved = [
-            (node, parent.node(self) if isinstance(parent, _Later) else parent)
-            for node, parent in self.moved
-        ]
+        created = tuple(self.arrivals.nodes)
+        for node in self.arrivals.enter():
+            self.changed[node] = None
+        self.moved = [(node, self.arrivals.node_of(owner)) for node, owner in self.moved]
         self._store()
-        for node, names in self.opaque_names.items():
-            node.opaque = names or None
+        self.updates.mark_opaque()
         for node in self.removed:
             self._leave(node)
-        for cell in self.displaced.values():
-            if cell.live is not None:
-                cut_loose(cell.live)
-            cell.live = None
-            if cell not in self.kept_cells:
-                cell.node = None
-        for step in self.finish:
-            step()
+        self._give_up_places()
+        self.updates.show()
+        self.arrivals.show()
         renamed = self._rename()
-        for entity in self.loose:
+        for entity in self.updates.loose:
             self._let_loose(entity)
         self._commit(
             execution_id,
@@ -887,43 +173,19 @@ class Structure(Changes, Adoption):
         )
         return len(created) + renamed
 
-    def _enter(self) -> None:
-        tree = self.tree
-        tree.nodes.update(self.nodes)
-        for node in self.nodes.values():
-            if isinstance(node.parent, _Later):
-                node.parent = node.parent.node(self)
-        for node, state in self.revived:
-            node.removed = 0
-            if not all(map(same_stored, node.state, state)):
-                self.changed[node] = None
-                node.change(self.version, state)
-        for entity, node in self.entities:
-            tree.entities[node.key] = entity
-        for entity, node in self.entities:
-            self._dress(entity, node)
-
-    def _dress(self, entity: Entity, node: Node) -> None:
-        """Make an object that arrived part of the working tree."""
-        schema = node.schema
-        if entity.__home__ is not None:
-            _ = entity.__dict__  # loaded while its old home still knows it
-        set_home(entity, self.tree)
-        opaque = node.opaque or frozenset()
-
-        def finish() -> None:
-            for name, stored in zip(schema.names[:-1], node.state, strict=False):
-                if name in opaque:
-                    self.tree.drop_opaque([(entity, name)])
-                elif KIND[type(stored)]:
-                    fill(entity, schema, name, self.tree.live_value(stored))
-
-        self.finish.append(finish)
-
     def _leave(self, node: Node) -> None:
         node.move(self.version, None)
         node.removed = self.version
         self.tree.entities.pop(node.key, None)
+
+    def _give_up_places(self) -> None:
+        """Make what is no longer at its place ordinary containers: writes to them are their own."""
+        for cell in self.places.displaced.values():
+            if cell.live is not None:
+                cut_loose(cell.live)
+            cell.live = None
+            if cell not in self.updates.kept_cells:
+                cell.node = None
 
     def _let_loose(self, entity: Entity) -> None:
         """Make an object that was written while it left the tree an orphan.
@@ -937,103 +199,3 @@ class Structure(Changes, Adoption):
         for _name, value in parts(entity, schema_of(type(entity))):
             cut_loose(value)
         set_home(entity, None)
-
-
-class _Later:
-    """The node of an entity that has none yet."""
-
-    __slots__ = ("entity",)
-
-    def __init__(self, entity: Entity) -> None:
-        self.entity = entity
-
-    @property
-    def key(self) -> Key:
-        return key_of(self.entity)
-
-    def node(self, structure: Structure) -> Node:
-        resident = structure.clones.get(id(self.entity), self.entity)
-        return structure.nodes.get(key_of(resident)) or structure.tree.node(key_of(resident))
-
-
-_CONTAINERS = frozenset({LIST, DICT, SET})
-
-
-def _log_values(container: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield (taken out, put in) for each change in a container's log."""
-    log = container.log
-    if isinstance(container, list):
-        for _, removed, inserted in log:
-            yield removed, inserted
-    elif isinstance(container, dict):
-        for _, old, new in log:
-            yield (old,), (new,)
-    else:
-        for item, added in log:
-            yield ((), (item,)) if added else ((item,), ())
-
-
-def _values(held: Any) -> Any:
-    """Return the values of a dict, and the items of any other container."""
-    return held.values() if isinstance(held, dict) else held
-
-
-def _holds(container: Any, item: Any) -> bool:
-    """Tell whether a container holds the very object, also inside tuples. Cost: the container."""
-    return any(each is item for each in _flat(_values(container)))
-
-
-def _flat(values: Any) -> Iterator[Any]:
-    for value in values:
-        if type(value) in (tuple, frozenset):
-            yield from _flat(value)
-        elif KIND[type(value)] or isinstance(value, Cell):
-            yield value
-
-
-def is_unchanged(cell: ListCell, splices: list[tuple[int, int, list[Stored]]]) -> bool:
-    """Tell whether splices that take and give the same items leave the list as it was.
-
-    Cost: the list.
-    """
-    items = list(cell.items)
-    for at, count, inserted in splices:
-        items[at : at + count] = inserted
-    return len(items) == len(cell.items) and all(map(same_stored, items, cell.items))
-
-
-def is_complete(cell: ListCell, log: list[Any]) -> bool:
-    """Tell whether a log accounts for the length that a list has now."""
-    grown = sum([len(inserted) - len(removed) for _, removed, inserted in log])
-    return len(cell.live) == len(cell.items) + grown
-
-
-def must_differ(log: list[Any]) -> bool:
-    """Tell whether splices take and give different items.
-
-    So that the list cannot be as it was. Cost: the log.
-    """
-    balance: dict[Any, int] = {}
-    try:
-        for _, removed, inserted in log:
-            for item in removed:
-                mark = (type(item), item)
-                balance[mark] = balance.get(mark, 0) - 1
-            for item in inserted:
-                mark = (type(item), item)
-                balance[mark] = balance.get(mark, 0) + 1
-    except TypeError:
-        return False
-    return any(balance.values())
-
-
-def _common_ends(old: list[Stored], new: list[Stored]) -> tuple[int, int]:
-    """Return how many items two lists share at the start and, of the rest, at the end."""
-    shorter = min(len(old), len(new))
-    at = 0
-    while at < shorter and same_stored(old[at], new[at]):
-        at += 1
-    end = 0
-    while end < shorter - at and same_stored(old[-1 - end], new[-1 - end]):
-        end += 1
-    return at, end

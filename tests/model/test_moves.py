@@ -329,6 +329,11 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
         setattr(r, "numbers", r.kids[1].numbers),
         setattr(r.kids[1], "numbers", [0]),
     ),
+    "a key with None is deleted and set again": lambda r, m: (
+        r.table.update(a=None),
+        r.table.pop("a"),
+        r.table.update(a=5),
+    ),
     "a set member is taken out, changed and put back": lambda r, m: (
         e := r.group.pop(),
         setattr(e, "number", 3),
@@ -536,13 +541,31 @@ REFUSED: dict[str, Callable[[Any, Any], Any]] = {
         setattr(r, "numbers", fresh),
         r.matrix.append(fresh),
     ),
+    "a list of what is put into it": lambda r, m: (
+        outer := r.kids[0],
+        setattr(r, "anything", outer.kids[0].kids),
+        r.anything.append(r.kids.pop(0)),
+    ),
+    "a nested list of what is put into it": lambda r, m: (
+        outer := r.kids[0],
+        outer.kids[0].grid.append([]),
+        setattr(r, "anything", outer.kids[0].grid),
+        r.anything[0].append(r.kids.pop(0)),
+    ),
     "inside an opaque value": lambda r, m: setattr(r, "anything", Box(r.kids.pop())),
     "inside an opaque value that is there": lambda r, m: setattr(r.points[0], "x", r.kids.pop()),
     "in a dict's key": lambda r, m: setattr(r, "anything", {r.kids.pop(): 1}),
+    "in a key of a dict that stays": lambda r, m: r.table.update({r.kids.pop(): 1}),
 }
 
 # Passing an edited snapshot copies its values, so these two lists end as two.
-SHARED_LISTS = {"a list under two entities", "a list under two fields", "a new list in two places"}
+SHARED_LISTS = {
+    "a list under two entities",
+    "a list under two fields",
+    "a new list in two places",
+    "a list of what is put into it",
+    "a nested list of what is put into it",
+}
 
 
 @pytest.mark.parametrize("loaded", [False, True])

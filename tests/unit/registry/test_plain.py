@@ -32,7 +32,7 @@ class Row(Entity):
     items: list[Item] = Field(default_factory=list)
     places: dict[str, int] = Field(default_factory=dict)
     seen: datetime | None = None
-    marks: dict[Any, int] = Field(default_factory=dict)
+    marks: dict[Any, Any] = Field(default_factory=dict)
 
 
 class Street(Entity):
@@ -65,6 +65,11 @@ def new_workspace() -> tuple[Workspace, Ref]:
     @workspace.register("since")
     def since(row: Row, day: date = date(2013, 1, 1)) -> str:
         return f"{type(day).__name__} {day}"
+
+    @workspace.register("reset")
+    def reset(row: Row, name: str, mark: int | None) -> None:
+        row.marks.pop(name, None)
+        row.marks[name] = mark
 
     return workspace, workspace.add(Row(items=[Item(name=name) for name in "abc"]))
 
@@ -148,6 +153,29 @@ def test_the_usual_arguments_take_the_straight_way(monkeypatch: pytest.MonkeyPat
     with pytest.raises(LookupError):
         workspace.run("note", {**arguments, "place": 3})  # changes nothing
     assert set(general) == {"note"}
+
+
+def test_a_key_that_held_none_is_deleted_and_set_again(way: str) -> None:
+    workspace, row = new_workspace()
+
+    receipts = [
+        workspace.run("reset", {"row": row, "name": "a", "mark": mark}) for mark in (None, 5, 5)
+    ]
+
+    assert [receipt.version for receipt in receipts] == [2, 3, 3]
+    assert workspace.snapshot(row).marks == {"a": 5}
+    assert workspace.snapshot(row, 2).marks == {"a": None}
+
+
+def test_a_deleted_key_that_comes_back_is_the_last_one(way: str) -> None:
+    workspace, row = new_workspace()
+    for name in ("a", "b"):
+        workspace.run("reset", {"row": row, "name": name, "mark": 1})
+
+    workspace.run("reset", {"row": row, "name": "a", "mark": 1})
+
+    assert list(workspace.snapshot(row).marks) == ["b", "a"]
+    assert list(workspace.snapshot(row, 3).marks) == ["a", "b"]
 
 
 def test_an_entity_as_a_dict_key_is_refused_on_both_ways(way: str) -> None:

@@ -45,7 +45,7 @@ class Places:
 
     def __init__(self, txn: Writes) -> None:
         self.tree = txn.tree
-        self.writes = txn.writes
+        self.writes = dict(txn.writes)
         self.containers = txn.containers
         self.displaced: dict[int, Cell] = {}
         self._touched = txn.touched

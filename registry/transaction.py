@@ -19,6 +19,11 @@ from registry.structure import Structure
 from registry.tracking import Tracked, undo
 from registry.tree import TreeRegistry
 
+# What every transaction begins with: most need one of them at most. Replaced on the first write,
+# never written.
+_NO_WRITES: dict[Key, tuple[Entity, set[str]]] = {}
+_NOTHING: list[tuple[Entity, str]] = []
+
 
 class Transaction:
     """The writes of one open execution to one tree.
@@ -33,9 +38,9 @@ class Transaction:
 
     def __init__(self, tree: TreeRegistry) -> None:
         self.tree = tree
-        self.writes: dict[Key, tuple[Entity, set[str]]] = {}
+        self.writes = _NO_WRITES
         self.containers: list[Tracked] = []
-        self.touched: list[tuple[Entity, str]] = []
+        self.touched = _NOTHING
         tree.txn = self
 
     def plan(self, now: float) -> Changes | None:
@@ -70,7 +75,7 @@ class Transaction:
             node = tree.node(key_of(entity))
             for name in names:
                 if node.opaque and name in node.opaque:
-                    self.touched.append((entity, name))
+                    self.touched = [*self.touched, (entity, name)]
                 elif name in schema.index:
                     value = tree.live_value(node.state[schema.index[name]])
                     fill(entity, schema, name, value)

@@ -292,7 +292,7 @@ class TreeRegistry:
         """
         if self.txn is None:
             return False
-        self.txn.touched.append((entity, name))
+        self.txn.touched = [*self.txn.touched, (entity, name)]
         return True
 
     def live_value(self, stored: Stored) -> Any:
@@ -346,11 +346,14 @@ class TreeRegistry:
         txn = self.txn
         if txn is None:
             raise WriteError(f"{name!r} of {label(entity)}", self.name)
-        entry = txn.writes.get(key_of(entity))
-        if entry is None:
-            txn.writes[key_of(entity)] = (entity, {name})
-        else:
+        key = key_of(entity)
+        entry = txn.writes.get(key)
+        if entry is not None:
             entry[1].add(name)
+        elif txn.writes:
+            txn.writes[key] = (entity, {name})
+        else:
+            txn.writes = {key: (entity, {name})}
 
     def begin_writing(self, container: Tracked) -> list[Any]:
         """Open the log of a container for the running execution."""

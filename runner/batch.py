@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 import pydantic
 
 import registry
-from registry import Ref
+from registry import Ref, ids
 from runner.errors import ExecutionError
 
 Status = Literal["ok", "failed", "lost", "cancelled"]
@@ -89,8 +89,8 @@ class Outcome(NamedTuple):
     # `tuple.index` is given up for the word that the glossary has for it.
     index: int  # type: ignore[assignment]
     """Position of the job in its batch, from 0."""
-    id: str
-    """Execution id: the job's own, or one made for it."""
+    number: int | str
+    """The execution: the job's own id, or a number made for it; `id` is its text."""
     callable: str
     root: Ref | None
     """Root that it ran on; None if there was none."""
@@ -110,6 +110,11 @@ class Outcome(NamedTuple):
     """Seconds that its chunk was open, on its way or in an inbox, and the jobs before it ran."""
     run_s: float = 0.0
     """Seconds that it ran, commit included."""
+
+    @property
+    def id(self) -> str:
+        """Execution id: the job's own, or one made for it."""
+        return ids.execution_text(self.number)
 
     @property
     def ok(self) -> bool:

@@ -14,12 +14,13 @@ Where a job goes is decided in `routing.py`; how bytes get there is in `fleet.py
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections import deque
 from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from time import monotonic
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from registry import Ref, ids
 from runner.batch import Counts, ErrorInfo, Job, Outcome, Status
@@ -33,34 +34,16 @@ from runner.errors import (
     WireError,
 )
 from runner.fleet import Fleet
+from runner.lane import Lane
 from runner.routing import Routing
 from runner.settings import Settings
 from runner.statistics import Meter
 from runner.wire import NOT_RUN, Chunk, Reply, Row, Wire
 
 SECONDS_PER_US = 1e-6
-ROW_PARTS = 5
+FIRST_ANSWER_PAUSE_S = 0.000_1
 make_outcome = tuple.__new__
 LONG_AGO_S = float("-inf")
-
-
-class Lane:
-    """The jobs of one batch for one host, in order."""
-
-    __slots__ = ("chunk_jobs", "host", "opened_s", "pending", "under_way", "window")
-
-    def __init__(self, host: int, chunk_jobs: int) -> None:
-        self.host = host
-        self.chunk_jobs = chunk_jobs
-        """Jobs in its next chunk."""
-        self.pending: list[Any] = []
-        """Rows not yet sent, end to end."""
-        self.opened_s = 0.0
-        """When the first of them came."""
-        self.under_way = 0
-        """Chunks sent and not yet answered."""
-        self.window = 1
-        """Most of them; one until it is known from an answer how long jobs take."""
 
 
 class Flight(NamedTuple):
@@ -147,12 +130,13 @@ class Dispatcher:
             elif not self._is_exhausted:
                 room = self._settings.held_jobs - waiting - self._open_jobs() - len(self.ready)
                 if self._take(min(room, arrived + self._settings.pull_jobs)):
+                    self._let_first_answers_in()
                     continue
             if self.ready:
                 return True
             self._send_waiting()
             if not self._flights:
-                if any(lane.pending for lane in self._lanes.values()):
+                if any(lane.heads for lane in self._lanes.values()):
                     continue
                 return self._end()
             self._await_arrival()
@@ -203,11 +187,10 @@ class Dispatcher:
         except Exception as exc:  # noqa: BLE001 - a bad job costs only itself
             self._refuse(job, index, exc)
             return
-        lane = self._lane(self._fleet.ready_host(index) if entry is None else entry.host)
-        if not lane.pending:
-            lane.opened_s = now_s
-        lane.pending += row
-        if len(lane.pending) >= lane.chunk_jobs * ROW_PARTS and lane.under_way < lane.window:
+        lane = None if entry is None else self._lanes.get(entry.host)
+        if lane is None:
+            lane = self._lane(self._fleet.ready_host(index) if entry is None else entry.host)
+        if lane.add(row, now_s):
             self._send(lane)
 
     def _lane(self, host: int) -> Lane:
@@ -233,18 +216,16 @@ class Dispatcher:
         """Send what waits to idle hosts; and to all that have room, if no more will come."""
         for lane in self._lanes.values():
             window = lane.window if self._is_exhausted else 1
-            while lane.pending and lane.under_way < window:
+            while lane.heads and lane.under_way < window:
                 self._send(lane)
 
     def _send_lingering(self) -> None:
         for lane in self._lanes.values():
-            if lane.pending and not lane.under_way:
+            if lane.heads and not lane.under_way:
                 self._send(lane)
 
     def _send(self, lane: Lane) -> None:
-        size = lane.chunk_jobs * ROW_PARTS
-        chunk, lane.pending = Chunk.of(self.number, lane.pending[:size]), lane.pending[size:]
-        payload, sent, rejected = self._wire.dumps_chunk(chunk)
+        payload, sent, rejected = self._wire.dumps_chunk(lane.take(self.number))
         for row, error in rejected:
             self._finish(row, "failed", error)
         if not sent.indexes:
@@ -265,6 +246,16 @@ class Dispatcher:
         while not self._arrivals.empty():
             self._collect(self._arrivals.get_nowait())
         return len(self.ready) - before
+
+    def _let_first_answers_in(self) -> None:
+        """Pause for a moment if some hosts have yet to answer for the first time.
+
+        Answers come in another thread, which would wait 5 ms for this one to let go of the
+        interpreter; until then these hosts have next to nothing to do.
+        """
+        if any(lane.under_way and lane.window == 1 for lane in self._lanes.values()):
+            with contextlib.suppress(queue.Empty):
+                self._collect(self._arrivals.get(timeout=FIRST_ANSWER_PAUSE_S))
 
     def _await_arrival(self) -> None:
         timeout_s = None
@@ -315,12 +306,12 @@ class Dispatcher:
             lane.chunk_jobs = next_chunk_jobs(job_count, run_s, self._settings)
         lane.window = self._settings.window_chunks
         # The host must not run dry while the reader is busy with what it just sent.
-        while len(lane.pending) >= lane.chunk_jobs * ROW_PARTS and lane.under_way < lane.window:
+        while lane.is_ready:
             self._send(lane)
 
     def _finish_run(self, chunk: Chunk, reply: Reply, queued_us: float) -> None:
         """Make outcomes of what ran, in the order in which it did."""
-        append, first_number, text = self.ready.append, self.number, ids.execution_text
+        append, first_number = self.ready.append, self.number
         ok_count = 0
         for shape, root, index, own_id, run_us, version, changed, semantic, value, outputs in zip(
             *(chunk.shapes, chunk.roots, chunk.indexes, chunk.own_ids),
@@ -343,7 +334,7 @@ class Dispatcher:
                     Outcome,
                     (
                         index,
-                        own_id or text(first_number + index),
+                        own_id or first_number + index,
                         shape[0],
                         root,
                         "ok",
@@ -376,7 +367,7 @@ class Dispatcher:
         self.ready.append(
             Outcome(
                 index,
-                own_id or ids.execution_text(self.number + index),
+                own_id or self.number + index,
                 callable_name,
                 root,
                 status,
@@ -405,11 +396,11 @@ class Dispatcher:
         self._lanes.pop(lane.host, None)
         for shape, root, index, own_id in flight.chunk.heads():
             self._finish_lost((shape, root, index, own_id, ()), lane.host)
-        for row in _rows(lane):
+        for row in lane.take_all(self.number).rows():
             if row[1] is not None:
                 self._finish_lost(row, lane.host)
             else:
-                self._lane(self._fleet.ready_host(row[2])).pending += row
+                self._lane(self._fleet.ready_host(row[2])).add(row, monotonic())
 
     def _finish_lost(self, row: Row, host: int) -> None:
         root = row[1]
@@ -424,7 +415,7 @@ class Dispatcher:
             return
         self._cancel_deadline_s = monotonic() + self._settings.cancel_grace_s
         for lane in self._lanes.values():
-            for row in _rows(lane):
+            for row in lane.take_all(self.number).rows():
                 self._finish(row, "cancelled", CancelledError("was not begun"))
             if lane.under_way:
                 self._fleet.cancel(lane.host, self.number)
@@ -447,12 +438,6 @@ class Dispatcher:
     def _open_jobs(self) -> int:
         """Return how many jobs were taken and have no outcome."""
         return self._taken - sum(self._done.values())
-
-
-def _rows(lane: Lane) -> list[Row]:
-    """Take all rows off a lane."""
-    flat, lane.pending = lane.pending, []
-    return [cast("Row", tuple(flat[at : at + ROW_PARTS])) for at in range(0, len(flat), ROW_PARTS)]
 
 
 def next_chunk_jobs(sent: int, run_s: float, settings: Settings) -> int:

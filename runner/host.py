@@ -116,25 +116,16 @@ class Host:
             error = ErrorInfo.of(RootNotFoundError(str(root)))
             replies += [part for _ in calls for part in failure(0, error)]
             return
-        usual = owner.root_alone
-        for reply in owner.run_each(*shape, calls):
-            replies += reply
-            if reply[-1] is not usual:
-                self._note_born(reply[-1], owner, root, born)
-                if self._is_interruptible and _is_interrupt(reply):
-                    raise KeyboardInterrupt
 
-    def _note_born(
-        self,
-        outputs: tuple[Ref, ...],
-        owner: Owner,
-        root: Ref | None,
-        born: list[tuple[Ref, Ref | None]],
-    ) -> None:
-        for ref in outputs:
-            if ref.root not in self._owners:
-                self._owners[ref.root] = owner
-                born.append((ref.root_ref, root))
+        def note(reply: ReplyRow) -> None:
+            for ref in reply[-1]:
+                if ref.root not in self._owners:
+                    self._owners[ref.root] = owner
+                    born.append((ref.root_ref, root))
+            if self._is_interruptible and _is_interrupt(reply):
+                raise KeyboardInterrupt
+
+        owner.run_each(*shape, calls, replies, note)
 
     def _load(self, code: bytes) -> None:
         self._code = load_code(code)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from registry import Ref
@@ -41,12 +42,12 @@ def failure(run_us: int, error: ErrorInfo) -> ReplyRow:
     return run_us, FAILED, 0, None, error, ()
 
 
-class Chunk(NamedTuple):
-    """Jobs of one batch for one host, in order of submission; a column for each part of a `Row`.
+HEAD_PARTS: Final = 4
+"""Parts of a row before the values of its arguments."""
 
-    Columns, because the garbage collector visits every tuple that a thousand jobs wait in, and
-    five lists cost it nothing.
-    """
+
+class Chunk(NamedTuple):
+    """Jobs of one batch for one host, in order of submission; a column for each part of a `Row`."""
 
     batch: int
     """The executions of a batch without an id of their own are numbered from here."""
@@ -54,20 +55,42 @@ class Chunk(NamedTuple):
     roots: list[Ref | None]
     indexes: list[int]
     own_ids: list[str | None]
-    values: list[tuple[Any, ...]]
-
-    @classmethod
-    def of(cls, batch: int, flat: list[Any]) -> Chunk:
-        """Make a chunk of rows that were put end to end into one list."""
-        return cls(batch, *(flat[part :: len(cls._fields) - 1] for part in range(5)))
+    values: list[Any]
+    """The values of all arguments, end to end: as many for each job as its shape has names."""
 
     def rows(self) -> Iterator[Row]:
         """Yield the jobs."""
-        return zip(self.shapes, self.roots, self.indexes, self.own_ids, self.values, strict=True)
+        columns = (self.shapes, self.roots, self.indexes, self.own_ids)
+        return zip(*columns, _grouped(self.shapes, self.values), strict=True)
 
     def heads(self) -> Iterator[tuple[Shape, Ref | None, int, str | None]]:
         """Yield the jobs without the values of their arguments, which may be gone."""
         return zip(self.shapes, self.roots, self.indexes, self.own_ids, strict=True)
+
+
+def chunk_of(batch: int, heads: list[Any], values: list[Any]) -> Chunk:
+    """Make a chunk of jobs that wait end to end.
+
+    Args:
+        batch: The batch.
+        heads: Shape, root, index and own id of each.
+        values: The values of the arguments of these, and perhaps of more that follow.
+    """
+    shapes = heads[0::HEAD_PARTS]
+    if shapes and shapes.count(shapes[0]) == len(shapes):
+        value_count = len(shapes) * len(shapes[0][1])
+    else:
+        value_count = sum([len(names) for _, names in shapes])
+    roots, indexes, own_ids = (heads[part::HEAD_PARTS] for part in range(1, HEAD_PARTS))
+    return Chunk(batch, shapes, roots, indexes, own_ids, values[:value_count])
+
+
+def _grouped(shapes: list[Shape], values: list[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of each job."""
+    rest = iter(values)
+    if shapes and shapes[0][1] and shapes.count(shapes[0]) == len(shapes):
+        return zip(*[rest] * len(shapes[0][1]), strict=True)  # as below, without a line of Python
+    return (tuple(islice(rest, len(names))) for _, names in shapes)
 
 
 class Reply(NamedTuple):
@@ -122,8 +145,11 @@ class Wire:
             return self.dumps(tuple(chunk)), chunk, []
         except Exception:  # noqa: BLE001 - one bad argument must cost only its job
             judged = [(row, self._unsendable(row)) for row in chunk.rows()]
-        sendable = [part for row, error in judged if error is None for part in row]
-        sent = Chunk.of(chunk.batch, sendable)
+        sendable = [row for row, error in judged if error is None]
+        heads = [part for row in sendable for part in row[:HEAD_PARTS]]
+        sent = chunk_of(
+            chunk.batch, heads, [value for row in sendable for value in row[HEAD_PARTS]]
+        )
         rejected = [(row, error) for row, error in judged if error is not None]
         return self.dumps(tuple(sent)), sent, rejected
 

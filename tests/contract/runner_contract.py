@@ -110,7 +110,7 @@ class RunnerContract:
 
         assert outcome._replace(queued_s=0, run_s=0) == Outcome(
             index=0,
-            id="my own",
+            number="my own",
             callable="move",
             root=root,
             status="ok",

@@ -12,7 +12,7 @@ from runner import wire
 from runner.code import collect_code, dump_code
 from runner.errors import CodeError, RootNotFoundError, WireError
 from runner.host import Host
-from runner.wire import CANCELLED, FAILED, NOT_RUN, Chunk, Reply, Row, Wire
+from runner.wire import CANCELLED, FAILED, HEAD_PARTS, NOT_RUN, Reply, Row, Wire, chunk_of
 from tests.contract import library
 from tests.contract.library import Library
 
@@ -28,7 +28,8 @@ def ask(host: Host, method: str, request: Any) -> Any:
 
 
 def execute(host: Host, *rows: Row, batch: int = BATCH) -> Reply:
-    chunk = Chunk.of(batch, [part for row in rows for part in row])
+    heads = [part for row in rows for part in row[:HEAD_PARTS]]
+    chunk = chunk_of(batch, heads, [value for row in rows for value in row[HEAD_PARTS]])
     return WIRE.loads_reply(host.serve("execute", WIRE.dumps_chunk(chunk)[0]))
 
 

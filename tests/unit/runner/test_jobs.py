@@ -18,7 +18,7 @@ GOOD = b'{"callable": "f", "root": "r"}\n'
 
 
 def outcome(status: Status = "ok", **fields: Any) -> Outcome:
-    return Outcome(index=0, id="x", callable="f", root=None, status=status, **fields)
+    return Outcome(index=0, number="x", callable="f", root=None, status=status, **fields)
 
 
 def test_a_line_becomes_a_job() -> None:

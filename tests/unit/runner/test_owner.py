@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
 from registry import Ref, Workspace
 from runner.owner import Owner
-from runner.wire import FAILED, ReplyRow
+from runner.wire import FAILED, Reply, ReplyRow
 from tests.contract import library
 from tests.contract.library import Library, new_library
 
@@ -36,8 +37,22 @@ def owner(workspace: Workspace, root: Ref) -> Owner:
 
 
 def run(owner: Owner, name: str, /, **arguments: object) -> ReplyRow:
-    (row,) = owner.run_each(name, tuple(arguments), [(tuple(arguments.values()), "id")])
+    (row,) = run_each(owner, name, tuple(arguments), [(tuple(arguments.values()), "id")])
     return row
+
+
+def run_each(
+    owner: Owner,
+    name: str,
+    names: tuple[str, ...],
+    calls: list[tuple[tuple[Any, ...], str]],
+) -> list[ReplyRow]:
+    replies: list[Any] = []
+    noted: list[ReplyRow] = []
+    owner.run_each(name, names, calls, replies, noted.append)
+    rows = list(Reply.of(replies).rows())
+    assert noted == [row for row in rows if row[5] != (calls[0][0][0],)]
+    return rows
 
 
 def test_a_success_is_a_receipt(owner: Owner, root: Ref):
@@ -87,7 +102,7 @@ def test_whatever_is_raised_is_data_and_changes_nothing(
 def test_one_that_fails_does_not_keep_the_next_ones_from_running(owner: Owner, root: Ref):
     calls = [((root, source, target), f"{source}") for source, target in ((0, 1), (9, 0), (1, 0))]
 
-    rows = list(owner.run_each("move", ("library", "source", "target"), calls))
+    rows = run_each(owner, "move", ("library", "source", "target"), calls)
 
     assert [row[1] for row in rows] == [2, FAILED, 3]
     assert [row[0] for row in rows] == [1000, 1000, 1000]

@@ -15,7 +15,9 @@ from runner.report import MAX_REASONS, Progress, Tally, show_result
 
 
 def outcome(index: int = 0, status: Status = "ok", **fields: Any) -> Outcome:
-    return Outcome(index=index, id=f"job-{index}", callable="f", root=None, status=status, **fields)
+    return Outcome(
+        index=index, number=f"job-{index}", callable="f", root=None, status=status, **fields
+    )
 
 
 def failed(index: int = 0, kind: str = "ValueError", message: str = "no") -> Outcome:

@@ -11,7 +11,18 @@ from registry import Ref
 from registry.ids import new_key
 from runner.batch import ErrorInfo
 from runner.errors import WireError
-from runner.wire import CANCELLED, Chunk, Reply, ReplyRow, Row, Wire, failure, loads
+from runner.wire import (
+    CANCELLED,
+    HEAD_PARTS,
+    Chunk,
+    Reply,
+    ReplyRow,
+    Row,
+    Wire,
+    chunk_of,
+    failure,
+    loads,
+)
 
 KEY = new_key()
 ROOT = Ref(KEY, KEY)
@@ -28,8 +39,9 @@ def row(index: int, value: object = 1) -> Row:
     return (SHAPE, ROOT, index, None, (ROOT, value, 2))
 
 
-def chunk_of(*rows: Row) -> Chunk:
-    return Chunk.of(7, [part for row in rows for part in row])
+def make_chunk(*rows: Row) -> Chunk:
+    heads = [part for row in rows for part in row[:HEAD_PARTS]]
+    return chunk_of(7, heads, [value for row in rows for value in row[HEAD_PARTS]])
 
 
 def reply_of(*rows: ReplyRow) -> Reply:
@@ -41,7 +53,7 @@ def generator() -> Iterator[int]:
 
 
 def test_a_chunk_arrives_as_it_was_sent(wire: Wire):
-    chunk = chunk_of(row(0), (("f", ()), None, 1, "my own", ()))
+    chunk = make_chunk(row(0), (("f", ()), None, 1, "my own", ()))
 
     payload, sent, rejected = wire.dumps_chunk(chunk)
 
@@ -64,18 +76,18 @@ def test_a_reply_arrives_as_it_was_sent(wire: Wire):
 
 
 def test_what_repeats_is_sent_once(wire: Wire):
-    one = len(wire.dumps_chunk(chunk_of(row(0)))[0])
-    many = len(wire.dumps_chunk(chunk_of(*map(row, range(100))))[0])
+    one = len(wire.dumps_chunk(make_chunk(row(0)))[0])
+    many = len(wire.dumps_chunk(make_chunk(*map(row, range(100))))[0])
 
     assert (many - one) / 99 < 20
 
 
 def test_an_argument_that_cannot_be_sent_is_left_out_and_named(wire: Wire):
-    chunk = chunk_of(row(0), row(1, generator()), row(2))
+    chunk = make_chunk(row(0), row(1, generator()), row(2))
 
     payload, sent, rejected = wire.dumps_chunk(chunk)
 
-    assert sent == chunk_of(row(0), row(2))
+    assert sent == make_chunk(row(0), row(2))
     assert wire.loads_chunk(payload) == sent
     ((left_out, error),) = rejected
     assert left_out[2] == 1

@@ -1,0 +1,66 @@
+"""The jobs of one batch for one host, in order, until they are sent.
+
+They wait end to end in two flat lists and leave as the columns of a chunk. No object is made for a
+job: the garbage collector would visit tens of thousands of them (docs/decisions/0005).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.wire import HEAD_PARTS, Chunk, Row, chunk_of
+
+
+class Lane:
+    """A queue of rows, and how many of them may be sent at once.
+
+    Attributes:
+        host: The host.
+        chunk_jobs: Jobs in its next chunk.
+        opened_s: When the first of those that wait came.
+        under_way: Chunks sent and not yet answered.
+        window: Most of them; one until it is known from an answer how long jobs take.
+        heads: Shape, root, index and own id of each job that waits, end to end.
+        values: The values of their arguments, end to end.
+    """
+
+    __slots__ = ("chunk_jobs", "heads", "host", "opened_s", "under_way", "values", "window")
+
+    def __init__(self, host: int, chunk_jobs: int) -> None:
+        self.host = host
+        self.chunk_jobs = chunk_jobs
+        self.opened_s = 0.0
+        self.under_way = 0
+        self.window = 1
+        self.heads: list[Any] = []
+        self.values: list[Any] = []
+
+    def add(self, row: Row, now_s: float) -> bool:
+        """Let a job wait at the end; tell whether a full chunk may be sent now."""
+        heads = self.heads
+        if not heads:
+            self.opened_s = now_s
+        heads += row[:HEAD_PARTS]
+        self.values += row[HEAD_PARTS]
+        return len(heads) >= self.chunk_jobs * HEAD_PARTS and self.under_way < self.window
+
+    def take(self, batch: int) -> Chunk:
+        """Take the jobs of the next chunk off the front."""
+        size = self.chunk_jobs * HEAD_PARTS
+        chunk = chunk_of(batch, self.heads[:size], self.values)
+        del self.heads[:size], self.values[: len(chunk.values)]
+        return chunk
+
+    def take_all(self, batch: int) -> Chunk:
+        """Take all jobs."""
+        chunk = chunk_of(batch, self.heads, self.values)
+        self.heads, self.values = [], []
+        return chunk
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a full chunk may be sent, or any to a host that has nothing to do."""
+        if self.under_way:
+            is_full = len(self.heads) >= self.chunk_jobs * HEAD_PARTS
+            return is_full and self.under_way < self.window
+        return bool(self.heads)

@@ -9,7 +9,7 @@ usual, before the callable runs or after it, `Execution` takes over.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
 from registry import ids, plain_changes
@@ -71,18 +71,65 @@ def run_each(
     registered: RegisteredCallable,
     names: tuple[str, ...],
     calls: Iterable[tuple[tuple[Any, ...], int | str]],
-) -> Iterator[Receipt | BaseException]:
+) -> Generator[Receipt | BaseException]:
     """Run a callable once for each call, one after the other; see `Workspace.run_each`."""
-    is_usual = registered.plain_entity is not None and names == registered.names
-    for values, number in calls:
-        done: Any
-        try:
-            done = _run_usual(setting, registered, values, number, True) if is_usual else _UNUSUAL
-            if done is _UNUSUAL:
-                done = run(setting, registered, dict(zip(names, values, strict=True)), number, True)
-        except BaseException as error:  # noqa: BLE001 - it is what became of this one
-            done = error
-        yield done
+    at = registered.plain_entity if names == registered.names else None
+    hold = _Hold()
+    try:
+        for values, number in calls:
+            done: Any = _UNUSUAL
+            try:
+                if at is not None and _fits(registered, values):
+                    given = values[at]
+                    if hold.is_good_for(given) or hold.take(setting, registered, given):
+                        tree, root = hold.tree, hold.root
+                        done = _run_on(setting, registered, values, number, True, tree, root)
+                if done is _UNUSUAL:
+                    hold.let_go()
+                    arguments = dict(zip(names, values, strict=True))
+                    done = run(setting, registered, arguments, number, True)
+            except BaseException as error:  # noqa: BLE001 - it is what became of this one
+                done = error
+            yield done
+    finally:
+        hold.let_go()
+
+
+class _Hold:
+    """The turn on the tree of one root, kept from call to call."""
+
+    __slots__ = ("given", "root", "tree")
+    root: Entity
+    tree: TreeRegistry
+
+    def __init__(self) -> None:
+        self.given: Ref | None = None
+
+    def is_good_for(self, given: Ref) -> bool:
+        """Tell whether it is of this very ref, and nobody else waits for the tree."""
+        return given is self.given and not self.tree.turn.is_wanted
+
+    def take(self, setting: Setting, registered: RegisteredCallable, given: Ref) -> bool:
+        """Take the turn on a root's tree instead; False if it is no case for this file."""
+        self.let_go()
+        tree = setting.trees.by_root.get((given[0], given[2]))
+        root = None if tree is None or given[1] != given[0] else tree.entities.get(given[1])
+        if tree is None or root is None or not isinstance(root, registered.plain_classes):
+            return False
+        if not tree.turn.take():
+            return False
+        self.given, self.tree, self.root = given, tree, root
+        return True
+
+    def let_go(self) -> None:
+        """Give the turn back, if it has one."""
+        if self.given is not None:
+            self.given = None
+            self.tree.turn.give_back()
+
+
+def _fits(registered: RegisteredCallable, values: tuple[Any, ...]) -> bool:
+    return tuple(map(type, values)) in registered.fitting or registered.fits(values)
 
 
 def _run_usual(
@@ -93,7 +140,7 @@ def _run_usual(
     as_receipt: bool,
 ) -> Any:
     """Run a callable if its arguments, in the order of the signature, are the usual ones."""
-    if not (tuple(map(type, values)) in registered.fitting or registered.fits(values)):
+    if not _fits(registered, values):
         return _UNUSUAL
     given = values[registered.plain_entity]  # type: ignore[index]  # it has one, by the caller
     tree = setting.trees.by_root.get((given[0], given[2]))

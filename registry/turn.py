@@ -27,6 +27,11 @@ class Turn:
         self._waiting: deque[Callable[[], bool]] = deque()
         self._holder = 0
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for it."""
+        return bool(self._waiting)
+
     def take(self) -> bool:
         """Take the turn, waiting for other threads; False if this thread would wait for itself."""
         if self._taken.acquire(False):
@@ -64,11 +69,12 @@ class Turn:
                 return
             # Somebody queued between the look and the release: the turn is taken again on their
             # behalf.
+        # Nobody's until whoever is woken has it: this thread may ask again before that.
+        self._holder = 0
         with self._mutex:
             while self._waiting:
                 if self._waiting.popleft()():
                     return
-            self._holder = 0
             self._taken.release()
 
     def _enqueue(self, wake: Callable[[], bool]) -> bool:

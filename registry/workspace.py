@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -257,10 +257,12 @@ class Workspace:
         name: str,
         names: tuple[str, ...],
         calls: Iterable[tuple[tuple[Any, ...], int | str]],
-    ) -> Iterator[Receipt | BaseException]:
+    ) -> Generator[Receipt | BaseException]:
         """Run a callable once for each call, one after the other, each as `run` does.
 
-        What a runner needs; several times cheaper than as many calls of `run`.
+        What a runner needs; a quarter cheaper than as many calls of `run`. Between calls for the
+        same root nobody else has a turn, unless another thread or task waits for one: exhaust it,
+        or close it.
 
         Args:
             name: Name of the callable.

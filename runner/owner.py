@@ -6,6 +6,7 @@ Plain Python over one workspace. Knows neither Ray nor chunks nor the driver; ti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from time import perf_counter
 from typing import Any
 
@@ -61,20 +62,21 @@ class Owner:
         """
         clock, root, root_alone = self._clock, self._root, self._root_alone
         began = clock()
-        for done in self.workspace.run_each(callable_name, names, calls):
-            ended = clock()
-            run_us = int((ended - began) * MICROSECONDS)
-            began = ended
-            if isinstance(done, BaseException):
-                row = failure(run_us, ErrorInfo.of(done))
-            else:
-                _, semantic, version, changed, value, outputs = done
-                # Most callables return the root. The very same objects each time: see `wire.py`.
-                if outputs and outputs == root_alone:
-                    if value == root:
-                        value = root
-                    replies += (run_us, version, changed, semantic, value, root_alone)
-                    continue
-                row = (run_us, version, changed, semantic, value, outputs)
-            replies += row
-            note(row)
+        with closing(self.workspace.run_each(callable_name, names, calls)) as each_done:
+            for done in each_done:
+                ended = clock()
+                run_us = int((ended - began) * MICROSECONDS)
+                began = ended
+                if isinstance(done, BaseException):
+                    row = failure(run_us, ErrorInfo.of(done))
+                else:
+                    _, semantic, version, changed, value, outputs = done
+                    # Most callables return the root. The very same objects each time: `wire.py`.
+                    if outputs and outputs == root_alone:
+                        if value == root:
+                            value = root
+                        replies += (run_us, version, changed, semantic, value, root_alone)
+                        continue
+                    row = (run_us, version, changed, semantic, value, outputs)
+                replies += row
+                note(row)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import Field
 
 from registry import (
     ArgumentError,
+    BusyError,
     Entity,
     NotFoundError,
+    Receipt,
     Ref,
     StructureError,
     Workspace,
@@ -78,7 +82,7 @@ def new_workspace() -> tuple[Workspace, Ref]:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run everything by one way only."""
     if request.param == "general":
-        monkeypatch.setattr(plain, "_run_usual", lambda *_: plain._UNUSUAL)
+        monkeypatch.setattr(plain, "_fits", lambda *_: False)
     return str(request.param)
 
 
@@ -222,6 +226,70 @@ def test_many_calls_take_their_arguments_in_any_order(names: tuple[str, ...]) ->
     (done,) = workspace.run_each("note", names, [(tuple(values[name] for name in names), "e")])
 
     assert isinstance(done, ArgumentError) == ("seen" not in names)
+
+
+def test_many_calls_for_several_roots_and_parts_of_them_mix(way: str) -> None:
+    workspace, first = new_workspace()
+    second = workspace.add(Row(items=[Item(name="z")]))
+
+    @workspace.register("rename")
+    def rename(item: Item, name: str) -> Item:
+        item.name = name
+        return item
+
+    for ref in (first, second):
+        workspace.run("shift", {"row": ref, "source": 0, "target": 0})  # loads the items
+    part = workspace.ref(cast("Row", workspace.snapshot(first)).items[0])
+    names = ("row", "name", "place", "seen")
+    calls = [((ref, "n", n, None), f"{n}") for n, ref in enumerate([first, second, first])]
+
+    versions = [cast("Receipt", done).version for done in workspace.run_each("note", names, calls)]
+    renamed = list(
+        workspace.run_each("rename", ("item", "name"), [((part, "b"), 7), ((part, "c"), 8)])
+    )
+
+    assert versions == [2, 2, 3]
+    assert [(done.version, done.value) for done in renamed] == [(4, part), (5, part)]  # type: ignore[union-attr]  # receipts
+    assert cast("Row", workspace.snapshot(first)).items[0].name == "c"
+
+
+def test_between_many_calls_who_waits_for_the_tree_comes_first() -> None:
+    workspace, row = new_workspace()
+    workspace.run("shift", {"row": row, "source": 0, "target": 0})  # loads the root
+    turn = workspace.trees.tree(row).turn
+    order: list[str] = []
+
+    def other() -> None:
+        workspace.run("note", {"row": row, "name": "other", "place": 0, "seen": None})
+        order.append("other")
+
+    thread = threading.Thread(target=other)
+    calls = [((row, name, 0, None), name) for name in "abc"]
+    for done in workspace.run_each("note", ("row", "name", "place", "seen"), calls):
+        order.append(cast("Receipt", done).execution_id)
+        if order == ["a"]:
+            thread.start()
+            while not turn.is_wanted:
+                time.sleep(0.001)
+    thread.join()
+
+    assert sorted(order) == ["a", "b", "c", "other"]
+    assert [info.execution_id for info in workspace.history(row)[1:]][0::2] == ["a", "b"]
+    assert turn.take()
+
+
+def test_many_calls_that_are_given_up_let_go_of_the_tree() -> None:
+    workspace, row = new_workspace()
+    workspace.run("shift", {"row": row, "source": 0, "target": 0})  # loads the root
+    calls = [((row, name, 0, None), name) for name in "abc"]
+
+    each = workspace.run_each("note", ("row", "name", "place", "seen"), calls)
+    next(each)
+    with pytest.raises(BusyError):
+        workspace.run("note", {"row": row, "name": "z", "place": 0, "seen": None})
+    each.close()
+
+    assert workspace.run("note", {"row": row, "name": "z", "place": 0, "seen": None}).version == 3
 
 
 # One entity from one list to another is spelled out (`_first_move`): what looks like it and is not.

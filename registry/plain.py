@@ -17,7 +17,6 @@ from registry.address import Ref
 from registry.callables import RegisteredCallable
 from registry.changes import COMMIT_BYTES
 from registry.entity import Entity
-from registry.errors import RegistrationError
 from registry.execution import Begun, Execution, Receipt, Setting
 from registry.plain_changes import key_of_node
 from registry.semantics import MUTATION
@@ -39,7 +38,7 @@ def run(
     number: int | str,
     as_receipt: bool,
 ) -> Any:
-    """Run a synchronous callable as one transaction, and return what the caller gets.
+    """Run a callable as one transaction, and return what the caller gets.
 
     Args:
         setting: What the executions of the workspace share.
@@ -59,10 +58,11 @@ def run(
         done = _run_usual(setting, registered, values, number, as_receipt)
         if done is not _UNUSUAL:
             return done
-    if registered.is_async:
-        raise RegistrationError(registered.name, "is a coroutine function; await aexecute(...) it")
     execution = Execution(setting, registered, number)
-    execution.run(arguments)
+    if registered.is_async:
+        execution.run_in_loop(arguments)
+    else:
+        execution.run(arguments)
     return execution.told(as_receipt)
 
 

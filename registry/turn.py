@@ -32,6 +32,11 @@ class Turn:
         """Whether somebody waits for it."""
         return bool(self._waiting)
 
+    @property
+    def is_held_here(self) -> bool:
+        """Whether this thread has it, or a task of this thread."""
+        return self._holder == threading.get_ident()
+
     def take(self) -> bool:
         """Take the turn, waiting for other threads; False if this thread would wait for itself."""
         if self._taken.acquire(False):

@@ -193,7 +193,7 @@ class Workspace:
     # --- executing ---
 
     def execute(self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any) -> Any:
-        """Run a callable as one transaction.
+        """Run a callable as one transaction; a coroutine function runs in an event loop of its own.
 
         Args:
             name: Name of the callable.
@@ -207,6 +207,8 @@ class Workspace:
 
         Raises:
             ArgumentError: An argument does not fit; nothing has run.
+            RegistrationError: It is a coroutine function, and this thread runs an event loop: there
+                `aexecute` is awaited.
             StructureError: The result is not a tree; nothing has changed.
             Anything that the callable raises, as raised; nothing has changed.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -143,6 +144,16 @@ def rest(library: Library, seconds: float) -> None:
     """Take time, then change something."""
     time.sleep(seconds)
     library.log.append(0)
+
+
+@app.register("wait_and_note")
+async def wait_and_note(library: Library, number: int) -> Library:
+    """Give way, then change something."""
+    await asyncio.sleep(0)
+    if number < 0:
+        raise ValueError("negative")
+    library.log.append(number)
+    return library
 
 
 @app.register("process")

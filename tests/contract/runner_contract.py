@@ -223,6 +223,19 @@ class RunnerContract:
         assert [outcome.value for outcome in outcomes] == list(range(1, 21))
         assert {outcome.root for outcome in outcomes} == {None}
 
+    def test_coroutine_functions_run_like_any_other(self, runner: Runner, root: Ref):
+        jobs = [Job("wait_and_note", root, {"number": number}) for number in (1, -1, 2)]
+
+        outcomes = list(runner.submit(jobs, ordered=True))
+
+        assert [outcome.version for outcome in outcomes] == [2, 0, 3]
+        assert outcomes[0].value == root
+        assert outcomes[1].error is not None
+        assert [frame.split(" in ")[1].split("\n")[0] for frame in outcomes[1].error.frames] == [
+            "wait_and_note"
+        ]
+        assert log_of(runner, root) == [1, 2]
+
     # --- failures: a bad item costs only itself (invariant 12) ---
 
     def test_a_job_that_raises_fails_alone_and_changes_nothing(self, runner: Runner, root: Ref):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from registry import Ref, Workspace
-from registry.errors import UsageError, WriteError
+from registry.errors import BusyError, UsageError, WriteError
 from tests.unit.registry.shop import Shelf, Shop, new_shop
 
 
@@ -60,12 +60,52 @@ def test_a_sync_callable_is_called_directly_from_aexecute(workspace: Workspace, 
     assert asyncio.run(workspace.aexecute("grow", shop=shop, n=7)) == threading.get_ident()
 
 
-def test_execute_refuses_an_async_callable_and_says_what_to_call(
+def test_execute_runs_a_coroutine_function_in_a_loop_of_its_own(
     workspace: Workspace, shop: Ref
 ) -> None:
-    with pytest.raises(UsageError, match="aexecute"):
+    assert workspace.execute("slow_grow", shop=shop, n=7) == 3
+    receipt = workspace.run("slow_grow", {"shop": shop, "n": 8}, execution_id="e")
+
+    assert (receipt.version, receipt.value) == (3, 4)
+    assert workspace.snapshot(shop).numbers == [3, 1, 2, 7, 8]
+    with pytest.raises(KeyError, match="slow"):
+        workspace.execute("slow_fail", shop=shop)
+    assert workspace.head(shop) == 3
+
+
+def test_many_calls_of_a_coroutine_function_run_one_after_the_other(
+    workspace: Workspace, shop: Ref
+) -> None:
+    calls = [((shop, n), f"{n}") for n in range(3)]
+
+    done = list(workspace.run_each("slow_grow", ("shop", "n"), calls))
+
+    assert [each.value for each in done] == [3, 4, 5]  # type: ignore[union-attr]  # receipts
+
+
+def test_execute_refuses_a_coroutine_function_where_a_loop_would_stand_still(
+    workspace: Workspace, shop: Ref
+) -> None:
+    async def main() -> None:
         workspace.execute("slow_grow", shop=shop, n=7)
+
+    with pytest.raises(UsageError, match="aexecute"):
+        asyncio.run(main())
     assert workspace.head(shop) == 1
+
+
+def test_a_coroutine_function_that_would_wait_for_its_caller_is_refused(
+    workspace: Workspace, shop: Ref
+) -> None:
+    @workspace.register("nested")
+    def nested(shop: Shop) -> None:
+        workspace.execute("slow_grow", shop=ref, n=1)
+
+    ref = shop
+
+    with pytest.raises(BusyError):
+        workspace.execute("nested", shop=shop)
+    assert workspace.execute("slow_grow", shop=shop, n=1) == 3
 
 
 def test_execute_works_inside_a_running_loop(workspace: Workspace, shop: Ref) -> None:

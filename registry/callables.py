@@ -166,6 +166,23 @@ class RegisteredCallable:
             self.fitting.add(types)
         return True
 
+    def fitted(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return arguments of which some need validation, validated; none if they do not fit.
+
+        As `fits` otherwise; `bind` says what is wrong with what does not.
+        """
+        if len(values) != len(self.parameters):
+            return ()
+        found = list(values)
+        for index, (value, parameter) in enumerate(zip(values, self.parameters, strict=True)):
+            if type(value) in (parameter.exact or _REF):
+                continue
+            try:
+                found[index] = parameter.validate(value) if parameter.exact else value
+            except ValidationError:
+                return ()
+        return tuple(found) if self.fits(tuple(found)) else ()
+
     def keeps_promise(self, result: Any) -> bool:
         """Tell whether an atom, or the very entity given, is what hints allow to return."""
         kind = type(result)

@@ -79,11 +79,11 @@ def run_each(
         for values, number in calls:
             done: Any = _UNUSUAL
             try:
-                if at is not None and _fits(registered, values):
-                    given = values[at]
+                if at is not None and (usual := _fitting(registered, values)):
+                    given = usual[at]
                     if hold.is_good_for(given) or hold.take(setting, registered, given):
                         tree, root = hold.tree, hold.root
-                        done = _run_on(setting, registered, values, number, True, tree, root)
+                        done = _run_on(setting, registered, usual, number, True, tree, root)
                 if done is _UNUSUAL:
                     hold.let_go()
                     arguments = dict(zip(names, values, strict=True))
@@ -128,8 +128,11 @@ class _Hold:
             self.tree.turn.give_back()
 
 
-def _fits(registered: RegisteredCallable, values: tuple[Any, ...]) -> bool:
-    return tuple(map(type, values)) in registered.fitting or registered.fits(values)
+def _fitting(registered: RegisteredCallable, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments, in the order of the signature, if they are usual; else nothing."""
+    if tuple(map(type, values)) in registered.fitting or registered.fits(values):
+        return values
+    return registered.fitted(values)
 
 
 def _run_usual(
@@ -140,7 +143,8 @@ def _run_usual(
     as_receipt: bool,
 ) -> Any:
     """Run a callable if its arguments, in the order of the signature, are the usual ones."""
-    if not _fits(registered, values):
+    values = _fitting(registered, values)
+    if not values:
         return _UNUSUAL
     given = values[registered.plain_entity]  # type: ignore[index]  # it has one, by the caller
     tree = setting.trees.by_root.get((given[0], given[2]))

@@ -82,7 +82,7 @@ def new_workspace() -> tuple[Workspace, Ref]:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run everything by one way only."""
     if request.param == "general":
-        monkeypatch.setattr(plain, "_fits", lambda *_: False)
+        monkeypatch.setattr(plain, "_fitting", lambda *_: ())
     return str(request.param)
 
 
@@ -151,6 +151,7 @@ def test_the_usual_arguments_take_the_straight_way(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Execution, "take_over", noted)
 
     workspace.run("note", {**arguments, "place": 2})
+    workspace.run("note", {**arguments, "place": "4", "seen": "2013-01-01T05:15"})
     workspace.run("note", {"seen": None, **arguments, "place": 3})
     assert general == []
 

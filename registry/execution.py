@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, NamedTuple
 
-from registry import ids
+from registry import ids, plain_changes
 from registry.address import Ref
 from registry.callables import RegisteredCallable
 from registry.changes import Changes
@@ -125,6 +125,7 @@ class Execution:
     _edited: Sequence[Snapshot] = ()
     _semantic: str | None = None
     _changed = 0
+    _is_taken_over = False
     _result: Any = None
     _after: tuple[int, ...] = ()
     _run_s = 0.0
@@ -164,6 +165,7 @@ class Execution:
 
     def take_over(self, begun: Begun, txn: Transaction) -> None:
         """Go on with an execution that `plain.py` began and whose outcome is not the usual one."""
+        self._is_taken_over = True  # its changes were looked at, and are not plain
         self.started = begun.started
         self._located = ((begun.parameter, txn.tree, begun.given[1], begun.given),)
         self._targets = (txn.tree,)
@@ -406,7 +408,8 @@ class Execution:
         if registered.returns is not None and not isinstance(result, registered.returns):
             registered.refuse_result(result)
         now = self._now = self._setting.clock()
-        plans = [(txn, txn.plan(now)) for txn in self._txns]
+        find = Transaction.plan if self._is_taken_over else plain_changes.plan
+        plans = [(txn, find(txn, now)) for txn in self._txns]
         if registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(registered.name, self._txns[0].tree.name)
         outputs = () if KIND[type(result)] == ATOM else self._classify(result, plans)

@@ -1,6 +1,7 @@
-"""The usual execution in one straight line: a ref, atoms of just the right types, plain changes.
+"""The usual execution in one straight line: one entity, atoms of the right types, plain changes.
 
-`Execution` does all of this as well, in steps that also serve snapshots, orphans, several trees,
+The entity is given as a ref, or as a snapshot of the head, which means the same. `Execution` does
+all of this as well, in steps that also serve old and edited snapshots, orphans, several trees,
 collections, coroutines. Beside a callable of a microsecond those steps are most of the cost, and
 with everything in local variables they take a third of the time. As soon as anything is not the
 usual, before the callable runs or after it, `Execution` takes over.
@@ -23,7 +24,7 @@ from registry.semantics import MUTATION
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
-from registry.values import KIND
+from registry.values import ENTITY, KIND
 
 _perf = time.perf_counter
 _NOBODY: tuple[Any, ...] = ()
@@ -51,11 +52,15 @@ def run(
     Raises:
         BaseException: See `Workspace.execute`.
     """
-    if registered.plain_entity is not None:
+    at = registered.plain_entity
+    if at is not None:
         values = tuple(arguments.values())
         if tuple(arguments) != registered.names:
             values = registered.in_order(arguments)
-        done = _run_usual(setting, registered, values, number, as_receipt)
+        shown = values[at].__home__ if values and KIND[type(values[at])] is ENTITY else None
+        if type(shown) is Snapshot and (ref := shown.ref_if_current(values[at])) is not None:
+            values = (*values[:at], ref, *values[at + 1 :])
+        done = _run_usual(setting, registered, values, number, as_receipt, shown)
         if done is not _UNUSUAL:
             return done
     execution = Execution(setting, registered, number)
@@ -141,8 +146,12 @@ def _run_usual(
     values: tuple[Any, ...],
     number: int | str,
     as_receipt: bool,
+    shown: Any,
 ) -> Any:
-    """Run a callable if its arguments, in the order of the signature, are the usual ones."""
+    """Run a callable if its arguments, in the order of the signature, are the usual ones.
+
+    *shown* is the snapshot that was given in place of a ref, if one was.
+    """
     values = _fitting(registered, values)
     if not values:
         return _UNUSUAL
@@ -157,6 +166,8 @@ def _run_usual(
     ):
         return _UNUSUAL
     try:
+        if shown is not None and (shown.source is not tree or shown.version != tree.head):
+            return _UNUSUAL  # of another workspace, or the tree moved on before its turn was taken
         return _run_on(setting, registered, values, number, as_receipt, tree, entity)
     finally:
         tree.turn.give_back()

@@ -10,7 +10,7 @@ import operator
 from sys import getsizeof
 from typing import Any, TypeAlias
 
-from registry.changes import forget_cached
+from registry.changes import COMMIT_BYTES, Changes, forget_cached
 from registry.entity import Entity, dict_of
 from registry.history import DictCell, ListCell, Node, Stored
 from registry.ids import Key
@@ -121,6 +121,28 @@ def _first_move(
         moves[node] = parent
     changed[left] = changed[parent] = None
     return [(from_cell, at), (to_cell, (to, key))]
+
+
+def plan(txn: Transaction, now: float) -> Changes | None:
+    """Find the changes of a transaction, plain or not; None if there are none.
+
+    Raises:
+        As `Transaction.plan`.
+    """
+    found = find(txn)
+    if found is None:
+        return txn.plan(now)
+    deltas, states, moves, changed, size = found
+    splices = [(cell, _as_splices(change)) for cell, change in deltas]
+    moved: list[tuple[Node, Any]] = list(moves.items())
+    return Changes(txn.tree, now, splices, states, moved, changed, COMMIT_BYTES + size)
+
+
+def _as_splices(change: Any) -> Any:
+    """Return a change in the form that a cell's `apply` takes."""
+    if type(change) is int:
+        return [(change, 1, ())]
+    return [(change[0], 0, (change[1],))] if type(change) is tuple else change
 
 
 def store(txn: Transaction, found: Found) -> int:

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from registry import values
+from registry import ids, values
 from registry.address import Ref
 from registry.copies import entities_in
 from registry.entity import (
@@ -105,6 +105,16 @@ class Snapshot:
     def is_edited(self) -> bool:
         """Whether the holder changed anything; compares only opaque values that were handed out."""
         return bool(self.edits) or any(self._is_changed(*each) for each in self.touched)
+
+    def ref_if_current(self, entity: Entity) -> Ref | None:
+        """Return the ref that means the same as an entity of this snapshot, if one does.
+
+        That is, if it shows the head of a tree of this process, as it is.
+        """
+        tree = self.source
+        if type(tree) is not TreeRegistry or tree.head != self.version or self.is_edited:
+            return None
+        return Ref(tree.key, ids.plain(key_of(entity)), tree.branch)
 
     def entity(self, key: Key) -> Entity:
         """Return an entity of the snapshot as a ghost."""

@@ -197,6 +197,45 @@ def test_an_entity_as_a_dict_key_is_refused_on_both_ways(way: str) -> None:
     assert workspace.head(row) == 1
 
 
+def test_a_snapshot_of_the_head_means_the_same_as_a_ref(monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, row = new_workspace()
+    shown = workspace.execute("note", row=row, name="a", place=1, seen=None)  # loads the root
+    monkeypatch.setattr(Execution, "run", None)
+
+    for place in (2, 3):
+        shown = workspace.execute("note", row=shown, name="a", place=place, seen=None)
+
+    assert (shown.version, shown.places) == (4, {"a": 3})
+    assert workspace.branches(row) == [row]
+    record = workspace.executions(name="note")[-1]
+    assert record.inputs == (("row", row.key),)
+
+
+def test_a_snapshot_that_is_old_or_edited_does_not(way: str) -> None:
+    workspace, row = new_workspace()
+    old = workspace.execute("note", row=row, name="a", place=1, seen=None)
+    edited = cast("Row", workspace.execute("note", row=row, name="b", place=1, seen=None))
+    edited.places["c"] = 1
+
+    forked = workspace.execute("note", row=old, name="z", place=1, seen=None)
+    merged = workspace.execute("note", row=edited, name="d", place=1, seen=None)
+
+    assert list(forked.places) == ["a", "z"]
+    assert list(merged.places) == ["a", "b", "c", "d"]
+    assert len(workspace.branches(row)) == 2
+    assert workspace.head(row) == 4
+
+
+def test_a_snapshot_of_another_workspace_is_no_ref_here(way: str) -> None:
+    (workspace, row), (other, _) = new_workspace(), new_workspace()
+    shown = workspace.execute("note", row=row, name="a", place=1, seen=None)
+
+    result = other.execute("note", row=shown, name="b", place=1, seen=None)
+
+    assert list(result.places) == ["a", "b"]
+    assert workspace.head(row) == 3  # it works on the tree that was given, wherever that is held
+
+
 def test_many_calls_are_as_many_executions(way: str) -> None:
     workspace, row = new_workspace()
     calls = [((row, name, place, None), f"e{place}") for place, name in enumerate(["a", None, "c"])]

@@ -46,7 +46,7 @@ class RunnerSettings:
 
     roots: int = 8
     executions: int = 20_000
-    repetitions: int = 5
+    repetitions: int = 9
     single_executions: int = 500
     flights: Path = flights.YEAR
 

@@ -73,7 +73,7 @@ class RegisteredCallable:
         read_only: Whether a change is an error.
         takes_atoms: Whether every parameter takes an entity or a plain value of an exact type.
         plain_entity: Position of the one parameter that takes an entity (of `plain_classes`), if
-            all others take atoms, the function is synchronous and may write; else None.
+            all others take atoms, the function is synchronous and may write; else -1.
         fitting: Types of arguments of which `fits` has said so before.
     """
 
@@ -115,7 +115,7 @@ class RegisteredCallable:
         self.takes_atoms = all(each.exact or each.entities for each in self.parameters)
         entities = [each for each in self.parameters if each.entities]
         plain = len(entities) == 1 and self.takes_atoms and not (self.is_async or read_only)
-        self.plain_entity = self.parameters.index(entities[0]) if plain and positional else None
+        self.plain_entity = self.parameters.index(entities[0]) if plain and positional else -1
         self.plain_classes = entities[0].entities if plain else ()
         self.fitting: set[tuple[type, ...]] = set()
         self._kept: set[type] = set()

@@ -5,6 +5,7 @@ And storing it as the next version.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from registry import ids
@@ -96,7 +97,7 @@ class Changes:
         Nothing in here can fail. Cost: the change and its ancestors.
         """
         self._store()
-        renamed = self._rename()
+        renamed = rename(self.changed, self.version)
         self._commit(execution_id, callable_name, outputs, _NONE, _NONE)
         return renamed
 
@@ -110,28 +111,6 @@ class Changes:
                 forget_cached(self.tree.live(node.key))
         for node, parent in self.moved:
             node.move(version, parent)
-
-    def _rename(self) -> int:
-        """Give new ids to what changed and to all above it. Cost: its depth.
-
-        Shared ancestors count once.
-        """
-        version, count = self.version, 0
-        for node in self.changed:
-            above: Node | None = node
-            while (
-                above is not None
-            ):  # Node.rename, spelled out: this loop runs once per changed entity and level
-                renamed = above.renamed
-                if renamed:
-                    if renamed[-1] == version:
-                        break
-                    renamed.append(version)
-                elif not above.rename(version):
-                    break
-                count += 1
-                above = above.parent
-        return count
 
     def _commit(
         self,
@@ -155,6 +134,28 @@ class Changes:
                 self.bytes_kept >> 6,
             )
         )
+
+
+def rename(changed: Iterable[Node], version: int) -> int:
+    """Give new ids to what changed and to all above it, and return to how many.
+
+    Cost: its depth; shared ancestors count once.
+    """
+    count = 0
+    for node in changed:
+        above: Node | None = node
+        while above is not None:
+            renamed = above.renamed
+            # Node.rename, spelled out: this loop runs once per changed entity and level.
+            if renamed:
+                if renamed[-1] == version:
+                    break
+                renamed.append(version)
+            elif not above.rename(version):
+                break
+            count += 1
+            above = above.parent
+    return count
 
 
 def remove_part(entity: Entity, name: str) -> None:

@@ -53,7 +53,7 @@ def run(
         BaseException: See `Workspace.execute`.
     """
     at = registered.plain_entity
-    if at is not None:
+    if at >= 0:
         values = tuple(arguments.values())
         if tuple(arguments) != registered.names:
             values = registered.in_order(arguments)
@@ -78,13 +78,13 @@ def run_each(
     calls: Iterable[tuple[tuple[Any, ...], int | str]],
 ) -> Generator[Receipt | BaseException]:
     """Run a callable once for each call, one after the other; see `Workspace.run_each`."""
-    at = registered.plain_entity if names == registered.names else None
+    at = registered.plain_entity if names == registered.names else -1
     hold = _Hold()
     try:
         for values, number in calls:
             done: Any = _UNUSUAL
             try:
-                if at is not None and (usual := _fitting(registered, values)):
+                if at >= 0 and (usual := _fitting(registered, values)):
                     given = usual[at]
                     if hold.is_good_for(given) or hold.take(setting, registered, given):
                         tree, root = hold.tree, hold.root
@@ -155,7 +155,7 @@ def _run_usual(
     values = _fitting(registered, values)
     if not values:
         return _UNUSUAL
-    given = values[registered.plain_entity]  # type: ignore[index]  # it has one, by the caller
+    given = values[registered.plain_entity]
     tree = setting.trees.by_root.get((given[0], given[2]))
     entity = None if tree is None else tree.entities.get(given[1])
     if (
@@ -183,7 +183,7 @@ def _run_on(
     entity: Entity,
 ) -> Any:
     started = setting.clock()
-    at: int = registered.plain_entity  # type: ignore[assignment]  # it has one, by the caller
+    at = registered.plain_entity
     given: Ref = values[at]
     before, after = values[:at], values[at + 1 :]
     txn = Transaction(tree)
@@ -243,7 +243,7 @@ def _handed_over(
     started: float,
     txn: Transaction,
 ) -> Execution:
-    at: int = registered.plain_entity  # type: ignore[assignment]  # it has one, by the caller
+    at = registered.plain_entity
     given: Ref = values[at]
     noted = (*values[:at], given[1], *values[at + 1 :])
     execution = Execution(setting, registered, number)

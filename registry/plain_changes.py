@@ -10,7 +10,7 @@ import operator
 from sys import getsizeof
 from typing import Any, TypeAlias
 
-from registry.changes import COMMIT_BYTES, Changes, forget_cached
+from registry.changes import COMMIT_BYTES, Changes, forget_cached, rename
 from registry.entity import Entity, dict_of
 from registry.history import DictCell, ListCell, Node, Stored
 from registry.ids import Key
@@ -169,28 +169,6 @@ def store(txn: Transaction, found: Found) -> int:
         node.move(version, parent)
     txn.close()
     return rename(changed, version)
-
-
-def rename(changed: dict[Node, None], version: int) -> int:
-    """Give new ids to what changed and to all above it, and return to how many.
-
-    Cost: its depth; shared ancestors count once.
-    """
-    count = 0
-    for node in changed:
-        above: Node | None = node
-        while above is not None:
-            renamed = above.renamed
-            # Node.rename, spelled out: this loop runs once per changed entity and level.
-            if renamed:
-                if renamed[-1] == version:
-                    break
-                renamed.append(version)
-            elif not above.rename(version):
-                break
-            count += 1
-            above = above.parent
-    return count
 
 
 def _change(

@@ -18,7 +18,7 @@ from typing import Any
 from registry import paths
 from registry.arrivals import Arrivals
 from registry.balance import Balance, Later, Tally
-from registry.changes import COMMIT_BYTES, Changes, cut_loose
+from registry.changes import COMMIT_BYTES, Changes, cut_loose, rename
 from registry.entity import Entity, key_of, label, parts, set_home
 from registry.errors import StructureError
 from registry.history import Node
@@ -161,7 +161,7 @@ class Structure(Changes):
         self._give_up_places()
         self.updates.show()
         self.arrivals.show()
-        renamed = self._rename()
+        renamed = rename(self.changed, self.version)
         for entity in self.updates.loose:
             self._let_loose(entity)
         self._commit(

@@ -89,8 +89,8 @@ class Diff:
         """Return a Mermaid flowchart of what differs, and of the entities above that.
 
         Added, removed, moved and changed entities have a class of that name each; a changed one
-        says what its fields were and are, abbreviated; a dotted arrow says where a moved or removed
-        one was.
+        says what its fields were and are, abbreviated (with `repr=False` only that they differ); a
+        dotted arrow says where a moved or removed one was.
 
         Args:
             limit: Entities that are drawn, those near the root first; the last box says how many
@@ -227,8 +227,13 @@ class _Chart:
             for ref in dict.fromkeys(refs):
                 self.styles.setdefault(ref.key, []).append(name)
         for change in diff.changed:
-            text = f"{change.field} = {_brief(change.old)} → {_brief(change.new)}"
-            self.lines.setdefault(change.ref.key, []).append(text)
+            self.lines.setdefault(change.ref.key, []).append(self._line(change))
+
+    def _line(self, change: FieldChange) -> str:
+        info = self.after.spots[change.ref.key].cls.model_fields.get(change.field)
+        if info is not None and not info.repr:
+            return f"{change.field} differs"
+        return f"{change.field} = {_brief(change.old)} → {_brief(change.new)}"
 
     def text(self, limit: int) -> str:
         """Return the chart of *limit* entities."""

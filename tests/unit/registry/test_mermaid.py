@@ -4,7 +4,9 @@
 # mypy: disable-error-code="func-returns-value"
 from __future__ import annotations
 
+import pickle
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from pydantic import Field
 from registry import Entity, Ref, Workspace, mermaid
 from registry.entity import label
 from registry.mermaid import Box, Link, flowchart
+from registry.snapshot import snapshot_from_pages
 from tests.unit.registry.conftest import Do
 from tests.unit.registry.shop import Item, Shelf, Shop
 
@@ -282,6 +285,33 @@ def test_a_diff_backwards_exchanges_added_and_removed(
 
     assert forth.classes["added"] == back.classes["removed"]
     assert len(back.dotted()) == len(forth.arrows()) == 2
+
+
+def test_a_hidden_field_differs_and_stays_hidden(workspace: Workspace) -> None:
+    ref = workspace.add(Account())
+    held = workspace.snapshot(ref)
+    held.secret = "0ther"  # noqa: S105 - the secret of nobody
+    workspace.commit_edits(held)
+
+    text = workspace.diff(ref, 1, 2).to_mermaid()
+
+    assert Chart(text).boxes["n0"].split("\n")[1:] == ["secret differs"]
+    assert "s3cret" not in text
+    assert "0ther" not in text
+
+
+def test_a_diff_that_traveled_is_drawn_from_pages(workspace: Workspace, shop: Ref, do: Do) -> None:
+    do(lambda shop: shop.shelves.append(Shelf(items=[Item()])))
+    here = workspace.diff(shop, 1, 2)
+
+    def read(version: int) -> Entity:
+        return snapshot_from_pages(
+            lambda *asked: workspace.page(asked[0], asked[1], 4), shop, version
+        )
+
+    there = replace(pickle.loads(pickle.dumps(here)), read=read)
+
+    assert there.to_mermaid() == here.to_mermaid()
 
 
 def test_no_difference_is_an_empty_chart(workspace: Workspace, shop: Ref) -> None:

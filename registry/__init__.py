@@ -10,6 +10,7 @@ from registry.callables import RegisteredCallable
 from registry.changeset import Commit
 from registry.diff import Diff, FieldChange, Move
 from registry.entity import Entity
+from registry.entity_tree import Edge, EdgeKind, EntityTree, EntityTreeView
 from registry.errors import (
     ArgumentError,
     BusyError,
@@ -19,6 +20,7 @@ from registry.errors import (
     NotFoundError,
     PrunedError,
     ReadOnlyError,
+    ReadOnlyViewError,
     RegistrationError,
     ReturnError,
     StructureError,
@@ -42,9 +44,13 @@ __all__ = [
     "Commit",
     "ConflictError",
     "Diff",
+    "Edge",
+    "EdgeKind",
     "Entity",
     "EntityClassError",
     "EntityRegistry",
+    "EntityTree",
+    "EntityTreeView",
     "FieldChange",
     "Move",
     "NameTakenError",
@@ -52,6 +58,7 @@ __all__ = [
     "Page",
     "PrunedError",
     "ReadOnlyError",
+    "ReadOnlyViewError",
     "Receipt",
     "Record",
     "Ref",

@@ -15,12 +15,14 @@ from uuid import UUID
 
 from pydantic_core import to_jsonable_python
 
-from registry import ids
+from registry import ids, mermaid, values
 from registry.address import Ref
 from registry.entity import Entity
+from registry.entity_tree import Shape, shape_of, title
 from registry.errors import NotFoundError
 from registry.history import Stored
 from registry.ids import Key
+from registry.mermaid import Box, Link
 from registry.schema import ABSENT, EXTRA, FIELDS_SET
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
@@ -82,6 +84,21 @@ class Diff:
         Cost: proportional to the entities that differ and the containers above them.
         """
         return list(_patch("", self.read(self.a), self.read(self.b)))
+
+    def to_mermaid(self, limit: int = 100) -> str:
+        """Return a Mermaid flowchart of what differs, and of the entities above that.
+
+        Added, removed, moved and changed entities have a class of that name each; a changed one
+        says what its fields were and are, abbreviated (with `repr=False` only that they differ); a
+        dotted arrow says where a moved or removed one was.
+
+        Args:
+            limit: Entities that are drawn, those near the root first; the last box says how many
+                more there are.
+
+        Cost: reads the state of every entity of both versions once.
+        """
+        return _Chart(self, _shape(self.read(self.a)), _shape(self.read(self.b))).text(limit)
 
 
 def _read_nothing(version: int) -> Entity:
@@ -173,6 +190,93 @@ def _map(stored: Stored, child: Any) -> Any:
     if cls in (list, tuple, set, frozenset):
         return cls(_map(item, child) for item in stored)
     return None if stored is ABSENT else stored
+
+
+# --- Mermaid ---
+
+_STYLES = {
+    "added": "fill:#dcfce7,stroke:#15803d,color:#14532d",
+    "removed": "fill:#fee2e2,stroke:#b91c1c,color:#7f1d1d,stroke-dasharray:4",
+    "moved": "stroke:#1d4ed8,stroke-width:3px",
+    "changed": "fill:#fef9c3,color:#713f12",
+}
+_CHANGES_SHOWN = 6
+"""Changed fields that a box shows at most."""
+
+
+def _shape(root: Entity) -> Shape:
+    home = root.__home__
+    assert isinstance(home, Snapshot), "a diff reads snapshots"
+    return shape_of(home.source, home.version)
+
+
+class _Chart:
+    """Draws a diff: entities that differ and those above, first of `b`, then what is gone."""
+
+    def __init__(self, diff: Diff, before: Shape, after: Shape) -> None:
+        self.before = before
+        self.after = after
+        self.styles: dict[Key, list[str]] = {}
+        self.lines: dict[Key, list[str]] = {}
+        for name, refs in (
+            ("added", diff.added),
+            ("removed", diff.removed),
+            ("moved", [move.ref for move in diff.moved]),
+            ("changed", [change.ref for change in diff.changed]),
+        ):
+            for ref in dict.fromkeys(refs):
+                self.styles.setdefault(ref.key, []).append(name)
+        for change in diff.changed:
+            self.lines.setdefault(change.ref.key, []).append(self._line(change))
+
+    def _line(self, change: FieldChange) -> str:
+        info = self.after.spots[change.ref.key].cls.model_fields.get(change.field)
+        if info is not None and not info.repr:
+            return f"{change.field} differs"
+        return f"{change.field} = {_brief(change.old)} → {_brief(change.new)}"
+
+    def text(self, limit: int) -> str:
+        """Return the chart of *limit* entities."""
+        wanted = self._wanted()
+        shown = {key: number for number, key in enumerate(wanted[: max(1, limit)])}
+        hidden = len(wanted) - len(shown)
+        return mermaid.flowchart(
+            [self._box(key) for key in shown],
+            [link for key in shown for link in self._links(key, shown)],
+            _STYLES,
+            f"and {hidden} more" if hidden else "",
+        )
+
+    def _wanted(self) -> list[Key]:
+        """Return what there is to draw: of each version breadth first, so parents come first."""
+        drawn: set[Key] = set()
+        for key in self.styles:
+            for shape in (self.before, self.after):
+                if key in shape.spots:
+                    drawn.update(shape.above(key))
+        gone = [key for key in self.before.spots if key in drawn and key not in self.after.spots]
+        return [key for key in self.after.spots if key in drawn] + gone
+
+    def _box(self, key: Key) -> Box:
+        shape = self.after if key in self.after.spots else self.before
+        lines = self.lines.get(key, [])
+        if len(lines) > _CHANGES_SHOWN:
+            lines = [*lines[:_CHANGES_SHOWN], f"and {len(lines) - _CHANGES_SHOWN} more fields"]
+        return Box((title(shape, key), *lines), tuple(self.styles.get(key, ())))
+
+    def _links(self, key: Key, shown: dict[Key, int]) -> Iterator[Link]:
+        now, then = self.after.spots.get(key), self.before.spots.get(key)
+        if now is not None and now.parent in shown:
+            yield Link(shown[now.parent], shown[key], mermaid.shorten(now.path))
+        if then is not None and then.parent in shown and (now is None or now.parent != then.parent):
+            yield Link(shown[then.parent], shown[key], mermaid.shorten(then.path), is_dotted=True)
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, Ref):
+        return ids.to_uuid(value.key).hex[:8]
+    is_shown = values.KIND[type(value)] != values.OPAQUE
+    return mermaid.brief(value) if is_shown else type(value).__name__
 
 
 # --- JSON Patch: both versions are walked side by side, and equal ids end the walk ---

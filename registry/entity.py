@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -51,7 +51,13 @@ class Identity(NamedTuple):
 
 
 class Home(Protocol):
-    """What an entity asks of the tree or the snapshot that it is part of."""
+    """What an entity asks of the tree or the snapshot that it is part of.
+
+    Attributes:
+        is_read_only: Whether `note_write` refuses every write, also to what is no part of a state.
+    """
+
+    is_read_only: ClassVar[bool]
 
     def load(self, entity: Entity, name: str) -> Any:
         """Return a part of the entity's state and keep it on the entity.
@@ -444,6 +450,8 @@ def _assign(entity: Entity, home: Any, name: str, value: Any) -> None:
         return
     if name in schema.index:
         _ = entity.__pydantic_private__  # loaded first, or pydantic would start an empty one
+        home.note_write(entity, name)
+    elif home.is_read_only:  # a cached property, or what has a setter of its own
         home.note_write(entity, name)
     elif schema.index.get(EXTRA) is not None:
         _ = entity.__pydantic_extra__

@@ -181,6 +181,22 @@ class ReadOnlyError(UsageError):
         )
 
 
+class ReadOnlyViewError(UsageError):
+    """An entity of a read-only view of a tree was written; nothing has changed."""
+
+    def __init__(self, subject: str, root: str, version: int) -> None:
+        super().__init__(subject, root, version)
+        self.subject = subject
+        self.root = root
+        self.version = version
+
+    def __str__(self) -> str:
+        return (
+            f"{self.subject} is in a read-only view of {self.root} at version {self.version} "
+            "and cannot be changed; read the tree without read_only=True and change that"
+        )
+
+
 class ConflictError(TransientError):
     """A snapshot given as input is no longer the head, and the caller asked for an error then."""
 

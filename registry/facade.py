@@ -6,16 +6,18 @@ Class-level calls over one default workspace, as the seed design names them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, TypeVar, overload
 from uuid import UUID
 
 from registry import ids
 from registry.address import Ref
 from registry.callables import RegisteredCallable, Semantic
 from registry.entity import Entity, key_of, reserve
+from registry.entity_tree import EntityTree, EntityTreeView, tree_at, tree_of, view_at
 from registry.execution import OnStale
 from registry.snapshot import Snapshot
+from registry.tree import TreeRegistry
 from registry.workspace import Workspace
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -134,14 +136,50 @@ class EntityRegistry:
     @classmethod
     def get_stored_entity(cls, root_ecs_id: UUID, ecs_id: UUID) -> Entity | None:
         """Return a lazy, isolated copy of one version of an entity, or None."""
-        workspace = default_workspace()
-        root, wanted = ids.from_uuid(root_ecs_id), ids.from_uuid(ecs_id)
-        for branch in workspace.trees.branches(root.key):
-            version = branch.version_of(root)
-            if version is None or not branch.contains(wanted.key, version):
+        wanted = ids.from_uuid(ecs_id)
+        for branch, version in _stored(ids.from_uuid(root_ecs_id)):
+            if not branch.contains(wanted.key, version):
                 continue
             if branch.stamp_of(wanted.key, version) == ids.stamp(wanted.branch, wanted.commit):
                 return Snapshot.of(branch, version).entity(wanted.key)
+        return None
+
+    @overload
+    @classmethod
+    def get_stored_tree(
+        cls, root_ecs_id: UUID, read_only: Literal[False] = False
+    ) -> EntityTree | None: ...
+
+    @overload
+    @classmethod
+    def get_stored_tree(
+        cls, root_ecs_id: UUID, read_only: Literal[True]
+    ) -> EntityTreeView | None: ...
+
+    @overload
+    @classmethod
+    def get_stored_tree(
+        cls, root_ecs_id: UUID, read_only: bool
+    ) -> EntityTree | EntityTreeView | None: ...
+
+    @classmethod
+    def get_stored_tree(
+        cls, root_ecs_id: UUID, read_only: bool = False
+    ) -> EntityTree | EntityTreeView | None:
+        """Return the tree of one version of a root, or None if it is not stored here.
+
+        Args:
+            root_ecs_id: `ecs_id` of the root in that version.
+            read_only: Whether its entities refuse every write; otherwise they may be written, which
+                changes them and nothing else.
+
+        Raises:
+            ValueError: The UUID is not one of an entity.
+
+        Cost: constant; the first question about the shape reads each entity's state once.
+        """
+        for branch, version in _stored(ids.from_uuid(root_ecs_id)):
+            return view_at(branch, version) if read_only else tree_at(branch, version)
         return None
 
     @classmethod
@@ -155,6 +193,14 @@ class EntityRegistry:
         return default_workspace().branches(lineage_id)
 
 
+def _stored(root: ids.EntityVersion) -> Iterator[tuple[TreeRegistry, int]]:
+    """Yield the branches that have a version of a root themselves, and its number there."""
+    for branch in default_workspace().trees.branches(root.key):
+        version = branch.version_of(root)
+        if version is not None:
+            yield branch, version
+
+
 def promote_to_root(self: Entity) -> None:
     """Make an orphan the root of a tree of the default workspace, version 1; a root stays as it is.
 
@@ -166,4 +212,21 @@ def promote_to_root(self: Entity) -> None:
     assert key_of(self), "an adopted entity has identity"
 
 
+def get_tree(self: Entity) -> EntityTree:
+    """Return the whole tree that the entity is part of, in the version that the entity shows.
+
+    Edits of the holder are not in it, nor what an open execution has written. For an orphan it is
+    the graph below the entity, as it is now: copies that are orphans too, and nothing is adopted.
+
+    Raises:
+        StructureError: The graph below an orphan is not a tree, or holds an entity where it cannot
+            be tracked.
+
+    Cost: constant, and the first question about the shape reads each entity's state once; for an
+        orphan that of an adoption.
+    """
+    return tree_of(self)
+
+
 reserve("promote_to_root", promote_to_root)
+reserve("get_tree", get_tree)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from registry import ids, values
 from registry.address import Ref
@@ -70,6 +70,7 @@ class Snapshot:
     """
 
     __slots__ = ("__weakref__", "_root", "edits", "source", "touched", "version")
+    is_read_only: ClassVar[bool] = False
 
     def __init__(self, source: Source, version: int) -> None:
         self.source = source

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 import weakref
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from registry import ids, values
 from registry.changeset import Commit
@@ -69,6 +69,8 @@ class TreeRegistry:
         is_provisional: Whether it is made of an orphan argument whose execution may still drop it.
         txn: What the open execution has written; None while none runs.
     """
+
+    is_read_only: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 from uuid import UUID
 
 from registry import ids, plain
@@ -15,6 +15,7 @@ from registry.clock import Clock, system_clock
 from registry.copies import clone
 from registry.diff import Diff, diff
 from registry.entity import Entity, key_of, label
+from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
 from registry.errors import NotFoundError, RegistrationError
 from registry.execution import Execution, OnStale, Receipt, Setting
 from registry.records import Record, RecordLog, Status
@@ -349,6 +350,41 @@ class Workspace:
         if not tree.contains(ref.key, number):
             raise NotFoundError(f"entity {ref.lineage_id}", f"version {number} of {tree.name}")
         return shot.entity(ref.key)
+
+    @overload
+    def tree(
+        self, target: Target, version: int | None = None, *, read_only: Literal[False] = False
+    ) -> EntityTree: ...
+
+    @overload
+    def tree(
+        self, target: Target, version: int | None = None, *, read_only: Literal[True]
+    ) -> EntityTreeView: ...
+
+    @overload
+    def tree(
+        self, target: Target, version: int | None = None, *, read_only: bool
+    ) -> EntityTree | EntityTreeView: ...
+
+    def tree(
+        self, target: Target, version: int | None = None, *, read_only: bool = False
+    ) -> EntityTree | EntityTreeView:
+        """Return the shape of the tree that an entity is in, with its entities on demand.
+
+        Args:
+            target: The root, or any entity below it.
+            version: Version of the tree; the head without one.
+            read_only: Whether its entities refuse every write.
+
+        Raises:
+            NotFoundError: There is no such entity or version.
+            PrunedError: Retention has let the version go.
+
+        Cost: constant; the first question about the shape reads each entity's state once.
+        """
+        tree = self._locate(target)[1]
+        number = tree.head if version is None else version
+        return view_at(tree, number) if read_only else tree_at(tree, number)
 
     def head(self, target: Target) -> int:
         """Return the newest version of a tree."""

@@ -165,8 +165,9 @@ class Entity(BaseModel):
         """
         copied = super().__copy__()
         fields = dict_of(copied)
-        for name, value in fields.items():
-            fields[name] = _plain(value)
+        for part_of in (fields, copied.__pydantic_private__ or {}, copied.__pydantic_extra__ or {}):
+            for name, value in part_of.items():
+                part_of[name] = _plain(value)
         renew_key(copied, version_of(self))
         return copied
 

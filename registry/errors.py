@@ -89,6 +89,20 @@ class NameTakenError(UsageError):
         return f"the name {self.name!r} belongs to {self.owner}; give this root another one"
 
 
+class IdentityTakenError(UsageError):
+    """An orphan has the identity of a root that is there already: it is that root, or a copy."""
+
+    def __init__(self, entity: str) -> None:
+        super().__init__(entity)
+        self.entity = entity
+
+    def __str__(self) -> str:
+        return (
+            f"{self.entity} has the identity of a root that is held already; "
+            "use the ref of that root, or add a copy with an identity of its own (model_copy)"
+        )
+
+
 class PrunedError(UsageError, LookupError):
     """A version existed, and retention has let it go."""
 

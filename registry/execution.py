@@ -387,7 +387,8 @@ class Execution:
             mine = entity.__home__ is snapshot and tree.has(key_of(entity))
             return tree.live(key_of(entity)) if mine else None
 
-        for key, (entity, names) in snapshot.edited().items():
+        for entity, names in snapshot.edited():
+            key = key_of(entity)
             if not tree.has(key):
                 continue
             live, schema = tree.live(key), schema_of(type(entity))

@@ -56,7 +56,7 @@ class Source(Protocol):
 
 
 # What every snapshot begins with: most are never edited. Replaced on the first edit, never written.
-_NO_EDITS: dict[Key, tuple[Entity, set[str]]] = {}
+_NO_EDITS: dict[int, tuple[Entity, set[str]]] = {}
 _NOTHING: list[tuple[Entity, str]] = []
 
 
@@ -66,7 +66,8 @@ class Snapshot:
     Attributes:
         source: Where unloaded fields come from.
         version: The version that it shows.
-        edits: Entities that the holder wrote, and the parts written.
+        edits: Objects that the holder wrote, by `id`, and the parts written. There may be two of
+            one entity, if an execution returned it beside what holds it.
     """
 
     __slots__ = ("__weakref__", "_root", "edits", "source", "touched", "version")
@@ -124,12 +125,12 @@ class Snapshot:
             self._root = weakref.ref(ghost)
         return ghost
 
-    def edited(self) -> dict[Key, tuple[Entity, set[str]]]:
-        """Return what the holder wrote: per entity the object and the names of the parts."""
+    def edited(self) -> list[tuple[Entity, set[str]]]:
+        """Return what the holder wrote: objects and the names of the parts, first written first."""
         for entity, name in self.touched:
             if self._is_changed(entity, name):
                 self.note_write(entity, name)
-        return self.edits
+        return list(self.edits.values())
 
     def _is_changed(self, entity: Entity, name: str) -> bool:
         schema = schema_of(type(entity))
@@ -217,7 +218,7 @@ class Snapshot:
         """Note an edit of the holder's."""
         if self.edits is _NO_EDITS:
             self.edits = {}
-        self.edits.setdefault(key_of(entity), (entity, set()))[1].add(name)
+        self.edits.setdefault(id(entity), (entity, set()))[1].add(name)
 
     def begin_writing(self, container: Tracked) -> list[Any]:
         """Note an edit inside a container; what exactly changed does not matter here."""

@@ -15,7 +15,7 @@ from registry.address import Ref, parse_address
 from registry.adoption import Adoption, adopt
 from registry.changeset import Commit
 from registry.entity import Entity, key_of, label
-from registry.errors import NameTakenError, NotFoundError
+from registry.errors import IdentityTakenError, NameTakenError, NotFoundError
 from registry.ids import Key
 from registry.retention import Retention
 from registry.snapshot import Snapshot
@@ -57,6 +57,7 @@ class Trees:
         """Build the tree of an orphan graph, version 1; it is not held here before `hold`.
 
         Raises:
+            IdentityTakenError: A root with that identity is held already.
             StructureError: The graph is not a tree.
         """
         return self.adopt(root, now, execution_id, callable_name)[0]
@@ -65,6 +66,8 @@ class Trees:
         self, root: Entity, now: float, execution_id: int | str = "", callable_name: str = ""
     ) -> tuple[TreeRegistry, Adoption]:
         """Build a tree as `found`; return also which object became which node."""
+        if (key_of(root), 0) in self.by_root:
+            raise IdentityTakenError(label(root))
         adoption = adopt(root, now)
         tree = TreeRegistry(key_of(root), self.retention)
         tree.nodes = adoption.nodes
@@ -75,8 +78,12 @@ class Trees:
         """Hold a tree from now on.
 
         Raises:
+            IdentityTakenError: Another tree with that identity is held since this one was built.
             NameTakenError: Another root has that name.
         """
+        held = self.by_root.get((tree.key, tree.branch))
+        if held is not None and held is not tree:
+            raise IdentityTakenError(tree.name)
         ref = Ref(tree.key, tree.key, tree.branch)
         if name is not None:
             self.check_name(name)

@@ -149,6 +149,7 @@ class Workspace:
         Raises:
             StructureError: The graph is not a tree, or holds an entity where it cannot be tracked;
                 nothing has changed.
+            IdentityTakenError: It is an orphan with the identity of a root of this workspace.
             NameTakenError: Another root has that name.
 
         Cost: about 10 us per entity.
@@ -323,6 +324,8 @@ class Workspace:
         snapshot = entity.__home__
         if not isinstance(snapshot, Snapshot):
             raise NotFoundError(f"a snapshot of {label(entity)}", "the call; add() an orphan first")
+        if not snapshot.is_edited:
+            return False
         execution = self._execution(_EDIT, None, on_stale)
         execution.run({"entity": entity})
         tree = self.trees.tree(self.ref(execution.receipt().outputs[0]))

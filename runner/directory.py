@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from registry import Ref
-from registry.errors import NameTakenError
+from registry import Entity, Ref, ids
+from registry.errors import IdentityTakenError, NameTakenError
 from runner.errors import RootLostError, RootNotFoundError
 
 FIRST_EPOCH = 1
@@ -74,6 +74,15 @@ class Directory:
         entry = None if taken is None else self.entries.get(taken.root)
         if entry is not None:
             raise NameTakenError(name, str(entry))
+
+    def check_identity(self, entity: Entity) -> None:
+        """Refuse an orphan with the identity of a living root.
+
+        Raises:
+            IdentityTakenError: It is that root, or a copy of it that kept its identity.
+        """
+        if entity.is_orphan() and ids.from_uuid(entity.lineage_id).key in self.entries:
+            raise IdentityTakenError(f"{type(entity).__name__} {entity.lineage_id}")
 
     def resolve(self, target: Ref | str) -> Ref:
         """Return the ref that a name, an address or a ref stands for.

@@ -116,6 +116,7 @@ class Runner:
             dedicated: Whether it gets a host to itself, even beyond `max_hosts`.
 
         Raises:
+            IdentityTakenError: It is an orphan with the identity of a root of this runner.
             NameTakenError: A root has that name.
             StructureError: What is below the entity is not a tree.
             CodeError: The hosts cannot load the callables.
@@ -324,8 +325,8 @@ class _Addition:
     ) -> None:
         if name is not None:
             session.directory.check_name(name)
-        # Drawn now if it was not before, so that it is the same here and there.
-        _ = entity.lineage_id
+        # This draws the identity if it was not before, so that it is the same here and there.
+        session.directory.check_identity(entity)
         self._session = session
         self._request = (session.wire.dumps(entity), name)
         self._dedicated = dedicated

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from registry import NotFoundError, Ref, StructureError
-from registry.errors import NameTakenError, UsageError
+from registry.errors import IdentityTakenError, NameTakenError, UsageError
 from runner import Counts, ExecutionError, Job, Outcome, Runner, RunnerError
 from runner.errors import RootNotFoundError
 from tests.contract.library import Book, Library, Shelf, new_library
@@ -54,6 +54,17 @@ class RunnerContract:
 
         assert [runner.ref(name) for name in given] == roots
         assert [runner.snapshot(root).name for root in roots] == ["0", "1", "2", "3", "4"]
+
+    def test_a_root_is_not_replaced_by_an_orphan_with_its_identity(self, runner: Runner):
+        library = Library()
+        root = runner.add(library)
+        runner.execute("note", library=root, number=1)
+
+        with pytest.raises(IdentityTakenError):
+            runner.add(library)
+
+        assert log_of(runner, root) == [1]
+        assert runner.add(library.model_copy()) != root
 
     def test_a_name_is_given_once(self, runner: Runner):
         runner.add(Library(), name="only one")

@@ -12,6 +12,7 @@ import pytest
 from registry import Entity, Ref, Workspace, errors
 from registry.errors import (
     EntityClassError,
+    IdentityTakenError,
     NameTakenError,
     ReadOnlyError,
     TransientError,
@@ -206,3 +207,29 @@ def test_a_taken_name_is_refused_with_its_owner(
     )
     assert len(workspace.roots()) == 1
     assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
+
+
+def test_a_tree_is_never_replaced_by_an_orphan_with_its_identity(workspace: Workspace) -> None:
+    original = new_shop()
+    label = f"Shop:{original.lineage_id.hex[:8]}"
+    twin = pickle.loads(pickle.dumps(original))
+    ref = workspace.add(original)
+    workspace.register("rename")(rename)
+    workspace.execute("rename", shop=ref, name="new")
+
+    for attempt in (
+        lambda: workspace.add(twin),
+        lambda: workspace.add_owned(twin),
+        lambda: workspace.execute("rename", shop=twin, name="other"),
+    ):
+        with pytest.raises(IdentityTakenError) as caught:
+            attempt()
+        assert caught.value.entity == label
+        assert "model_copy" in str(caught.value)
+    assert workspace.head(ref) == 2
+    assert workspace.add(twin.model_copy()) != ref
+
+
+def rename(shop: Shop, name: str) -> None:
+    """Change something."""
+    shop.name = name

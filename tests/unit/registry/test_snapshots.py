@@ -11,12 +11,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter
 
-from registry import Ref, Workspace
+from registry import Entity, Ref, Workspace
 from registry.snapshot import snapshot_from_pages
 from tests.unit.registry.conftest import Do
 from tests.unit.registry.shop import Item, Shelf, Shop, new_shop
+
+
+class Diary(Entity):
+    """Has lists that are no fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    _pages: list[int] = PrivateAttr(default_factory=lambda: [1])
+
 
 LOOKS: dict[str, Callable[[Any], Any]] = {
     "model_dump": lambda s: s.model_dump(),
@@ -395,3 +404,45 @@ def test_a_live_entity_never_comes_out(workspace: Workspace, shop: Ref, do: Do) 
     result.name = "x"
     assert type(result.shelves[0]) is Shelf
     assert isinstance(result.shelves[0].items[0], Item)
+
+
+def test_two_objects_of_one_entity_lose_no_edit(workspace: Workspace, shop: Ref) -> None:
+    """An execution that returns a root and a child gives the child twice: below it, and alone."""
+
+    @workspace.register("both")
+    def both(shop: Shop) -> tuple[Shop, Shelf]:
+        return shop, shop.shelves[0]
+
+    root, shelf = workspace.execute("both", shop=shop)
+    root.shelves[0].label = "written below the root"
+    shelf.items[0].price = 77.0
+    shelf.items.pop()
+
+    assert workspace.commit_edits(root)
+
+    stored = workspace.snapshot(shop)
+    assert stored.shelves[0].label == "written below the root"
+    assert [item.price for item in stored.shelves[0].items] == [77.0]
+
+
+def test_a_copy_shares_no_private_or_extra_list_with_its_snapshot(workspace: Workspace) -> None:
+    shown: Any = workspace.snapshot(workspace.add(Diary.model_validate({"notes": [1]})))
+
+    copied = shown.model_copy()
+    copied._pages.append(2)
+    copied.notes.append(2)
+
+    assert (shown._pages, shown.notes) == ([1], [1])
+    assert not shown.__home__.is_edited
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_committing_no_edits_makes_no_version_also_of_an_old_snapshot(
+    workspace: Workspace, shop: Ref, do: Do, version: int
+) -> None:
+    do(lambda s: s.numbers.append(4))
+
+    assert workspace.commit_edits(workspace.snapshot(shop, version)) is False
+
+    assert workspace.head(shop) == 2
+    assert workspace.branches(shop) == [shop]

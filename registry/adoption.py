@@ -57,7 +57,7 @@ class Adoption:
             if key in nodes:
                 self._refuse_second_place(entity, parent)
             node = Node(key, schema_of(type(entity)), parent, self.version, self.created)
-            # Under the very key that objects and stored lists hold: a look-up then compares nothing.
+            # Under the very key that objects and stored lists hold: look-ups then compare nothing.
             nodes[key] = node
             if not is_fresh:
                 node.source = source_of(entity)

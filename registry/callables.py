@@ -44,6 +44,7 @@ class Parameter(NamedTuple):
         name: As in the signature.
         entities: Classes of entities that it takes, if it takes one.
         holds_entities: Whether it takes a collection of entities.
+        takes_text: Whether its hint allows a text that is not an address, somewhere.
         exact: Types whose values need no validation.
         validate: Checks and copies any other value.
         default: `inspect.Parameter.empty` if it is required.
@@ -53,6 +54,7 @@ class Parameter(NamedTuple):
     name: str
     entities: tuple[type[Entity], ...]
     holds_entities: bool
+    takes_text: bool
     exact: frozenset[type]
     validate: Callable[[Any], Any]
     default: Any
@@ -74,6 +76,8 @@ class RegisteredCallable:
         takes_atoms: Whether every parameter takes an entity or a plain value of an exact type.
         plain_entity: Position of the one parameter that takes an entity (of `plain_classes`), if
             all others take atoms, the function is synchronous and may write; else None.
+        texts: Names and positions of the parameters that take a text as it is, if there is a
+            `plain_entity`: a text there may be an address, see `Workspace`.
         fitting: Types of arguments of which `fits` has said so before.
     """
 
@@ -117,6 +121,8 @@ class RegisteredCallable:
         plain = len(entities) == 1 and self.takes_atoms and not (self.is_async or read_only)
         self.plain_entity = self.parameters.index(entities[0]) if plain and positional else None
         self.plain_classes = entities[0].entities if plain else ()
+        texts = [(each.name, at) for at, each in enumerate(self.parameters) if str in each.exact]
+        self.texts = tuple(texts) if self.plain_entity is not None else ()
         self.fitting: set[tuple[type, ...]] = set()
         self._kept: set[type] = set()
         self.collection_parameters = tuple(
@@ -200,8 +206,6 @@ class RegisteredCallable:
         cls = type(value)
         if cls is Ref or isinstance(value, parameter.entities):
             return value
-        if isinstance(value, str) and value.startswith("@"):
-            return value
         if not isinstance(value, Entity) and not isinstance(value, str):
             return self._validate(parameter, value)
         raise self.wrong_entity(parameter.name, value)
@@ -266,6 +270,7 @@ def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> 
         parameter.name,
         entities,
         not entities and _mentions_entity(hint),
+        _takes_text(hint),
         _exact_types(hint),
         _validator(adapter),
         parameter.default,
@@ -327,6 +332,18 @@ def _exact_types(hint: Any) -> frozenset[type]:
 
 def _mentions_entity(hint: Any) -> bool:
     return bool(_entity_classes(hint)) or any(map(_mentions_entity, get_args(hint)))
+
+
+def _takes_text(hint: Any) -> bool:
+    """Tell whether a hint allows a text, also inside a collection; keys of dicts do not count."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is typing.Annotated:
+        return _takes_text(arguments[0])
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _takes_text(arguments[-1])
+    if arguments:
+        return any(map(_takes_text, arguments))
+    return hint in (str, Any, object)
 
 
 def _promised(hint: Any) -> tuple[type, ...] | None:

@@ -5,13 +5,14 @@ Versioned, transactional execution of functions on trees of pydantic entities.
 
 from __future__ import annotations
 
-from registry.address import Ref
+from registry.address import Address, Ref, is_address, parse_address
 from registry.callables import RegisteredCallable
 from registry.changeset import Commit
 from registry.diff import Diff, FieldChange, Move
 from registry.entity import Entity
 from registry.entity_tree import Edge, EdgeKind, EntityTree, EntityTreeView
 from registry.errors import (
+    AddressError,
     ArgumentError,
     BusyError,
     ConflictError,
@@ -19,6 +20,7 @@ from registry.errors import (
     IdentityTakenError,
     NameTakenError,
     NotFoundError,
+    PathError,
     PrunedError,
     ReadOnlyError,
     ReadOnlyViewError,
@@ -33,12 +35,15 @@ from registry.errors import (
 )
 from registry.execution import Receipt
 from registry.facade import CallableRegistry, EntityRegistry, default_workspace, use_workspace
-from registry.records import Record
+from registry.functional import batch_get, get, put
+from registry.records import Record, Source
 from registry.retention import Retention
 from registry.snapshot import Page, snapshot_from_pages
 from registry.workspace import VersionInfo, Workspace
 
 __all__ = [
+    "Address",
+    "AddressError",
     "ArgumentError",
     "BusyError",
     "CallableRegistry",
@@ -58,6 +63,7 @@ __all__ = [
     "NameTakenError",
     "NotFoundError",
     "Page",
+    "PathError",
     "PrunedError",
     "ReadOnlyError",
     "ReadOnlyViewError",
@@ -68,6 +74,7 @@ __all__ = [
     "RegistrationError",
     "Retention",
     "ReturnError",
+    "Source",
     "StructureError",
     "TransientError",
     "TreerunnerError",
@@ -76,7 +83,12 @@ __all__ = [
     "VersionInfo",
     "Workspace",
     "WriteError",
+    "batch_get",
     "default_workspace",
+    "get",
+    "is_address",
+    "parse_address",
+    "put",
     "snapshot_from_pages",
     "use_workspace",
 ]

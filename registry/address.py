@@ -1,12 +1,40 @@
-"""Ref and address: the typed handle of an entity, and the text that carries it."""
+"""Ref and address: the typed handle of an entity, and the text that carries it.
+
+An address is `@`, an id, and then perhaps a path to what is below that entity:
+
+    @<lineage_id>                   the entity at the head of its branch
+    @<ecs_id>                       that very version of the entity
+    @<id>.shelves.0.label           fields, and positions in lists and tuples (-1 is the last)
+    @<id>.table.a                   keys of dicts
+    @<id>.table["a.b"]              a key with dots, spaces or quotes, as a JSON string
+    @<id>.table["0"]                the text '0', where `.0` is the number
+
+Without quotes a part consists of letters, digits, `_` and `-`; it is a number if it is written like
+one (no leading zero, no `-0`, up to `MAX_DIGITS`), else a text. `parse_address` and `str` of an
+`Address` are inverses. What an address names is found by `addressed.py`.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from typing import NamedTuple
 from uuid import UUID
 
 from registry import ids
+from registry.errors import AddressError
 from registry.ids import Key
+
+MAX_DIGITS = 100
+"""Digits of a number in a path; more are read as text, which finds the same key of a dict."""
+
+_ID = re.compile(r"[0-9a-fA-F]{8}(-?)(?:[0-9a-fA-F]{4}\1){3}[0-9a-fA-F]{12}")
+_BARE = re.compile(r"[\w-]+")
+_PART = re.compile(r'\.([\w-]+)|\[("(?:[^"\\]|\\.)*")\]', re.DOTALL)
+_NUMBER = re.compile(rf"0|-?[1-9][0-9]{{0,{MAX_DIGITS - 1}}}")
+
+Path = tuple[str | int, ...]
+"""Names of fields, positions and keys, one after the other."""
 
 
 class Ref(NamedTuple):
@@ -43,16 +71,100 @@ class Ref(NamedTuple):
         return self.address
 
 
-def parse_address(text: str) -> ids.EntityVersion:
-    """Read `@<uuid>`.
+class Address(NamedTuple):
+    """What an address says; `str` writes it.
+
+    Attributes:
+        id: A lineage id or an `ecs_id`.
+        path: The way from that entity to what is named; empty for the entity itself.
+    """
+
+    id: UUID
+    path: Path = ()
+
+    @property
+    def entity(self) -> ids.EntityVersion:
+        """The entity and version that the id names; commit 0 is the head."""
+        return ids.from_uuid(self.id)
+
+    def __str__(self) -> str:
+        return f"@{self.id}{write_path(self.path)}"
+
+
+def parse_address(text: str) -> Address:
+    """Read an address.
 
     Raises:
-        ValueError: The text is not an address; the message says what is wrong with it.
+        AddressError: The text is not an address; the error says where it stops being one.
+
+    Cost: proportional to the text.
     """
-    if not text.startswith("@"):
-        raise ValueError(f"{text!r} is not an address: it does not start with '@'")
+    if not isinstance(text, str):
+        raise AddressError(repr(text)[:MAX_DIGITS], f"it is a {type(text).__name__}, no text", 0)
+    if text[:1] != "@":
+        raise AddressError(text, "it does not start with '@'", 0)
+    found = _ID.match(text, 1)
+    if found is None:
+        raise AddressError(text, "what follows '@' is not a UUID", 1)
+    uuid = UUID(found[0])
     try:
-        uuid = UUID(text[1:])
+        ids.from_uuid(uuid)
     except ValueError:
-        raise ValueError(f"{text!r} is not an address: what follows '@' is not a UUID") from None
-    return ids.from_uuid(uuid)
+        raise AddressError(
+            text, "its id was not made here, being no UUID of version 8", 1
+        ) from None
+    return Address(uuid, _parse_path(text, found.end()))
+
+
+def is_address(text: object) -> bool:
+    """Tell whether something is the text of an address, whether or not it names anything."""
+    if not isinstance(text, str):
+        return False
+    try:
+        parse_address(text)
+    except AddressError:
+        return False
+    return True
+
+
+def write_path(path: Path) -> str:
+    """Write a path as it follows the id in an address.
+
+    Raises:
+        AddressError: A part is neither text nor a whole number of up to `MAX_DIGITS` digits.
+    """
+    return "".join(map(_write_part, path))
+
+
+def _parse_path(text: str, at: int) -> Path:
+    path: list[str | int] = []
+    while at < len(text):
+        found = _PART.match(text, at)
+        if found is None:
+            raise AddressError(text, 'a path goes on with .name, .0 or ["name"]', at)
+        bare, quoted = found.groups()
+        if bare is None:
+            path.append(_unquoted(text, quoted, at))
+        else:
+            path.append(int(bare) if _NUMBER.fullmatch(bare) else bare)
+        at = found.end()
+    return tuple(path)
+
+
+def _unquoted(text: str, quoted: str, at: int) -> str:
+    try:
+        return str(json.loads(quoted))
+    except ValueError:
+        raise AddressError(text, "what is in quotes is not a JSON string", at) from None
+
+
+def _write_part(part: str | int) -> str:
+    if type(part) is int and abs(part) < 10**MAX_DIGITS:
+        return f".{part}"
+    if not isinstance(part, str):
+        problem = f"a part of a path is a text or a number of up to {MAX_DIGITS} digits"
+        raise AddressError(f"a {type(part).__name__}", problem, 0)
+    if _BARE.fullmatch(part) and not _NUMBER.fullmatch(part):
+        return f".{part}"
+    # Not ASCII only: an escaped pair of lone surrogates would be read as one character.
+    return f"[{json.dumps(part, ensure_ascii=False)}]"

@@ -44,6 +44,7 @@ class Parameter(NamedTuple):
         name: As in the signature.
         entities: Classes of entities that it takes, if it takes one.
         holds_entities: Whether it takes a collection of entities.
+        takes_text: Whether its hint allows a text that is not an address, somewhere.
         exact: Types whose values need no validation.
         validate: Checks and copies any other value.
         default: `inspect.Parameter.empty` if it is required.
@@ -53,6 +54,7 @@ class Parameter(NamedTuple):
     name: str
     entities: tuple[type[Entity], ...]
     holds_entities: bool
+    takes_text: bool
     exact: frozenset[type]
     validate: Callable[[Any], Any]
     default: Any
@@ -217,8 +219,6 @@ class RegisteredCallable:
         cls = type(value)
         if cls is Ref or isinstance(value, parameter.entities):
             return value
-        if isinstance(value, str) and value.startswith("@"):
-            return value
         if not isinstance(value, Entity) and not isinstance(value, str):
             return self._validate(parameter, value)
         raise self.wrong_entity(parameter.name, value)
@@ -283,6 +283,7 @@ def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> 
         parameter.name,
         entities,
         not entities and _mentions_entity(hint),
+        _takes_text(hint),
         _exact_types(hint),
         _validator(adapter),
         parameter.default,
@@ -344,6 +345,18 @@ def _exact_types(hint: Any) -> frozenset[type]:
 
 def _mentions_entity(hint: Any) -> bool:
     return bool(_entity_classes(hint)) or any(map(_mentions_entity, get_args(hint)))
+
+
+def _takes_text(hint: Any) -> bool:
+    """Tell whether a hint allows a text, also inside a collection; keys of dicts do not count."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is typing.Annotated:
+        return _takes_text(arguments[0])
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _takes_text(arguments[-1])
+    if arguments:
+        return any(map(_takes_text, arguments))
+    return hint in (str, Any, object)
 
 
 def _promised(hint: Any) -> tuple[type, ...] | None:

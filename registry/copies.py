@@ -101,15 +101,19 @@ def copy_value(value: Any, holder: Entity, name: str, resolve: Resolve) -> Any:
 def entities_in(value: Any) -> list[Entity]:
     """Return the entities in a value, in order, each once.
 
-    Looked for in tuples, lists, dicts and sets.
+    Looked for in tuples, lists, dicts and sets, in each of these once: one may hold itself.
     """
     found: dict[int, Entity] = {}
+    seen: set[int] = set()
     stack = [value]
     while stack:
         value = stack.pop()
         kind = values.KIND[type(value)]
+        if kind == values.ATOM or id(value) in seen:
+            continue
+        seen.add(id(value))
         if kind == values.ENTITY:
-            found.setdefault(id(value), value)
+            found[id(value)] = value
         elif kind == values.DICT:
             stack.extend(reversed(value.values()))
         elif kind in (values.LIST, values.TUPLE):

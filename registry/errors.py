@@ -8,6 +8,9 @@ Every error survives pickling: `args` are the arguments of `__init__`, the text 
 
 from __future__ import annotations
 
+_TEXT = 120
+"""Characters of an address that a message shows."""
+
 
 class TreerunnerError(Exception):
     """Root of every error that Treerunner raises on purpose."""
@@ -75,6 +78,36 @@ class NotFoundError(UsageError, LookupError):
 
     def __str__(self) -> str:
         return f"{self.what} is not in {self.where}"
+
+
+class AddressError(UsageError, ValueError):
+    """A text that was given as an address is none."""
+
+    def __init__(self, text: str, problem: str, position: int) -> None:
+        super().__init__(text, problem, position)
+        self.text = text
+        self.problem = problem
+        self.position = position
+
+    def __str__(self) -> str:
+        return (
+            f"{_short(self.text)} is not an address: {self.problem} "
+            f"(at character {self.position}); write @<id>, and a path as in @<id>.items.0.name"
+        )
+
+
+class PathError(UsageError, LookupError):
+    """A field, position or key on the path of an address is not there."""
+
+    def __init__(self, address: str, part: int, what: str, where: str) -> None:
+        super().__init__(address, part, what, where)
+        self.address = address
+        self.part = part
+        self.what = what
+        self.where = where
+
+    def __str__(self) -> str:
+        return f"{self.what} is not in {self.where} (part {self.part} of {_short(self.address)})"
 
 
 class NameTakenError(UsageError):
@@ -239,3 +272,8 @@ class BusyError(TransientError):
             f"{self.root} has an open execution that this call runs inside of; "
             "call the plain function instead"
         )
+
+
+def _short(text: str) -> str:
+    """Quote a text that came from outside: cut, and with what cannot be printed escaped."""
+    return repr(text if len(text) <= _TEXT else text[: _TEXT - 3] + "...")

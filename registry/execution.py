@@ -18,12 +18,14 @@ from typing import Any, Literal, NamedTuple
 
 from registry import ids, plain_changes
 from registry.address import Ref
+from registry.borrowing import Borrowing, mentions_address
 from registry.callables import RegisteredCallable
 from registry.changes import Changes
 from registry.clock import Clock
 from registry.copies import clone, copy_value, entities_in
 from registry.entity import Entity, fill, key_of, label, part
 from registry.errors import (
+    ArgumentError,
     BusyError,
     ConflictError,
     NotFoundError,
@@ -33,7 +35,7 @@ from registry.errors import (
 )
 from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
-from registry.semantics import CREATION, DETACHMENT, MUTATION, present
+from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, present
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
@@ -121,7 +123,8 @@ class Execution:
     _txns: Sequence[Transaction] = ()
     _outputs: Sequence[tuple[TreeRegistry, Entity]] = ()
     _own_trees: Mapping[int, TreeRegistry] = {}
-    _forks: Mapping[int, TreeRegistry] = {}
+    _forks: Mapping[tuple[TreeRegistry, int], TreeRegistry] = {}
+    _borrowing: Borrowing | None = None
     _edited: Sequence[Snapshot] = ()
     _semantic: str | None = None
     _changed = 0
@@ -146,7 +149,7 @@ class Execution:
             self._bind(arguments)
             self._take_turns()
             try:
-                live = self._open()
+                live = self._open(arguments)
                 began = _perf()
                 result = self.registered.function(**live)
                 self._run_s = (ended := _perf()) - began
@@ -211,7 +214,7 @@ class Execution:
             await self._take_turns_async(is_alone)
             token = _open_trees.set((*_open_trees.get(), *self._targets))
             try:
-                live = self._open()
+                live = self._open(arguments)
                 began = _perf()
                 result = self.registered.function(**live)
                 if self.registered.is_async:
@@ -236,7 +239,10 @@ class Execution:
     def _bind(self, arguments: Mapping[str, Any]) -> None:
         """Check the arguments and find the tree of each entity among them."""
         registered = self.registered
-        bound = registered.bind(arguments)
+        if mentions_address(arguments.values()):
+            bound = self._bind_addresses(arguments)
+        else:
+            bound = registered.bind(arguments)
         located = []
         for name in registered.entity_parameters:
             given = bound[name]
@@ -253,19 +259,40 @@ class Execution:
         self._values = tuple(values if registered.takes_atoms else map(_as_text, values))
         self._names = tuple(bound)
         self._located = located
-        if len(located) == 1:
+        borrowed = self._borrowing.trees if self._borrowing else ()
+        if len(located) == 1 and not borrowed:
             self._targets = (located[0][1],)
-        elif located:  # always in the same order, so that no two executions wait for each other
-            trees = {id(each[1]): each[1] for each in located}
+        elif located or borrowed:
+            # Always in the same order, so that no two executions wait for each other.
+            trees = {id(each): each for each in (*[each[1] for each in located], *borrowed)}
             self._targets = sorted(trees.values(), key=_turn_order)
+
+    def _bind_addresses(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Check arguments among which there are texts that begin like addresses."""
+        self._borrowing = borrowing = Borrowing(self._trees, self.registered, arguments)
+        try:
+            return self.registered.bind(borrowing.arguments)
+        except ArgumentError as error:
+            reason = borrowing.reason(error.parameter)
+            if reason is not None:
+                raise reason from error
+            raise
+
+    def _bind_again(self, arguments: Mapping[str, Any]) -> None:
+        """Read addresses anew, if a tree has moved on while its turn was awaited."""
+        borrowing, targets = self._borrowing, tuple(self._targets)
+        if borrowing is None or not borrowing.is_outdated:
+            return
+        self._bind(arguments)
+        if tuple(self._targets) != targets:
+            self._targets = targets  # whose turns are to be given back
+            tree = targets[0]
+            raise ConflictError(tree.name, borrowing.head_of(tree), tree.head)
 
     def _locate(self, given: Any, name: str) -> tuple[str, TreeRegistry, ids.Key, Any]:
         """Return (parameter, tree, key, what was given) for an entity."""
         if type(given) is Ref:
             return name, self._trees.tree(given), given[1], given
-        if isinstance(given, str):
-            ref = self._trees.ref(given)
-            return name, self._trees.tree(ref), ref.key, ref
         return name, self._tree_of(given), ids.plain(key_of(given)), given
 
     def _tree_of(self, entity: Entity) -> TreeRegistry:
@@ -320,11 +347,12 @@ class Execution:
                 other.turn.give_back()
             raise
 
-    def _open(self) -> dict[str, Any]:
+    def _open(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Open a transaction on every input tree.
 
         Return the arguments with live objects in place of entities.
         """
+        self._bind_again(arguments)
         self._txns = [Transaction(tree) for tree in self._targets]
         registered = self.registered
         live = self._bound  # the callable's own; what it was given is noted
@@ -359,12 +387,12 @@ class Execution:
 
         Its own, or a fork if the tree has moved on.
         """
-        tree = self._forks.get(id(snapshot)) or self._tree_of(given)
+        tree = self._tree_of(given)
         if tree.branch == getattr(snapshot.source, "branch", 0) and snapshot.version != tree.head:
             if self._setting.on_stale == "error":
                 raise ConflictError(tree.name, snapshot.version, tree.head)
             if self._setting.on_stale == "fork":
-                tree = self._fork(snapshot, tree)
+                tree = self._forks.get((tree, snapshot.version)) or self._fork(snapshot, tree)
         if snapshot.is_edited and snapshot not in self._edited:
             self._edited = [*self._edited, snapshot]
             self._apply_edits(snapshot, tree)
@@ -374,7 +402,7 @@ class Execution:
         forked = self._trees.fork(tree, snapshot.version)
         forked.turn.take()
         self._targets = [forked, *self._targets]
-        self._forks = {**self._forks, id(snapshot): forked}
+        self._forks = {**self._forks, (tree, snapshot.version): forked}
         self._provisional = [*self._provisional, forked]
         self._txns = [Transaction(forked), *self._txns]
         return forked
@@ -408,6 +436,9 @@ class Execution:
         registered = self.registered
         if registered.returns is not None and not isinstance(result, registered.returns):
             registered.refuse_result(result)
+        if holds_itself(result):
+            kind = type(result).__name__
+            raise ReturnError(registered.name, f"a {kind} that holds itself", "one that does not")
         now = self._now = self._setting.clock()
         find = Transaction.plan if self._is_taken_over else plain_changes.plan
         plans = [(txn, find(txn, now)) for txn in self._txns]
@@ -569,7 +600,7 @@ class Execution:
         if len(after) <= 4:
             return after[3] if after else 0
         # Targets are in the order of their turns, not of the arguments.
-        first = self._located[0][1].key
+        first = (self._located[0][1] if self._located else self._targets[0]).key
         return next(after[at + 3] for at in range(0, len(after), 4) if after[at] == first)
 
     def _record_failure(self, arguments: Mapping[str, Any], error: BaseException) -> None:
@@ -588,6 +619,7 @@ class Execution:
         inputs = tuple([each for name, _, key, _ in self._located for each in (name, key)])
         stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
         outputs = tuple([number for pair in stamps for number in pair])
+        sources = self._borrowing.sources if self._borrowing else ()
         self._setting.records.add(
             (
                 self.number,
@@ -605,6 +637,7 @@ class Execution:
                 self.started,
                 self._run_s,
                 self._commit_s,
+                tuple([each for source in sources for each in source]),
             )
         )
 

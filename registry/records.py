@@ -26,6 +26,27 @@ class TreeVersions(NamedTuple):
     after: int
 
 
+class Source(NamedTuple):
+    """Where a plain argument was borrowed from.
+
+    Attributes:
+        parameter: The parameter.
+        key: The entity.
+        stamp: The stamp of its `ecs_id`.
+        path: The path below the entity, as an address writes it.
+    """
+
+    parameter: str
+    key: int
+    stamp: int
+    path: str
+
+    @property
+    def address(self) -> str:
+        """The address of the value in the version that was read."""
+        return f"@{ids.to_uuid(self.key, self.stamp)}{self.path}"
+
+
 class Record(NamedTuple):
     """One execution, packed: atoms and tuples of atoms only, so that many of them weigh little.
 
@@ -35,7 +56,7 @@ class Record(NamedTuple):
         status: `ok` or `failed`.
         semantic: How the result relates to the inputs; None for plain results and failures.
         trees: Per input tree: root, branch, version before and after.
-        inputs: (parameter, key of the entity), in order.
+        inputs: (parameter, key of the entity), in order; then those that values were borrowed from.
         arguments: (parameter, text of the plain value or the value itself if it is an atom), in
             order.
         outputs: (key, stamp) of the entities returned, in order.
@@ -45,6 +66,7 @@ class Record(NamedTuple):
         started: When the execution began, seconds since the epoch.
         run_s: How long the callable ran.
         commit_s: How long finding and storing the changes took.
+        sources: Where plain arguments were borrowed from, for those given as addresses.
     """
 
     execution_id: str
@@ -61,6 +83,7 @@ class Record(NamedTuple):
     started: float
     run_s: float
     commit_s: float
+    sources: tuple[Source, ...] = ()
 
     @property
     def started_at(self) -> datetime:
@@ -124,18 +147,19 @@ def unpack(packed: Packed) -> Record:
     number, name, status, semantic, trees, inputs, names, values, outputs = packed[:9]
     given = _grouped(inputs, 2)
     entities = {each for each, _ in given}
+    sources = tuple(Source(*each) for each in _grouped(packed[-1], 4))
     return Record(
         ids.execution_text(number),
         name,
         status,
         semantic,
         tuple(TreeVersions(*each) for each in _grouped(trees, 4)),
-        given,
+        (*given, *((each.parameter, each.key) for each in sources)),
         tuple(
             (each, value) for each, value in zip(names, values, strict=True) if each not in entities
         ),
         _grouped(outputs, 2),
-        *packed[9:],
+        *(*packed[9:-1], sources),
     )
 
 
@@ -155,7 +179,7 @@ def _apart(joint: Packed) -> Packed:
     trees, inputs = (root, branch, version - 1, version), (names[at], values[at])
     return (
         *(number, name, "ok", semantic, trees, inputs, names, values, outputs, changed, "", ""),
-        *(started, run_s, commit_s),
+        *(started, run_s, commit_s, ()),
     )
 
 

@@ -6,8 +6,9 @@ Finds the tree of a ref, an address, a name.
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from registry import ids
@@ -15,7 +16,14 @@ from registry.address import Ref, parse_address
 from registry.adoption import Adoption, adopt
 from registry.changeset import Commit
 from registry.entity import Entity, key_of, label
-from registry.errors import IdentityTakenError, NameTakenError, NotFoundError
+from registry.errors import (
+    AddressError,
+    IdentityTakenError,
+    NameTakenError,
+    NotFoundError,
+    PrunedError,
+)
+from registry.history import Node
 from registry.ids import Key
 from registry.retention import Retention
 from registry.snapshot import Snapshot
@@ -26,6 +34,20 @@ Target = Ref | Entity | UUID | str
 
 `@` and such an id, or the name of a root.
 """
+
+
+class EntityAt(NamedTuple):
+    """An entity as one version of a tree shows it.
+
+    Attributes:
+        tree: The tree, on its branch.
+        key: The entity.
+        version: Version of the tree.
+    """
+
+    tree: TreeRegistry
+    key: Key
+    version: int
 
 
 class Trees:
@@ -134,6 +156,9 @@ class Trees:
 
         Raises:
             NotFoundError: Nothing here has that name or id.
+            AddressError: A text that starts with `@` is no address of an entity.
+
+        Cost: constant for a root; for the id of a child one look-up per tree.
         """
         if isinstance(target, Ref):
             tree = self.tree(target)
@@ -143,12 +168,12 @@ class Trees:
         if isinstance(target, Entity):
             return self._ref_of_entity(target)
         if isinstance(target, UUID):
-            return self._ref_of_id(ids.from_uuid(target))
+            return self._ref_of_id(_entity_of(target))
         if target.startswith("@"):
-            try:
-                return self._ref_of_id(parse_address(target))
-            except ValueError as error:
-                raise NotFoundError(str(error), "this workspace") from None
+            address = parse_address(target)
+            if address.path:
+                raise AddressError(target, "a path is more than the id of an entity", 0)
+            return self._ref_of_id(address.entity)
         named = self._names.get(target)
         if named is None:
             known = ", ".join(sorted(self._names)[:8]) or "none"
@@ -166,15 +191,48 @@ class Trees:
         return self.ref(Ref(source.key, ids.plain(key_of(entity)), branch))
 
     def _ref_of_id(self, found: ids.EntityVersion) -> Ref:
-        key, branch, _ = found
-        for number in (branch, 0):
-            tree = self.by_root.get((key, number))
-            if tree is not None:
-                return Ref(tree.key, ids.plain(key), tree.branch)
-        for tree in self:
-            if tree.branch == branch and tree.has(key):
-                return Ref(tree.key, ids.plain(key), tree.branch)
-        raise NotFoundError(f"entity {ids.to_uuid(key)}", "this workspace")
+        for tree in self._candidates(found):
+            if tree.has(found.key):
+                return Ref(tree.key, ids.plain(found.key), tree.branch)
+        raise _unknown(found)
+
+    def locate(self, found: ids.EntityVersion) -> EntityAt:
+        """Return the newest version of a tree in which an entity is as an id says.
+
+        For a lineage id (commit 0) that is the head of its branch.
+
+        Raises:
+            NotFoundError: No tree here has it, or no longer at its head.
+            PrunedError: Retention has let the version go.
+
+        Cost: as `ref`, and a bisect over the entity's own changes.
+        """
+        known = None
+        for tree in self._candidates(found):
+            if found.commit == 0:
+                if tree.has(found.key):
+                    return EntityAt(tree, ids.plain(found.key), tree.head)
+            else:
+                version = _newest_with(tree, found)
+                if version:
+                    tree.check_version(version)
+                    return EntityAt(tree, ids.plain(found.key), version)
+            known = tree if found.key in tree.nodes else known
+        raise _unknown(found) if known is None else _gone(known, found)
+
+    def _candidates(self, found: ids.EntityVersion) -> Iterator[TreeRegistry]:
+        """Yield the trees that may have what an id names, main branches first.
+
+        An entity that has not changed since it was born has the same kind of id on every branch.
+        """
+        is_as_born = found.commit == ids.BIRTH_COMMIT
+        root = self.by_root.get((found.key, found.branch))
+        if root is not None:
+            yield root
+        if root is None or is_as_born:
+            yield from (tree for tree in self if tree.branch == found.branch)
+        if is_as_born:
+            yield from (tree for tree in self if tree.branch != found.branch)
 
     def name_of(self, ref: Ref) -> str | None:
         """Return the name that a root was given, if any."""
@@ -187,3 +245,60 @@ class Trees:
     def branches(self, key: Key) -> list[TreeRegistry]:
         """Return the branches of one root, by number."""
         return sorted((tree for tree in self if tree.key == key), key=lambda tree: tree.branch)
+
+
+def _entity_of(uuid: UUID) -> ids.EntityVersion:
+    try:
+        return ids.from_uuid(uuid)
+    except ValueError as error:
+        raise NotFoundError(str(error), "this workspace") from None
+
+
+def _newest_with(tree: TreeRegistry, found: ids.EntityVersion) -> int:
+    """Return the newest version of a branch in which an entity has an id of that branch; 0 if none.
+
+    Several versions may show the same one, since an id changes only with its entity.
+    """
+    node = tree.nodes.get(found.key)
+    if node is None:
+        return 0
+    renamed, stamp = node.renamed or [], ids.stamp(found.branch, found.commit)
+    index = 0
+    if stamp == node.first_stamp and _is_own(tree, node, found):
+        first = node.born if stamp == ids.BIRTH else found.commit
+    else:
+        index = bisect_left(renamed, found.commit) + 1
+        if renamed[index - 1 : index] != [found.commit] or found.branch != tree.branch:
+            return 0
+        first = found.commit
+    last = renamed[index] - 1 if index < len(renamed) else tree.head
+    if node.removed:
+        last = min(last, node.removed - 1)
+    # Rarely more than once: it was out of the tree for a while, and its way back is forgotten.
+    while last >= first and not tree.contains(found.key, last):
+        last -= 1
+    return last if last >= first else 0
+
+
+def _is_own(tree: TreeRegistry, node: Node, found: ids.EntityVersion) -> bool:
+    """Tell whether the first id that a branch knows of an entity was given on that branch."""
+    if found.commit == ids.BIRTH_COMMIT:
+        return tree.base is None or node.born > tree.base_version
+    return found.branch == tree.branch
+
+
+def _unknown(found: ids.EntityVersion) -> NotFoundError:
+    uuid = ids.to_uuid(found.key, ids.stamp(found.branch, found.commit))
+    return NotFoundError(f"entity {uuid}", "this workspace")
+
+
+def _gone(tree: TreeRegistry, found: ids.EntityVersion) -> NotFoundError | PrunedError:
+    """Return the error for an entity that a tree knows, but not as the id says."""
+    version = found.commit
+    if version == ids.BIRTH_COMMIT:
+        version = tree.nodes[found.key].born
+    if 0 < version < tree.oldest:
+        return PrunedError(tree.name, version, tree.oldest)
+    uuid = ids.to_uuid(found.key, ids.stamp(found.branch, found.commit))
+    where = f"{tree.name} at its head" if found.commit == 0 else f"the history of {tree.name}"
+    return NotFoundError(f"entity {uuid}", where)

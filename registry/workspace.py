@@ -9,7 +9,9 @@ from typing import Any, Literal, NamedTuple, TypeVar, overload
 from uuid import UUID
 
 from registry import ids, plain
-from registry.address import Ref
+from registry.address import Ref, parse_address, write_path
+from registry.addressed import follow, own_copy
+from registry.assignment import PUT
 from registry.callables import RegisteredCallable, Semantic
 from registry.clock import Clock, system_clock
 from registry.copies import clone
@@ -22,7 +24,7 @@ from registry.records import Record, RecordLog, Status
 from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
 from registry.tree import TreeRegistry
-from registry.trees import Target, Trees
+from registry.trees import EntityAt, Target, Trees
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -200,8 +202,8 @@ class Workspace:
         Args:
             name: Name of the callable.
             on_stale: What to do with an outdated snapshot; the workspace's setting without one.
-            **arguments: Its arguments, by name: entities (snapshots, refs, orphans) and plain
-            values.
+            **arguments: Its arguments, by name: entities (snapshots, refs, orphans), plain values,
+                and in place of either the address of one, also inside lists and dicts.
 
         Returns:
             What it returned, in the same shape; entities as lazy, isolated snapshots of their new
@@ -211,6 +213,7 @@ class Workspace:
             ArgumentError: An argument does not fit; nothing has run.
             RegistrationError: It is a coroutine function, and this thread runs an event loop: there
                 `aexecute` is awaited.
+            AddressError, NotFoundError, PathError: An address names nothing; nothing has run.
             StructureError: The result is not a tree; nothing has changed.
             Anything that the callable raises, as raised; nothing has changed.
 
@@ -333,6 +336,70 @@ class Workspace:
         if made:
             snapshot.advance(tree, tree.head)
         return made
+
+    # --- by address ---
+
+    def get(self, address: str) -> Any:
+        """Return what an address names: a snapshot of an entity, or a copy of a value.
+
+        Raises:
+            AddressError: The text is not an address.
+            NotFoundError, PrunedError: No entity, or no version that is kept, has its id.
+            PathError: A field, position or key of its path is not there.
+
+        Cost: one field of each entity on the way; for the id of a child one look-up per tree.
+        """
+        return self.batch_get([address])[0]
+
+    def batch_get(self, addresses: Iterable[str]) -> list[Any]:
+        """Return what each address names, in order, as `get`; each entity version is loaded once.
+
+        Addresses of one version of a tree give entities of one snapshot.
+
+        Raises:
+            AddressError, NotFoundError, PrunedError, PathError: As `get`, for the first at fault.
+        """
+        shots: dict[tuple[TreeRegistry, int], Snapshot] = {}
+        entities: dict[EntityAt, Entity] = {}
+        found = []
+        for text in addresses:
+            address = parse_address(text)
+            place = self.trees.locate(address.entity)
+            entity = entities.get(place)
+            if entity is None:
+                where = (place.tree, place.version)
+                shot = shots.get(where) or shots.setdefault(where, Snapshot.of(*where))
+                entity = entities[place] = shot.entity(place.key)
+            found.append(own_copy(follow(entity, address).value))
+        return found
+
+    def put(self, address: str, value: Any, *, on_stale: OnStale | None = None) -> str:
+        """Write a value to a field, or to an element of a list, tuple or dict, as an execution.
+
+        A dict may get a new key; a list keeps its length. An entity in the value is copied, and an
+        address in it is read as in an argument. An equal value makes no version.
+
+        Args:
+            address: The field or element.
+            value: What it becomes, validated against the annotation of the field.
+            on_stale: What to do if the address is of a version that is not the head; the
+                workspace's setting without one.
+
+        Returns:
+            The address of what was written, in the version that was made.
+
+        Raises:
+            AddressError, NotFoundError, PrunedError, PathError: As `get`.
+            ArgumentError: The value does not fit, or the address is that of an entity as a whole.
+            ConflictError: The address is not of the head, and `on_stale` is `error`.
+
+        Cost: proportional to the field that is written.
+        """
+        wanted = parse_address(address)
+        path = write_path(wanted.path)
+        execution = self._execution(PUT, None, on_stale)
+        execution.run({"entity": f"@{wanted.id}", "path": path, "value": value})
+        return f"@{execution.snapshots().ecs_id}{path}"
 
     # --- reading ---
 

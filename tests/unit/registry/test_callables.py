@@ -710,3 +710,19 @@ def test_receipts_of_every_semantic(workspace: Workspace, shop: Ref) -> None:
     assert (told.semantic, told.version, told.value) == (None, 3, 4)
     assert workspace.snapshot(created.outputs[0]).name == "new"
     assert workspace.snapshot(taken.outputs[0]).label == "s2"
+
+
+@pytest.mark.timeout(20)
+def test_a_result_that_holds_itself_is_refused_and_nothing_changes(
+    workspace: Workspace, shop: Ref
+) -> None:
+    @workspace.register("loop")
+    def loop(shop: Shop) -> Any:
+        shop.numbers.append(1)
+        result: list[Any] = [shop]
+        result.append({"again": (result,)})
+        return result
+
+    with pytest.raises(ReturnError, match="holds itself"):
+        workspace.execute("loop", shop=shop)
+    assert workspace.head(shop) == 1

@@ -10,7 +10,7 @@ from registry.callables import RegisteredCallable
 from registry.changeset import Commit
 from registry.diff import Diff, FieldChange, Move
 from registry.entity import Entity
-from registry.entity_tree import Edge, EdgeKind, EntityTree, EntityTreeView
+from registry.entity_tree import EntityTree, EntityTreeView
 from registry.errors import (
     AddressError,
     ArgumentError,
@@ -38,6 +38,7 @@ from registry.facade import CallableRegistry, EntityRegistry, default_workspace,
 from registry.functional import batch_get, get, put
 from registry.records import Record, Source
 from registry.retention import Retention
+from registry.shape import Edge, EdgeKind
 from registry.snapshot import Page, snapshot_from_pages
 from registry.workspace import VersionInfo, Workspace
 

@@ -18,12 +18,12 @@ from pydantic_core import to_jsonable_python
 from registry import ids, mermaid, values
 from registry.address import Ref
 from registry.entity import Entity
-from registry.entity_tree import Shape, shape_of, title
 from registry.errors import NotFoundError
 from registry.history import Stored
 from registry.ids import Key
 from registry.mermaid import Box, Link
 from registry.schema import ABSENT, EXTRA, FIELDS_SET
+from registry.shape import Shape, shape_of, title
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
 from registry.values import Opaque, same_value

@@ -71,11 +71,6 @@ def plain(key: int) -> Key:
     return cast("Key", int(key))
 
 
-def as_key(key: int) -> Key:
-    """Return a plain number as a `Key`; a `Key` as it is."""
-    return key if type(key) is Key else Key(key)
-
-
 def first_execution_number() -> int:
     """Return a number from which a process may count its executions: no other counts there."""
     return new_key() << _EXECUTION_BITS

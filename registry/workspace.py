@@ -203,7 +203,8 @@ class Workspace:
             name: Name of the callable.
             on_stale: What to do with an outdated snapshot; the workspace's setting without one.
             **arguments: Its arguments, by name: entities (snapshots, refs, orphans), plain values,
-                and in place of either the address of one, also inside lists and dicts.
+                and in place of either the address of one, also inside lists and dicts; where texts
+                belong, an `Address`, since a text there is never read as one.
 
         Returns:
             What it returned, in the same shape; entities as lazy, isolated snapshots of their new

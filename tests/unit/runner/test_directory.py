@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from registry import Ref
-from registry.errors import NameTakenError
+from registry import Ref, ids
+from registry.errors import IdentityTakenError, NameTakenError
 from registry.ids import new_key
 from runner.directory import Directory, Entry, rootless_owner
 from runner.errors import RootLostError, RootNotFoundError
+from tests.contract.library import Library
 
 
 @pytest.fixture
@@ -49,6 +50,34 @@ def test_a_name_is_free_again_when_its_root_is_lost(directory: Directory):
     directory.lose(1)
 
     directory.check_name("here")
+
+
+def test_jobs_find_living_roots_only_also_under_a_name_that_was_taken_over(directory: Directory):
+    lost, kept = entry(host=1, name="here"), entry(host=0)
+    for each in (lost, kept):
+        directory.enter(each)
+
+    directory.lose(1)
+    assert directory.targets == {kept.root: kept}
+
+    again = entry(host=0, name="here")
+    directory.enter(again)
+    assert directory.targets == {kept.root: kept, again.root: again, "here": again}
+
+
+def test_an_orphan_with_the_identity_of_a_living_root_is_refused(directory: Directory):
+    library = Library()
+    key = ids.from_uuid(library.lineage_id).key
+    directory.check_identity(library)
+    directory.enter(Entry(Ref(key, key), 1, key))
+
+    with pytest.raises(IdentityTakenError) as caught:
+        directory.check_identity(library)
+    assert caught.value.entity == f"Library {library.lineage_id}"
+
+    directory.check_identity(library.model_copy())
+    directory.lose(1)
+    directory.check_identity(library)
 
 
 def test_a_dead_host_loses_its_roots_and_no_others(directory: Directory):

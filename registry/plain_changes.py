@@ -41,9 +41,9 @@ key_of_node = operator.attrgetter("key")
 
 def find(txn: Transaction) -> Found | None:
     """Find the changes of a transaction; None if some are not plain, or there are none."""
-    if txn.touched:
-        return None
     tree, containers = txn.tree, txn.containers
+    if txn.touched or tree.nest is not None:
+        return None
     moves: Moves = {}
     changed: dict[Node, None] = {}
     deltas = _first_move(tree, containers, moves, changed) if len(containers) > 1 else []

@@ -31,6 +31,7 @@ from registry.entity import (
 from registry.errors import NotFoundError, PrunedError, WriteError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored, cells_in
 from registry.ids import Key
+from registry.nesting import Nest
 from registry.retention import Retention
 from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
 from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
@@ -68,9 +69,11 @@ class TreeRegistry:
         entities: Live objects of the working tree that are loaded, in whole or as ghosts.
         is_provisional: Whether it is made of an orphan argument whose execution may still drop it.
         txn: What the open execution has written; None while none runs.
+        nest: What runs inside the open execution, if that is one of `plain`.
     """
 
     is_read_only: ClassVar[bool] = False
+    nest: Nest | None = None  # on the class: few ever have one
 
     def __init__(
         self,

@@ -20,6 +20,8 @@ from registry.entity import Entity, key_of, label
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
 from registry.errors import NotFoundError, RegistrationError
 from registry.execution import Execution, OnStale, Receipt, Setting
+from registry.nested import execution_inside
+from registry.nesting import running
 from registry.records import Record, RecordLog, Status
 from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
@@ -311,7 +313,7 @@ class Workspace:
         self, registered: RegisteredCallable, execution_id: str | None, on_stale: OnStale | None
     ) -> Execution:
         number = execution_id or next(self._numbers)
-        return Execution(self._setting_for(on_stale), registered, number)
+        return execution_inside(running.get(), self._setting_for(on_stale), registered, number)
 
     def commit_edits(self, entity: Entity, on_stale: OnStale | None = None) -> bool:
         """Commit what the holder of a snapshot wrote; True exactly when a version was made.

@@ -42,6 +42,7 @@ from registry.records import Record, Source
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
 from registry.snapshot import Page, snapshot_from_pages
+from registry.trial import DryRun
 from registry.workspace import VersionInfo, Workspace
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "ConflictError",
     "DeadlockError",
     "Diff",
+    "DryRun",
     "Edge",
     "EdgeKind",
     "Entity",

@@ -266,9 +266,9 @@ class Execution:
     # --- what runs inside ---
 
     @property
-    def trees(self) -> Trees:
-        """The trees of the workspace that it belongs to."""
-        return self._trees
+    def setting(self) -> Setting:
+        """What it shares with the others of its workspace."""
+        return self._setting
 
     @property
     def is_open(self) -> bool:
@@ -346,10 +346,10 @@ class Execution:
         home = entity.__home__
         if isinstance(home, Snapshot):
             if isinstance(home.source, TreeRegistry):
-                return home.source
+                return self._trees.stand_in(home.source)
             return self._trees.tree(self._trees.ref(entity))
         if isinstance(home, TreeRegistry):
-            return home
+            return self._trees.stand_in(home)
         for tree in self._provisional:
             if key_of(entity) in tree.nodes:
                 return tree

@@ -69,11 +69,13 @@ class TreeRegistry:
         entities: Live objects of the working tree that are loaded, in whole or as ghosts.
         is_provisional: Whether it is made of an orphan argument whose execution may still drop it.
         txn: What the open execution has written; None while none runs.
+        is_trial: Whether it stands in for another one whose execution is not kept.
         nest: What runs inside the open execution, if that is one of `plain`.
     """
 
     is_read_only: ClassVar[bool] = False
     nest: Nest | None = None  # on the class: few ever have one
+    is_trial = False
 
     def __init__(
         self,

@@ -57,8 +57,11 @@ class Trees:
     Attributes:
         retention: How much history each tree keeps.
         by_root: The trees by (key of the root, branch); read-only for everybody else.
+        origin: The trees that these stand in for; see `trial.py`.
         waits: Who waits for the turn on a tree while having others.
     """
+
+    origin: Trees | None = None
 
     def __init__(self, retention: Retention) -> None:
         self.retention = retention
@@ -77,6 +80,16 @@ class Trees:
     def holds(self, tree: TreeRegistry) -> bool:
         """Tell whether a tree is one of these."""
         return self.by_root.get((tree.key, tree.branch)) is tree
+
+    def stand_in(self, tree: TreeRegistry) -> TreeRegistry:
+        """Return the tree that executions here work on for *tree*: that very one; see `trial.py`.
+
+        Raises:
+            NotFoundError: It is one that a dry run showed.
+        """
+        if tree.is_trial:
+            raise NotFoundError(f"{tree.name} as a dry run showed it", "any workspace")
+        return tree
 
     # --- growing ---
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 from uuid import UUID
 
-from registry import ids, plain
+from registry import ids, plain, trial
 from registry.address import Ref, parse_address, write_path
 from registry.addressed import follow, own_copy
 from registry.assignment import PUT
@@ -198,12 +198,22 @@ class Workspace:
 
     # --- executing ---
 
-    def execute(self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any) -> Any:
+    def execute(
+        self,
+        name: str,
+        /,
+        *,
+        on_stale: OnStale | None = None,
+        dry_run: bool = False,
+        **arguments: Any,
+    ) -> Any:
         """Run a callable as one transaction; a coroutine function runs in an event loop of its own.
 
         Args:
             name: Name of the callable.
             on_stale: What to do with an outdated snapshot; the workspace's setting without one.
+            dry_run: Whether to store nothing, and return a `DryRun`: what it would return and
+                change. Inside another execution it works on what is committed.
             **arguments: Its arguments, by name: entities (snapshots, refs, orphans), plain values,
                 and in place of either the address of one, also inside lists and dicts; where texts
                 belong, an `Address`, since a text there is never read as one.
@@ -222,15 +232,27 @@ class Workspace:
 
         Cost: what the callable changed, and the ancestors of that.
         """
+        if dry_run:
+            setting, registered = self._setting_for(on_stale), self.callable(name)
+            return trial.dry_run(setting, registered, arguments, next(self._numbers))
         return self._run(name, arguments, None, on_stale, as_receipt=False)
 
     async def aexecute(
-        self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any
+        self,
+        name: str,
+        /,
+        *,
+        on_stale: OnStale | None = None,
+        dry_run: bool = False,
+        **arguments: Any,
     ) -> Any:
         """Run a callable as `execute`, from an event loop.
 
         Executions on different trees interleave.
         """
+        if dry_run:
+            setting, registered = self._setting_for(on_stale), self.callable(name)
+            return await trial.dry_run_async(setting, registered, arguments, next(self._numbers))
         execution = self._execution(self.callable(name), None, on_stale)
         await execution.run_async(arguments)
         return execution.snapshots()

@@ -136,7 +136,7 @@ class Execution:
     _edited: Sequence[Snapshot] = ()
     _semantic: str | None = None
     _changed = 0
-    _is_taken_over = False
+    _is_looked_at = False
     _is_open = False
     _result: Any = None
     _after: tuple[int, ...] = ()
@@ -183,7 +183,6 @@ class Execution:
 
     def take_over(self, begun: Begun, txn: Transaction) -> None:
         """Go on with an execution that `plain.py` began and whose outcome is not the usual one."""
-        self._is_taken_over = True  # its changes were looked at, and are not plain
         self.started = begun.started
         self._located = ((begun.parameter, txn.tree, begun.given[1], begun.given),)
         self._targets = (txn.tree,)
@@ -191,8 +190,15 @@ class Execution:
         self._names, self._values = begun.names, begun.values
         self._nest, txn.tree.nest = txn.tree.nest, None
 
-    def conclude(self, result: Any, run_s: float) -> Execution:
-        """Commit what a callable that was taken over returned, and record it."""
+    def conclude(self, result: Any, run_s: float, is_looked_at: bool) -> Execution:
+        """Commit what a callable that was taken over returned, and record it.
+
+        Args:
+            result: What it returned.
+            run_s: How long it ran.
+            is_looked_at: Whether its changes were found not to be plain.
+        """
+        self._is_looked_at = is_looked_at
         self._run_s, began = run_s, _perf()
         try:
             self._commit(result)
@@ -520,7 +526,7 @@ class Execution:
                 raise UnfinishedError(self.registered.name, unfinished)
             self._absorb()
         now = self._now = self._setting.clock()
-        find = Transaction.plan if self._is_taken_over else plain_changes.plan
+        find = Transaction.plan if self._is_looked_at else plain_changes.plan
         plans = [(txn, find(txn, now)) for txn in self._txns]
         if self.registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(self.registered.name, self._txns[0].tree.name)

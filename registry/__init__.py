@@ -8,6 +8,7 @@ from __future__ import annotations
 from registry.address import Address, Ref, is_address, parse_address
 from registry.callables import RegisteredCallable
 from registry.changeset import Commit
+from registry.chronicle import VersionInfo
 from registry.diff import Diff, FieldChange, Move
 from registry.entity import Entity
 from registry.entity_tree import EntityTree, EntityTreeView
@@ -18,6 +19,7 @@ from registry.errors import (
     ConflictError,
     EntityClassError,
     IdentityTakenError,
+    NaiveTimeError,
     NameTakenError,
     NotFoundError,
     PathError,
@@ -40,7 +42,7 @@ from registry.records import Record, Source
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
 from registry.snapshot import Page, snapshot_from_pages
-from registry.workspace import VersionInfo, Workspace
+from registry.workspace import Workspace
 
 __all__ = [
     "Address",
@@ -61,6 +63,7 @@ __all__ = [
     "FieldChange",
     "IdentityTakenError",
     "Move",
+    "NaiveTimeError",
     "NameTakenError",
     "NotFoundError",
     "Page",

@@ -153,6 +153,20 @@ class PrunedError(UsageError, LookupError):
         )
 
 
+class NaiveTimeError(UsageError, ValueError):
+    """A time was given without its zone, so that it may mean any of many moments."""
+
+    def __init__(self, time: str) -> None:
+        super().__init__(time)
+        self.time = time
+
+    def __str__(self) -> str:
+        return (
+            f"the time {self.time} has no time zone; "
+            "give it one, as in datetime(2030, 1, 31, tzinfo=UTC) or moment.astimezone()"
+        )
+
+
 class StructureError(UsageError, ValueError):
     """The entities below a root do not form a tree, or one sits where it cannot be tracked."""
 

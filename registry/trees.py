@@ -191,7 +191,7 @@ class Trees:
         return self.ref(Ref(source.key, ids.plain(key_of(entity)), branch))
 
     def _ref_of_id(self, found: ids.EntityVersion) -> Ref:
-        for tree in self._candidates(found):
+        for tree in self.candidates(found):
             if tree.has(found.key):
                 return Ref(tree.key, ids.plain(found.key), tree.branch)
         raise _unknown(found)
@@ -208,7 +208,7 @@ class Trees:
         Cost: as `ref`, and a bisect over the entity's own changes.
         """
         known = None
-        for tree in self._candidates(found):
+        for tree in self.candidates(found):
             if found.commit == 0:
                 if tree.has(found.key):
                     return EntityAt(tree, ids.plain(found.key), tree.head)
@@ -220,7 +220,7 @@ class Trees:
             known = tree if found.key in tree.nodes else known
         raise _unknown(found) if known is None else _gone(known, found)
 
-    def _candidates(self, found: ids.EntityVersion) -> Iterator[TreeRegistry]:
+    def candidates(self, found: ids.EntityVersion) -> Iterator[TreeRegistry]:
         """Yield the trees that may have what an id names, main branches first.
 
         An entity that has not changed since it was born has the same kind of id on every branch.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Generator, Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, TypeVar, overload
-from uuid import UUID
+from datetime import datetime
+from typing import Any, Literal, TypeVar, overload
 
-from registry import ids, plain
-from registry.address import Ref, parse_address, write_path
+from registry import chronicle, ids, plain
+from registry.address import Address, Ref, parse_address, write_path
 from registry.addressed import follow, own_copy
 from registry.assignment import PUT
 from registry.callables import RegisteredCallable, Semantic
+from registry.chronicle import VersionInfo
 from registry.clock import Clock, system_clock
 from registry.copies import clone
 from registry.diff import Diff, diff
@@ -27,24 +27,6 @@ from registry.tree import TreeRegistry
 from registry.trees import EntityAt, Target, Trees
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-class VersionInfo(NamedTuple):
-    """One version of a tree, or of one entity in it.
-
-    Attributes:
-        version: Number of the tree's commit.
-        ecs_id: Id of the entity in that version.
-        committed_at: When it was made, UTC.
-        callable: Name of the callable that made it; None for an adoption.
-        execution_id: Execution that made it; None for an adoption.
-    """
-
-    version: int
-    ecs_id: UUID
-    committed_at: datetime
-    callable: str | None
-    execution_id: str | None
 
 
 class Workspace:
@@ -461,29 +443,61 @@ class Workspace:
         """Return the newest version of a tree."""
         return self._locate(target)[1].head
 
-    def history(self, target: Target) -> list[VersionInfo]:
-        """Return the retained versions in which an entity or something below it changed.
+    def history(
+        self, target: Target | Address, *, branch: int | Ref | None = None
+    ) -> list[VersionInfo]:
+        """Return the retained versions in which an entity or one value changed, oldest first.
 
-        Oldest first.
+        For an entity: those in which it or something below it changed, and those in which it left
+        the tree or came back. For an address with a path: those in which what is there is another
+        value than before, each with that value, refs in place of entities; where the path goes on
+        below a child, that of whichever child is there. The versions before a fork are those of
+        what was forked.
+
+        If older versions are no longer kept, the first row is the oldest version that is, and who
+        made what it shows is left open unless that is known.
+
+        Args:
+            target: The entity, or the address of a field or element. A lineage id and a version id
+                mean the same; an entity need not be there any more.
+            branch: Number or ref of the branch; that of the target without one.
+
+        Raises:
+            NotFoundError: There is no such entity or branch.
+            AddressError: The text is not an address.
+            PathError: No version that is kept has anything at the end of the path.
+
+        Cost: for an entity its changes; for a value the changes of the fields on the way, and per
+            version found a copy of the value. No entity is loaded.
         """
-        ref, tree = self._locate(target)
-        found = []
-        for stamp in tree.stamps_until(ref.key, tree.head):
-            node = tree.find_node(ref.key, tree.head)
-            assert node is not None, "the entity was located"
-            version = node[0].born if stamp == ids.BIRTH else stamp & ids.MAX_COMMIT
-            commit = tree.commit_of(version)
-            at = commit.committed_at if commit else node[0].created
-            found.append(
-                VersionInfo(
-                    version,
-                    ids.to_uuid(ref.key, stamp),
-                    datetime.fromtimestamp(at, UTC),
-                    (commit.callable_name or None) if commit else None,
-                    ids.execution_text(commit.execution_id) or None if commit else None,
-                )
-            )
-        return [info for info in found if tree.is_kept(info.version)]
+        return chronicle.history(chronicle.aim(self.trees, target, branch))
+
+    def at(
+        self, target: Target | Address, when: int | datetime, *, branch: int | Ref | None = None
+    ) -> Any:
+        """Return an entity, or a copy of a value, as of a version or a time.
+
+        Args:
+            target: As for `history`.
+            when: Number of a version of the tree, or a time with its zone, which means the newest
+                version committed at or before it.
+            branch: Number or ref of the branch; that of the target without one.
+
+        Raises:
+            NotFoundError: There is no such entity, version or branch, it was not in the tree then,
+                or the tree began later.
+            NaiveTimeError: The time has no zone.
+            PrunedError: Retention has let the version go.
+            PathError: A field, position or key of the path was not there.
+
+        Cost: constant; for a time a look at each version committed after it.
+        """
+        where = chronicle.aim(self.trees, target, branch)
+        version = when if isinstance(when, int) else chronicle.version_at(where.tree, when)
+        entity = self.snapshot(Ref(where.tree.key, where.key, where.tree.branch), version)
+        if not where.path:
+            return entity
+        return own_copy(follow(entity, Address(entity.ecs_id, where.path)).value)
 
     def diff(self, target: Target, a: int, b: int) -> Diff:
         """Return what differs between two versions of a tree.

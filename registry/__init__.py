@@ -38,6 +38,8 @@ from registry.errors import (
 from registry.execution import Receipt
 from registry.facade import CallableRegistry, EntityRegistry, default_workspace, use_workspace
 from registry.functional import batch_get, get, put
+from registry.kept import KeptText
+from registry.ledger import ChangeSet
 from registry.records import Record, Source
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
@@ -50,6 +52,7 @@ __all__ = [
     "ArgumentError",
     "BusyError",
     "CallableRegistry",
+    "ChangeSet",
     "Commit",
     "ConflictError",
     "Diff",
@@ -62,6 +65,7 @@ __all__ = [
     "EntityTreeView",
     "FieldChange",
     "IdentityTakenError",
+    "KeptText",
     "Move",
     "NaiveTimeError",
     "NameTakenError",

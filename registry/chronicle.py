@@ -201,8 +201,7 @@ def version_at(tree: TreeRegistry, moment: datetime) -> int:
 
     Cost: a look at each version that was committed later.
     """
-    if moment.utcoffset() is None:
-        raise NaiveTimeError(moment.isoformat())
+    check_zone(moment)
     stretches = line(tree)
     for stretch in reversed(stretches):
         for version in range(stretch.last, stretch.kept - 1, -1):
@@ -215,6 +214,16 @@ def version_at(tree: TreeRegistry, moment: datetime) -> int:
         raise PrunedError(tree.name, oldest.kept - 1, oldest.kept)
     began = _utc(oldest.tree.root_node.created).isoformat()
     raise NotFoundError(f"a version of {moment.isoformat()}", f"{tree.name}, which began {began}")
+
+
+def check_zone(moment: datetime | None) -> None:
+    """Refuse a time without a zone.
+
+    Raises:
+        NaiveTimeError: It has none.
+    """
+    if moment is not None and moment.utcoffset() is None:
+        raise NaiveTimeError(moment.isoformat())
 
 
 def _utc(seconds: float) -> datetime:

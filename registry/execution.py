@@ -33,6 +33,7 @@ from registry.errors import (
     RegistrationError,
     ReturnError,
 )
+from registry.kept import keep
 from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
 from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, present
@@ -47,8 +48,6 @@ OnStale = Literal["fork", "error", "head"]
 _open_trees: ContextVar[tuple[TreeRegistry, ...]] = ContextVar("open_trees", default=())
 """Trees whose execution the current task runs inside of; set by async executions only."""
 
-_TEXT = 200
-"""Characters of an argument's text that a record keeps."""
 _perf = time.perf_counter
 
 
@@ -256,7 +255,7 @@ class Execution:
         self._bound = bound
         # Taken down now: the callable may change what it was given.
         values = bound.values()
-        self._values = tuple(values if registered.takes_atoms else map(_as_text, values))
+        self._values = tuple(values if registered.takes_atoms else map(keep, values))
         self._names = tuple(bound)
         self._located = located
         borrowed = self._borrowing.trees if self._borrowing else ()
@@ -612,7 +611,7 @@ class Execution:
         )
         if not self._values:  # refused before it was bound
             self._names = tuple(arguments)
-            self._values = tuple(map(_as_text, arguments.values()))
+            self._values = tuple(map(keep, arguments.values()))
         self._record("failed", type(error).__name__, str(error))
 
     def _record(self, status: str, error_type: str, error: str) -> None:
@@ -652,16 +651,3 @@ class Execution:
 
 def _turn_order(tree: TreeRegistry) -> tuple[int, int]:
     return tree.key, tree.branch
-
-
-def _as_text(value: Any) -> Any:
-    """Return an atom as it is, any other plain value as text, cut.
-
-    None for an entity: see inputs.
-    """
-    if KIND[type(value)] == ATOM:
-        return value
-    if type(value) is Ref or isinstance(value, Entity):
-        return None
-    text = repr(value)
-    return text if len(text) <= _TEXT else text[: _TEXT - 3] + "..."

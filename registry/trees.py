@@ -64,6 +64,8 @@ class Trees:
         self._names: dict[str, Ref] = {}
         self._names_by_root: dict[tuple[int, int], str] = {}
         self._branch_numbers: dict[int, Iterator[int]] = {}
+        self._by_class: dict[type[Entity], dict[tuple[int, int], int]] = {}
+        self._held = itertools.count()
 
     def __iter__(self) -> Iterator[TreeRegistry]:
         return iter(list(self.by_root.values()))
@@ -111,6 +113,9 @@ class Trees:
             self.check_name(name)
             self._names[name] = ref
             self._names_by_root[tree.key, tree.branch] = name
+        if held is None:
+            known = self._by_class.setdefault(tree.class_of(tree.key), {})
+            known[tree.key, tree.branch] = next(self._held)
         self.by_root[tree.key, tree.branch] = tree
         return ref
 
@@ -238,9 +243,24 @@ class Trees:
         """Return the name that a root was given, if any."""
         return self._names_by_root.get((ref.root, ref.branch))
 
-    def refs(self) -> list[Ref]:
-        """Return the refs of all roots, oldest first."""
-        return [Ref(tree.key, tree.key, tree.branch) for tree in self]
+    def refs(self, cls: type[Entity] | None = None) -> list[Ref]:
+        """Return the refs of all roots and their branches, oldest first.
+
+        Args:
+            cls: Only those of this class and its subclasses.
+
+        Cost: the answer; with a class also a look at each class that roots are of.
+        """
+        if cls is None:
+            return [Ref(tree.key, tree.key, tree.branch) for tree in self]
+        found = [
+            (number, Ref(ids.plain(root), ids.plain(root), branch))
+            for known, roots in list(self._by_class.items())
+            if issubclass(known, cls)
+            for (root, branch), number in list(roots.items())
+            if (root, branch) in self.by_root
+        ]
+        return [ref for _, ref in sorted(found)]
 
     def branches(self, key: Key) -> list[TreeRegistry]:
         """Return the branches of one root, by number."""

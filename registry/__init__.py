@@ -27,6 +27,7 @@ from registry.errors import (
     ReadOnlyError,
     ReadOnlyViewError,
     RegistrationError,
+    ReplayError,
     ReturnError,
     StructureError,
     TransientError,
@@ -41,6 +42,7 @@ from registry.functional import batch_get, get, put
 from registry.kept import KeptText
 from registry.ledger import ChangeSet
 from registry.records import Record, Source
+from registry.replay import Difference, Replay
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
 from registry.snapshot import Page, snapshot_from_pages
@@ -56,6 +58,7 @@ __all__ = [
     "Commit",
     "ConflictError",
     "Diff",
+    "Difference",
     "Edge",
     "EdgeKind",
     "Entity",
@@ -80,6 +83,8 @@ __all__ = [
     "Ref",
     "RegisteredCallable",
     "RegistrationError",
+    "Replay",
+    "ReplayError",
     "Retention",
     "ReturnError",
     "Source",

@@ -48,6 +48,8 @@ OnStale = Literal["fork", "error", "head"]
 _open_trees: ContextVar[tuple[TreeRegistry, ...]] = ContextVar("open_trees", default=())
 """Trees whose execution the current task runs inside of; set by async executions only."""
 
+EDITS = "@edits"
+"""Among the arguments of a record: how many fields the holders of its snapshots had edited."""
 _perf = time.perf_counter
 
 
@@ -614,7 +616,14 @@ class Execution:
             self._values = tuple(map(keep, arguments.values()))
         self._record("failed", type(error).__name__, str(error))
 
+    def _note_edits(self) -> None:
+        edited = [names for snapshot in self._edited for _, names in snapshot.edits.values()]
+        self._names = (*(self._names or self.registered.names), EDITS)
+        self._values = (*self._values, sum(map(len, edited)))
+
     def _record(self, status: str, error_type: str, error: str) -> None:
+        if self._edited:
+            self._note_edits()
         inputs = tuple([each for name, _, key, _ in self._located for each in (name, key)])
         stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
         outputs = tuple([number for pair in stamps for number in pair])

@@ -22,6 +22,7 @@ from registry.errors import NotFoundError, RegistrationError
 from registry.execution import Execution, OnStale, Receipt, Setting
 from registry.ledger import ChangeSet, change_sets
 from registry.records import Record, RecordLog, Status, unpack
+from registry.replay import Replay, refuse_inside, replay
 from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
 from registry.tree import TreeRegistry
@@ -54,6 +55,7 @@ class Workspace:
         self.records = RecordLog(self.retention.records)
         self._callables: dict[str, RegisteredCallable] = {}
         self._setting = Setting(self.trees, self.records, clock, on_stale)
+        self._replays = 0
         self._numbers = itertools.count(ids.first_execution_number() + 1)
 
     # --- callables ---
@@ -274,6 +276,8 @@ class Workspace:
         except NotFoundError as error:
             unknown = error
             return (unknown for _ in calls)
+        if self._replays:
+            refuse_inside(name)
         return plain.run_each(self._setting, registered, names, calls)
 
     def _run(
@@ -285,6 +289,8 @@ class Workspace:
         *,
         as_receipt: bool,
     ) -> Any:
+        if self._replays:
+            refuse_inside(name)
         return plain.run(
             self._setting if on_stale is None else self._setting_for(on_stale),
             self._callables.get(name) or self.callable(name),
@@ -299,6 +305,8 @@ class Workspace:
     def _execution(
         self, registered: RegisteredCallable, execution_id: str | None, on_stale: OnStale | None
     ) -> Execution:
+        if self._replays:
+            refuse_inside(registered.name)
         number = execution_id or next(self._numbers)
         return Execution(self._setting_for(on_stale), registered, number)
 
@@ -597,6 +605,38 @@ class Workspace:
         record = execution if isinstance(execution, Record) else self.execution(execution)
         return change_sets(self.trees, record)
 
+    def replay(self, execution_id: str, *, arguments: Mapping[str, Any] | None = None) -> Replay:
+        """Run a recorded execution again on its recorded inputs, in this thread, and compare.
+
+        Nothing is stored, neither versions nor a record: it runs on forks that are dropped, so a
+        breakpoint in the callable may be looked at for as long as one likes. The callable is the
+        one that has the name now. What it reads beside its arguments, like the time, is as now.
+
+        Args:
+            execution_id: The execution, `ok` or `failed`.
+            arguments: Arguments to use in place of the recorded ones: for those that were kept as
+                text only, and orphans that did not become roots.
+
+        Returns:
+            What it returned or raised now, and every difference to what was recorded.
+
+        Raises:
+            NotFoundError: There is no such record or callable any more.
+            PrunedError: Retention has let a version go that it ran on, or made.
+            ReplayError: The record does not keep all that it takes, or the callable starts other
+                executions.
+
+        Cost: that of the execution, the entities that it touches loaded anew.
+        """
+        packed = self._packed_record(execution_id)
+        name = unpack(packed).callable_name
+        registered = self._callables.get(name) or _OWN.get(name) or self.callable(name)
+        self._replays += 1
+        try:
+            return replay(self._setting, registered, packed, arguments or {})
+        finally:
+            self._replays -= 1
+
     def page(self, target: Target, version: int | None = None, limit: int = 1000) -> Page:
         """Return a part of a snapshot that can travel.
 
@@ -618,6 +658,8 @@ def _edit(entity: Entity) -> Entity:
 
 _EDIT = RegisteredCallable("edit", _edit)
 """What commits the edits of a snapshot: the edits are all that it changes."""
+_OWN = {each.name: each for each in (_EDIT, PUT)}
+"""Callables of the workspace itself."""
 
 
 def _is_same(a: Callable[..., Any], b: Callable[..., Any]) -> bool:

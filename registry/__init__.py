@@ -41,6 +41,7 @@ from registry.facade import CallableRegistry, EntityRegistry, default_workspace,
 from registry.functional import batch_get, get, put
 from registry.kept import KeptText
 from registry.ledger import ChangeSet
+from registry.provenance import Borrowed, Step, Why
 from registry.records import Record, Source
 from registry.replay import Difference, Replay
 from registry.retention import Retention
@@ -52,6 +53,7 @@ __all__ = [
     "Address",
     "AddressError",
     "ArgumentError",
+    "Borrowed",
     "BusyError",
     "CallableRegistry",
     "ChangeSet",
@@ -88,12 +90,14 @@ __all__ = [
     "Retention",
     "ReturnError",
     "Source",
+    "Step",
     "StructureError",
     "TransientError",
     "TreerunnerError",
     "UncopyableError",
     "UsageError",
     "VersionInfo",
+    "Why",
     "Workspace",
     "WriteError",
     "batch_get",

@@ -21,6 +21,7 @@ from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
 from registry.errors import NotFoundError, RegistrationError
 from registry.execution import Execution, OnStale, Receipt, Setting
 from registry.ledger import ChangeSet, change_sets
+from registry.provenance import Asking, Why, why
 from registry.records import Record, RecordLog, Status, unpack
 from registry.replay import Replay, refuse_inside, replay
 from registry.retention import Retention
@@ -604,6 +605,31 @@ class Workspace:
         """
         record = execution if isinstance(execution, Record) else self.execution(execution)
         return change_sets(self.trees, record)
+
+    def why(self, target: Target | Address, *, depth: int = 3, limit: int = 100) -> Why:
+        """Return how an entity or a value became what it is, newest step first.
+
+        Each step is a version that changed it, with the execution that did so, its arguments as far
+        as its record is kept, and what those were borrowed from, of which the same is asked. It
+        ends where the value began: with the adoption or creation of its entity, or, if that was
+        copied from another, with the same value there.
+
+        Args:
+            target: The entity, or the address of a field or element. A version id means as of the
+                newest version that shows it, a lineage id as of the head.
+            depth: How often to ask on, about what was borrowed or copied.
+            limit: Steps of one thing, the newest.
+
+        Raises:
+            NotFoundError, AddressError, PathError: As `history`.
+
+        Cost: the history of the value, and a look at each record that is newer than the oldest of
+            its executions; the same again for all that is asked on.
+        """
+        if depth < 0 or limit < 1:
+            raise ValueError(f"depth={depth}, limit={limit}: expected at least 0 and 1")
+        asking = Asking(self.trees, self.records, limit, depth)
+        return why(asking, chronicle.aim(self.trees, target))
 
     def replay(self, execution_id: str, *, arguments: Mapping[str, Any] | None = None) -> Replay:
         """Run a recorded execution again on its recorded inputs, in this thread, and compare.

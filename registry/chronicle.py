@@ -172,6 +172,26 @@ def _shown(target: Any, tree: TreeRegistry) -> int | None:
     return home.version if isinstance(home, Snapshot) and home.source is tree else None
 
 
+def from_holder(where: Aim) -> Aim:
+    """Return the same aim from the last entity on its path, as of the version asked about.
+
+    What is asked then is not about a place, but about whatever was in it. As it is if nothing was.
+    """
+    version = where.tree.head if where.version is None else where.version
+    reader = _Reader(where)
+    key, start = where.key, 0
+    if not where.tree.contains(key, version):
+        return where
+    while start < len(where.path):
+        stored, end = reader.along(key, start, version)
+        if stored is _MISSING:
+            return where
+        if type(stored) is not Key:
+            break
+        key, start = stored, end
+    return where._replace(key=ids.plain(key), path=where.path[start:])
+
+
 # --- lines of versions ---
 
 
@@ -386,7 +406,7 @@ class _Reader:
         # Where the path goes on through children: whoever was there in one of these versions.
         for version in own:
             if version <= self.tree.head and self.tree.contains(key, version):
-                stored, end = self._along(key, at, version)
+                stored, end = self.along(key, at, version)
                 if type(stored) is Key and end < len(self.path):
                     yield from self._versions_of(stored, end)
 
@@ -396,12 +416,12 @@ class _Reader:
         if not self.tree.contains(key, version):
             return _MISSING
         while True:
-            stored, at = self._along(key, at, version)
+            stored, at = self.along(key, at, version)
             if type(stored) is not Key or at == len(self.path):
                 return stored
             key = stored
 
-    def _along(self, key: Key, at: int, version: int) -> tuple[Stored, int]:
+    def along(self, key: Key, at: int, version: int) -> tuple[Stored, int]:
         """Follow the path from an entity to its end or the next entity, and say how far it was."""
         name = self._part_of(key, at)
         if not name:

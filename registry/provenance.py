@@ -138,6 +138,7 @@ class Asking(NamedTuple):
 
 def why(asking: Asking, where: Aim) -> Why:
     """Return how what is asked about became what it is; see `Workspace.why`."""
+    where = chronicle.from_holder(where)
     until = where.tree.head if where.version is None else where.version
     rows = [row for row in chronicle.history(where) if row.version <= until]
     shown = rows[-asking.limit :]

@@ -615,8 +615,9 @@ class Workspace:
         copied from another, with the same value there.
 
         Args:
-            target: The entity, or the address of a field or element. A version id means as of the
-                newest version that shows it, a lineage id as of the head.
+            target: The entity, or the address of a field or element; of one below a child, it is
+                about the child that is there. A version id means as of the newest version that
+                shows it, a lineage id as of the head.
             depth: How often to ask on, about what was borrowed or copied.
             limit: Steps of one thing, the newest.
 

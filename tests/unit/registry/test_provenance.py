@@ -96,6 +96,29 @@ def test_a_version_id_asks_about_that_version(workspace: Workspace, shop: Ref) -
     assert [step.version for step in workspace.why(shop).steps] == [3, 2, 1]
 
 
+def test_a_path_through_children_is_about_the_child_that_is_there(
+    workspace: Workspace, shop: Ref
+) -> None:
+    def turn(shop: Shop) -> None:
+        shop.shelves.reverse()
+
+    workspace.register("turn")(turn)
+    item = workspace.ref(workspace.at(f"{shop.address}.shelves.0.items.0", 1))
+    workspace.execute("price", item=item, price=5.0)
+    workspace.execute("turn", shop=shop)
+    here = f"{shop.address}.shelves.2.items.0"
+
+    found = workspace.why(f"{here}.price")
+
+    assert found.address == f"{item.address}.price"
+    assert steps(found) == [(2, 0.0, 5.0, "price"), (1, None, 0.0, None)]
+    assert workspace.why(here) == workspace.why(item)
+    workspace.execute("drop", shop=shop)
+    gone = workspace.why(f"{here}.price")
+    first = gone.steps[0]
+    assert (first.version, first.is_there, first.callable) == (4, False, "drop")
+
+
 def test_a_borrowed_argument_goes_on_to_its_source_as_it_was_then(
     workspace: Workspace, shop: Ref
 ) -> None:

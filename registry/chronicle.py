@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -106,16 +107,25 @@ class Aim(NamedTuple):
         return f"@{ids.to_uuid(self.key, stamp)}{write_path(self.path)}"
 
 
-def aim(trees: Trees, target: Target | Address, branch: int | Ref | None = None) -> Aim:
+def aim(
+    trees: Trees,
+    target: Target | Address,
+    branch: int | Ref | None = None,
+    *,
+    is_exact: bool = False,
+) -> Aim:
     """Find what a question is about: an entity, also one that has left its tree, or a value.
 
     Args:
         trees: The trees to look in.
         target: What `Trees.ref` takes, or an address with a path.
         branch: Number or ref of the branch that is asked about; that of the target without one.
+        is_exact: Whether a version id must be that of a version that is kept; otherwise it stands
+            for the entity.
 
     Raises:
         NotFoundError: There is no such entity or branch.
+        PrunedError: The version that an id names is no longer kept, and must be.
         AddressError: A text that starts with `@` is no address.
 
     Cost: as `Trees.ref`.
@@ -127,7 +137,7 @@ def aim(trees: Trees, target: Target | Address, branch: int | Ref | None = None)
     path: Path = ()
     version = None
     if isinstance(target, Address):
-        tree, key, version = _named(trees, target)
+        tree, key, version = _named(trees, target, is_exact)
         path = target.path
     elif isinstance(target, Ref):
         tree, key = trees.tree(target), ids.plain(target.key)
@@ -153,12 +163,14 @@ def _address_of(uuid: UUID) -> Address:
     return address
 
 
-def _named(trees: Trees, address: Address) -> tuple[TreeRegistry, Key, int | None]:
+def _named(trees: Trees, address: Address, is_exact: bool) -> tuple[TreeRegistry, Key, int | None]:
     """Return the tree, key and version of what the id of an address names."""
     found = address.entity
     try:
         place = trees.locate(found)
     except (NotFoundError, PrunedError):
+        if is_exact and found.commit:
+            raise
         # Not at the head, or that very version is gone; its history may be there all the same.
         for tree in (*trees.candidates(found), *trees):
             if found.key in tree.nodes or tree.has(found.key):
@@ -266,7 +278,7 @@ def entity_history(where: Aim) -> list[VersionInfo]:
 
     And those in which it left the tree or came back.
 
-    Cost: proportional to these, and to the moves of the entities above it.
+    Cost: proportional to these, and to its moves.
     """
     tree, key = where.tree, where.key
     versions = set(_presence_versions(tree, key))
@@ -293,8 +305,8 @@ def value_history(where: Aim) -> list[VersionInfo]:
     Raises:
         PathError: No version that is kept has anything at the end of the path.
 
-    Cost: proportional to the states of the entities on the way that differ in the fields on the
-        way, and per version found to the containers of the last field.
+    Cost: proportional to the states and moves of the entities on the way, and per version in which
+        a field on the way changed to that field.
     """
     tree = where.tree
     rows: list[VersionInfo] = []
@@ -354,22 +366,25 @@ def _node_of(tree: TreeRegistry, key: Key) -> tuple[Node, int]:
 
 
 def _presence_versions(tree: TreeRegistry, key: Key) -> Iterator[int]:
-    """Yield the versions in which an entity may have entered or left the tree.
+    """Yield the versions in which an entity entered or left the tree, and the oldest kept ones.
 
-    By itself or with what it was below; also the oldest kept of each stretch.
+    What leaves with an entity above it is noted for itself, too.
     """
     for stretch in line(tree):
         yield stretch.kept
-        queue: list[Key] = [key]
-        for each in queue:
-            found = stretch.tree.find_node(each, stretch.last)
-            if found is None:
-                continue
-            node = found[0]
-            moves: list[Any] = node.moves or []  # version, key of the parent until then, ...
-            yield from (at for at in (node.born, *moves[::2]) if _is_in(at, stretch))
-            above = [*moves[1::2], node.parent_at(found[1])]
-            queue.extend(other for other in above if other is not None and other not in queue)
+        found = stretch.tree.find_node(key, stretch.last)
+        if found is None:
+            continue
+        node = found[0]
+        moves: list[Any] = list(node.moves or ())  # version, key of the parent until then, ...
+        parents = [*moves[1::2], None if node.removed else node.key]  # what counts is None or not
+        yield from (
+            at
+            for at, (before, after) in zip(moves[::2], pairwise(parents), strict=False)
+            if (before is None) != (after is None) and _is_in(at, stretch)
+        )
+        if _is_in(node.born, stretch):
+            yield node.born
 
 
 def _is_in(version: Any, stretch: Stretch) -> bool:
@@ -488,8 +503,8 @@ def _changes_of(stretch: Stretch, key: Key, name: str) -> Iterator[int]:
         return
     index = node.schema.index[name]
     values = [state[index] for state in node.states or ()] + [node.state[index]]
-    for at, version in enumerate(node.versions or ()):
-        if values[at] is not values[at + 1] and _is_in(version, stretch):
+    for version, (before, after) in zip(node.versions or (), pairwise(values), strict=False):
+        if before is not after and _is_in(version, stretch):
             yield version
     for cell in _every_cell(values):
         yield from (version for version in cell.versions if _is_in(version, stretch))

@@ -232,7 +232,7 @@ def _asked_on(asking: Asking, parameter: str, address: str) -> Borrowed:
     if asking.depth < 1:
         return Borrowed(parameter, address, None)
     try:
-        where = chronicle.aim(asking.trees, parse_address(address))
+        where = chronicle.aim(asking.trees, parse_address(address), is_exact=True)
         return Borrowed(parameter, address, why(asking._replace(depth=asking.depth - 1), where))
     except UsageError as error:  # its tree is elsewhere, or it is no longer kept
         return Borrowed(parameter, address, None, str(error))

@@ -60,7 +60,8 @@ class Record(NamedTuple):
         trees: Per input tree: root, branch, version before and after.
         inputs: (parameter, key of the entity), in order; then those that values were borrowed from.
         arguments: (parameter, plain value), in order: atoms and small containers of such as they
-            were, of any other value a `KeptText`, see `kept.py`.
+            were, of any other value a `KeptText`, see `kept.py`. Last, if the holder of a
+            snapshot had edited it, ("@edits", how many fields).
         outputs: (key, stamp) of the entities returned, in order.
         changed: Number of entities that got a new `ecs_id`.
         error_type: Name of the exception's class; empty if there was none.

@@ -56,7 +56,7 @@ class Workspace:
         self.records = RecordLog(self.retention.records)
         self._callables: dict[str, RegisteredCallable] = {}
         self._setting = Setting(self.trees, self.records, clock, on_stale)
-        self._replays = 0
+        self._replays: list[str] = []  # that run now; their callables execute nothing here
         self._numbers = itertools.count(ids.first_execution_number() + 1)
 
     # --- callables ---
@@ -568,7 +568,10 @@ class Workspace:
         """
         key = None
         if entity is not None:
-            key = key_of(entity) if isinstance(entity, Entity) else self.ref(entity).key
+            if isinstance(entity, Entity):  # also one whose tree is not here
+                key = key_of(entity)
+            else:
+                key = chronicle.aim(self.trees, entity).key
         for moment in (since, until):
             chronicle.check_zone(moment)
         found = self.records.select(name, key, status, since, until)
@@ -623,6 +626,7 @@ class Workspace:
 
         Raises:
             NotFoundError, AddressError, PathError: As `history`.
+            PrunedError: The version that an id names is no longer kept.
 
         Cost: the history of the value, and a look at each record that is newer than the oldest of
             its executions; the same again for all that is asked on.
@@ -630,7 +634,7 @@ class Workspace:
         if depth < 0 or limit < 1:
             raise ValueError(f"depth={depth}, limit={limit}: expected at least 0 and 1")
         asking = Asking(self.trees, self.records, limit, depth)
-        return why(asking, chronicle.aim(self.trees, target))
+        return why(asking, chronicle.aim(self.trees, target, is_exact=True))
 
     def replay(self, execution_id: str, *, arguments: Mapping[str, Any] | None = None) -> Replay:
         """Run a recorded execution again on its recorded inputs, in this thread, and compare.
@@ -658,11 +662,11 @@ class Workspace:
         packed = self._packed_record(execution_id)
         name = unpack(packed).callable_name
         registered = self._callables.get(name) or _OWN.get(name) or self.callable(name)
-        self._replays += 1
+        self._replays.append(execution_id)
         try:
             return replay(self._setting, registered, packed, arguments or {})
         finally:
-            self._replays -= 1
+            self._replays.remove(execution_id)
 
     def page(self, target: Target, version: int | None = None, limit: int = 1000) -> Page:
         """Return a part of a snapshot that can travel.

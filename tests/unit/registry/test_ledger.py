@@ -176,3 +176,19 @@ def test_a_small_container_is_kept_as_data_and_a_reader_gets_a_copy(
         (record,) = workspace.executions()
         assert record.arguments == (("numbers", [1, 2]),)
         record.arguments[0][1].append(3)
+
+
+def test_executions_of_an_entity_that_has_left_are_found(
+    workspace: Workspace, shop: Ref, do: Do
+) -> None:
+    def price(item: Item, price: float) -> None:
+        item.price = price
+
+    workspace.register("price")(price)
+    item = workspace.at(f"{shop.address}.shelves.0.items.0", 1)
+    workspace.execute("price", item=item, price=2.0)
+    do(lambda shop: shop.shelves.pop(0))
+
+    (found,) = workspace.executions(entity=item.lineage_id)
+
+    assert found.callable_name == "price"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from registry import Address, PathError, Ref, Retention, Why, Workspace, parse_address
+from registry import Address, PathError, PrunedError, Ref, Retention, Why, Workspace, parse_address
 from registry.provenance import Input
 from tests.unit.registry.shop import Item, Shelf, Shop, new_shop
 
@@ -225,6 +225,7 @@ def test_versions_that_are_no_longer_kept_and_a_limit_leave_it_incomplete() -> N
     workspace = Workspace(retention=Retention(versions=3))
     workspace.register("rename")(rename)
     shop = workspace.add(new_shop())
+    first = workspace.history(shop)[0].ecs_id
     for number in range(30):
         workspace.execute("rename", shop=shop, name=f"v{number}")
 
@@ -233,6 +234,8 @@ def test_versions_that_are_no_longer_kept_and_a_limit_leave_it_incomplete() -> N
     assert [step.new for step in found.steps] == ["v29", "v28", "v27"]
     assert not found.is_complete
     assert str(found).splitlines()[-1] == ("  ... what was before is not shown, or no longer kept")
+    with pytest.raises(PrunedError):
+        workspace.why(f"@{first}.name")
     some = workspace.why(f"{shop.address}.name", limit=2)
     assert [step.old for step in some.steps] == ["v28", "v27"]
     assert not some.is_complete

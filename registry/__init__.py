@@ -17,6 +17,7 @@ from registry.errors import (
     ArgumentError,
     BusyError,
     ConflictError,
+    DeadlockError,
     EntityClassError,
     IdentityTakenError,
     NaiveTimeError,
@@ -33,6 +34,7 @@ from registry.errors import (
     TransientError,
     TreerunnerError,
     UncopyableError,
+    UnfinishedError,
     UsageError,
     WriteError,
 )
@@ -47,6 +49,7 @@ from registry.replay import Difference, Replay
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
 from registry.snapshot import Page, snapshot_from_pages
+from registry.trial import DryRun
 from registry.workspace import Workspace
 
 __all__ = [
@@ -59,8 +62,10 @@ __all__ = [
     "ChangeSet",
     "Commit",
     "ConflictError",
+    "DeadlockError",
     "Diff",
     "Difference",
+    "DryRun",
     "Edge",
     "EdgeKind",
     "Entity",
@@ -95,6 +100,7 @@ __all__ = [
     "TransientError",
     "TreerunnerError",
     "UncopyableError",
+    "UnfinishedError",
     "UsageError",
     "VersionInfo",
     "Why",

@@ -296,8 +296,37 @@ class BusyError(TransientError):
 
     def __str__(self) -> str:
         return (
-            f"{self.root} has an open execution that this call runs inside of; "
-            "call the plain function instead"
+            f"{self.root} has an open execution of this thread that cannot go on meanwhile; "
+            "await aexecute(...) there, or call the plain function instead"
+        )
+
+
+class DeadlockError(TransientError):
+    """Executions inside of others wait for each other's trees in a circle; this one gave in."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.root = root
+
+    def __str__(self) -> str:
+        return (
+            f"{self.root} is in an execution that waits for a tree which this one has already; "
+            "run the outer execution again, or give it both trees as arguments"
+        )
+
+
+class UnfinishedError(UsageError):
+    """An execution ended while one that it had begun inside was still running."""
+
+    def __init__(self, outer: str, inner: str) -> None:
+        super().__init__(outer, inner)
+        self.outer = outer
+        self.inner = inner
+
+    def __str__(self) -> str:
+        return (
+            f"callable {self.outer!r} ended while {self.inner!r}, which it had begun, still ran; "
+            "await it before returning"
         )
 
 

@@ -13,8 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from registry import ids, plain_changes
 from registry.address import Ref
@@ -32,8 +31,10 @@ from registry.errors import (
     ReadOnlyError,
     RegistrationError,
     ReturnError,
+    UnfinishedError,
 )
 from registry.kept import keep
+from registry.nesting import Nest, running
 from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
 from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, present
@@ -44,9 +45,6 @@ from registry.trees import Trees
 from registry.values import ATOM, DICT, ENTITY, KIND, LIST, SET, TUPLE
 
 OnStale = Literal["fork", "error", "head"]
-
-_open_trees: ContextVar[tuple[TreeRegistry, ...]] = ContextVar("open_trees", default=())
-"""Trees whose execution the current task runs inside of; set by async executions only."""
 
 EDITS = "@edits"
 """Among the arguments of a record: how many fields the holders of its snapshots had edited."""
@@ -94,6 +92,14 @@ class Setting(NamedTuple):
     on_stale: OnStale
 
 
+Plans: TypeAlias = list[tuple[Transaction, Changes | None]]
+"""What each transaction will do to its tree, if anything."""
+
+Located: TypeAlias = tuple[str, TreeRegistry | None, ids.Key, Any]
+"""(parameter, tree, key, what was given) of an entity among the arguments; without a tree it is new
+to all of them."""
+
+
 class Begun(NamedTuple):
     """What `plain.py` knows of an execution when it hands it over."""
 
@@ -111,6 +117,7 @@ class Execution:
         registered: The callable.
         number: The execution, see `ids.execution_text`.
         started: When it began, seconds since the epoch.
+        own_trees: The trees of entities that it returned and that were in none, by `id` of these.
     """
 
     # What most executions do not need is made when it is needed: a run costs a few microseconds in
@@ -118,18 +125,20 @@ class Execution:
     _bound: dict[str, Any] = {}  # noqa: RUF012 - replaced, never written
     _values: tuple[Any, ...] = ()
     _names: tuple[str, ...] = ()
-    _located: Sequence[tuple[str, TreeRegistry, ids.Key, Any]] = ()
+    _located: Sequence[Located] = ()
     _targets: Sequence[TreeRegistry] = ()
     _provisional: Sequence[TreeRegistry] = ()
     _txns: Sequence[Transaction] = ()
     _outputs: Sequence[tuple[TreeRegistry, Entity]] = ()
-    _own_trees: Mapping[int, TreeRegistry] = {}
+    own_trees: Mapping[int, TreeRegistry] = {}
     _forks: Mapping[tuple[TreeRegistry, int], TreeRegistry] = {}
     _borrowing: Borrowing | None = None
+    _nest: Nest | None = None
     _edited: Sequence[Snapshot] = ()
     _semantic: str | None = None
     _changed = 0
-    _is_taken_over = False
+    _is_looked_at = False
+    _is_open = False
     _result: Any = None
     _after: tuple[int, ...] = ()
     _run_s = 0.0
@@ -152,7 +161,7 @@ class Execution:
             try:
                 live = self._open(arguments)
                 began = _perf()
-                result = self.registered.function(**live)
+                result = self._call(live)
                 self._run_s = (ended := _perf()) - began
                 self._commit(result)
                 self._commit_s = _perf() - ended
@@ -160,26 +169,42 @@ class Execution:
                 self._roll_back()
                 raise
             finally:
-                for tree in self._targets:
-                    tree.turn.give_back()
+                self._give_back()
         except BaseException as error:
             self._record_failure(arguments, error)
             raise
         self._record("ok", "", "")
 
+    def _call(self, live: Mapping[str, Any]) -> Any:
+        token = running.set(self)
+        try:
+            return self.registered.function(**live)
+        finally:
+            running.reset(token)
+
     def take_over(self, begun: Begun, txn: Transaction) -> None:
         """Go on with an execution that `plain.py` began and whose outcome is not the usual one."""
-        self._is_taken_over = True  # its changes were looked at, and are not plain
         self.started = begun.started
         self._located = ((begun.parameter, txn.tree, begun.given[1], begun.given),)
         self._targets = (txn.tree,)
         self._txns = (txn,)
         self._names, self._values = begun.names, begun.values
+        self._nest, txn.tree.nest = txn.tree.nest, None
 
-    def conclude(self, result: Any, run_s: float) -> Execution:
-        """Commit what a callable that was taken over returned, and record it."""
+    def conclude(self, result: Any, run_s: float, is_looked_at: bool) -> Execution:
+        """Commit what a callable that was taken over returned, and record it.
+
+        Args:
+            result: What it returned.
+            run_s: How long it ran.
+            is_looked_at: Whether its changes were found not to be plain.
+        """
+        self._is_looked_at = is_looked_at
         self._run_s, began = run_s, _perf()
-        self._commit(result)
+        try:
+            self._commit(result)
+        finally:
+            self._give_back_others()
         self._commit_s = _perf() - began
         self._record("ok", "", "")
         return self
@@ -187,7 +212,14 @@ class Execution:
     def abandon(self, error: BaseException) -> None:
         """Take back what a callable that was taken over wrote, and record why."""
         self._roll_back()
+        self._give_back_others()
         self._record_failure({}, error)
+
+    def _give_back_others(self) -> None:
+        """Give back the turns of all trees but the one that was taken over."""
+        for tree in self._targets[1:]:
+            tree.turn.give_back()
+        self._targets = self._targets[:1]
 
     def run_in_loop(self, arguments: Mapping[str, Any]) -> None:
         """Run a coroutine function from code that is in no event loop, in a loop of its own.
@@ -213,13 +245,10 @@ class Execution:
         try:
             self._bind(arguments)
             await self._take_turns_async(is_alone)
-            token = _open_trees.set((*_open_trees.get(), *self._targets))
             try:
                 live = self._open(arguments)
                 began = _perf()
-                result = self.registered.function(**live)
-                if self.registered.is_async:
-                    result = await result
+                result = await self._call_async(live)
                 self._run_s = (ended := _perf()) - began
                 self._commit(result)
                 self._commit_s = _perf() - ended
@@ -227,13 +256,38 @@ class Execution:
                 self._roll_back()
                 raise
             finally:
-                _open_trees.reset(token)
-                for tree in self._targets:
-                    tree.turn.give_back()
+                self._give_back()
         except BaseException as error:
             self._record_failure(arguments, error)
             raise
         self._record("ok", "", "")
+
+    async def _call_async(self, live: Mapping[str, Any]) -> Any:
+        token = running.set(self)
+        try:
+            result = self.registered.function(**live)
+            return await result if self.registered.is_async else result
+        finally:
+            running.reset(token)
+
+    # --- what runs inside ---
+
+    @property
+    def setting(self) -> Setting:
+        """What it shares with the others of its workspace."""
+        return self._setting
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its callable still runs."""
+        return bool(self._is_open)
+
+    @property
+    def nest(self) -> Nest:
+        """What runs inside its outermost execution."""
+        if self._nest is None:
+            self._nest = Nest(self._targets, self._txns)
+        return self._nest
 
     # --- inputs ---
 
@@ -244,7 +298,7 @@ class Execution:
             bound = self._bind_addresses(arguments)
         else:
             bound = registered.bind(arguments)
-        located = []
+        located: list[Located] = []
         for name in registered.entity_parameters:
             given = bound[name]
             if type(given) is Ref:
@@ -261,11 +315,11 @@ class Execution:
         self._names = tuple(bound)
         self._located = located
         borrowed = self._borrowing.trees if self._borrowing else ()
-        if len(located) == 1 and not borrowed:
-            self._targets = (located[0][1],)
+        if len(located) == 1 and not borrowed and (only := located[0][1]) is not None:
+            self._targets = (only,)
         elif located or borrowed:
             # Always in the same order, so that no two executions wait for each other.
-            trees = {id(each): each for each in (*[each[1] for each in located], *borrowed)}
+            trees = {id(each): each for each in (*[each[1] for each in located], *borrowed) if each}
             self._targets = sorted(trees.values(), key=_turn_order)
 
     def _bind_addresses(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,8 +344,7 @@ class Execution:
             tree = targets[0]
             raise ConflictError(tree.name, borrowing.head_of(tree), tree.head)
 
-    def _locate(self, given: Any, name: str) -> tuple[str, TreeRegistry, ids.Key, Any]:
-        """Return (parameter, tree, key, what was given) for an entity."""
+    def _locate(self, given: Any, name: str) -> Located:
         if type(given) is Ref:
             return name, self._trees.tree(given), given[1], given
         return name, self._tree_of(given), ids.plain(key_of(given)), given
@@ -300,10 +353,10 @@ class Execution:
         home = entity.__home__
         if isinstance(home, Snapshot):
             if isinstance(home.source, TreeRegistry):
-                return home.source
+                return self._trees.stand_in(home.source)
             return self._trees.tree(self._trees.ref(entity))
         if isinstance(home, TreeRegistry):
-            return home
+            return self._trees.stand_in(home)
         for tree in self._provisional:
             if key_of(entity) in tree.nodes:
                 return tree
@@ -327,26 +380,55 @@ class Execution:
         return value
 
     def _take_turns(self) -> None:
-        for index, tree in enumerate(self._targets):
-            if not tree.turn.take():
-                for other in self._targets[:index]:
-                    other.turn.give_back()
-                raise BusyError(tree.name)
-
-    async def _take_turns_async(self, is_alone: bool) -> None:
         taken: list[TreeRegistry] = []
-        inside = _open_trees.get()
         try:
             for tree in self._targets:
-                # Alone in its loop, it would wait for code that waits for this loop.
-                if tree in inside or (is_alone and tree.turn.is_held_here):
-                    raise BusyError(tree.name)  # noqa: TRY301 - like any error here, it gives turns back
-                await tree.turn.take_async()
+                self._take_turn(tree, taken)
                 taken.append(tree)
         except BaseException:
             for other in taken:
                 other.turn.give_back()
             raise
+
+    def _take_turn(self, tree: TreeRegistry, having: Sequence[TreeRegistry]) -> None:
+        """Take the turn on one more tree, waiting for it."""
+        if tree.turn.take_now():
+            return
+        with self._waiting(tree, having):
+            if not tree.turn.take():
+                raise BusyError(tree.name)
+
+    async def _take_turns_async(self, is_alone: bool) -> None:
+        taken: list[TreeRegistry] = []
+        try:
+            for tree in self._targets:
+                await self._take_turn_async(tree, taken, is_alone)
+                taken.append(tree)
+        except BaseException:
+            for other in taken:
+                other.turn.give_back()
+            raise
+
+    async def _take_turn_async(
+        self, tree: TreeRegistry, having: Sequence[TreeRegistry], is_alone: bool
+    ) -> None:
+        # Alone in its loop, it would wait for code that waits for this loop.
+        if is_alone and tree.turn.is_held_here:
+            raise BusyError(tree.name)
+        with self._waiting(tree, having):
+            await tree.turn.take_async()
+
+    def _waiting(
+        self, tree: TreeRegistry, having: Sequence[TreeRegistry]
+    ) -> contextlib.AbstractContextManager[None]:
+        """Note that it waits for a tree, if it has others: see `Waits`."""
+        if not having:
+            return contextlib.nullcontext()
+        return self._trees.waits.waiting([each.turn for each in having], tree.turn, tree.name)
+
+    def _give_back(self) -> None:
+        for tree in self._targets:
+            tree.turn.give_back()
 
     def _open(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Open a transaction on every input tree.
@@ -354,12 +436,12 @@ class Execution:
         Return the arguments with live objects in place of entities.
         """
         self._bind_again(arguments)
-        self._txns = [Transaction(tree) for tree in self._targets]
+        self._txns = self._begin()
         registered = self.registered
         live = self._bound  # the callable's own; what it was given is noted
         collections = [(name, live[name]) for name in registered.collection_parameters]
         for name, tree, key, given in self._located:
-            if type(given) is Ref:
+            if type(given) is Ref and tree is not None:
                 entity = tree.entities.get(key) or self._member(tree, key)
                 wanted = registered.by_name[name].entities
                 if wanted and not isinstance(entity, wanted):
@@ -370,6 +452,11 @@ class Execution:
         for name, collection in collections:
             live[name] = self._map(collection, name, self._live)
         return live
+
+    def _begin(self) -> list[Transaction]:
+        """Open the transactions."""
+        self._is_open = True
+        return [Transaction(tree) for tree in self._targets]
 
     def _live(self, given: Any, name: str) -> Entity:
         if type(given) is Ref:
@@ -434,18 +521,19 @@ class Execution:
     # --- outputs ---
 
     def _commit(self, result: Any) -> None:
-        registered = self.registered
-        if registered.returns is not None and not isinstance(result, registered.returns):
-            registered.refuse_result(result)
-        if holds_itself(result):
-            kind = type(result).__name__
-            raise ReturnError(registered.name, f"a {kind} that holds itself", "one that does not")
+        self._check_result(result)
+        if self._nest is not None:
+            if (unfinished := self._nest.unfinished) is not None:
+                raise UnfinishedError(self.registered.name, unfinished)
+            self._absorb()
         now = self._now = self._setting.clock()
-        find = Transaction.plan if self._is_taken_over else plain_changes.plan
+        find = Transaction.plan if self._is_looked_at else plain_changes.plan
         plans = [(txn, find(txn, now)) for txn in self._txns]
-        if registered.read_only and any(changes is not None for _, changes in plans):
-            raise ReadOnlyError(registered.name, self._txns[0].tree.name)
+        if self.registered.read_only and any(changes is not None for _, changes in plans):
+            raise ReadOnlyError(self.registered.name, self._txns[0].tree.name)
         outputs = () if KIND[type(result)] == ATOM else self._classify(result, plans)
+        for inner in self._nest.inner if self._nest else ():
+            inner.classify_with(self, plans)
         self._result = result
         after: list[int] = []
         for txn, changes in plans:
@@ -454,17 +542,34 @@ class Execution:
             if changes is None:
                 txn.rollback()  # nothing changed: what was written is as it was
             else:
-                self._changed += changes.apply(self.number, registered.name, outputs)
+                self._changed += changes.apply(self.number, self.registered.name, outputs)
                 txn.close()
             after += (tree.key, tree.branch, before, tree.head)
         self._after = tuple(after)
         self._txns = ()
-        if self._provisional or self._own_trees:
+        self._is_open = False
+        if self._provisional or self.own_trees:
             self._hold_new_trees()
 
-    def _classify(
-        self, result: Any, plans: list[tuple[Transaction, Changes | None]]
-    ) -> tuple[tuple[int, int], ...]:
+    def _check_result(self, result: Any) -> None:
+        """Refuse a result that contradicts the return hint, or has no shape."""
+        registered = self.registered
+        if registered.returns is not None and not isinstance(result, registered.returns):
+            registered.refuse_result(result)
+        if holds_itself(result):
+            kind = type(result).__name__
+            raise ReturnError(registered.name, f"a {kind} that holds itself", "one that does not")
+
+    def _absorb(self) -> None:
+        """Take over the trees of what ran inside."""
+        nest = self._nest
+        if nest is not None and nest.is_open:
+            nest.is_open = False
+            self._txns = tuple(nest.txns)
+            self._targets = tuple(nest.trees)
+            self._provisional = [*self._provisional, *nest.provisional]
+
+    def _classify(self, result: Any, plans: Plans) -> tuple[tuple[int, int], ...]:
         """Give every returned entity its semantic, and its own tree if it needs one."""
         self._semantic = None
         found = entities_in(result)
@@ -487,9 +592,7 @@ class Execution:
             return ()
         return tuple([self._stamp_after(tree, entity, plans) for tree, entity in outputs])
 
-    def _destination(
-        self, entity: Entity, plans: list[tuple[Transaction, Changes | None]]
-    ) -> tuple[TreeRegistry, str]:
+    def _destination(self, entity: Entity, plans: Plans) -> tuple[TreeRegistry, str]:
         key, home = key_of(entity), entity.__home__
         for txn, plan in plans:
             if plan is not None and plan.arrives(key):
@@ -504,14 +607,15 @@ class Execution:
 
     def _found(self, entity: Entity) -> TreeRegistry:
         """Make a tree of a returned entity that is in none."""
+        known = self.own_trees.get(id(entity))
+        if known is not None:
+            return known
         root = entity if entity.__home__ is None else clone(entity, keep_identity=False)
         tree = self._trees.found(root, self._now, self.number, self.registered.name)
-        self._own_trees = {**self._own_trees, id(entity): tree}
+        self.own_trees = {**self.own_trees, id(entity): tree}
         return tree
 
-    def _stamp_after(
-        self, tree: TreeRegistry, entity: Entity, plans: list[tuple[Transaction, Changes | None]]
-    ) -> tuple[int, int]:
+    def _stamp_after(self, tree: TreeRegistry, entity: Entity, plans: Plans) -> tuple[int, int]:
         key = self._key_in(tree, entity)
         for txn, plan in plans:
             if txn.tree is tree:
@@ -521,11 +625,12 @@ class Execution:
         return key, ids.BIRTH
 
     def _key_in(self, tree: TreeRegistry, entity: Entity) -> ids.Key:
-        return tree.key if id(entity) in self._own_trees else key_of(entity)
+        return tree.key if id(entity) in self.own_trees else key_of(entity)
 
     def _hold_new_trees(self) -> None:
         """Hold the trees that this execution began and that are worth keeping."""
-        returned = {id(tree) for tree, _ in self._outputs}
+        inner = self._nest.inner if self._nest else ()
+        returned = {id(tree) for each in (self, *inner) for tree, _ in each.outputs}
         for tree in self._provisional:
             tree.is_provisional = False
             is_fork = tree.base is not None
@@ -537,10 +642,12 @@ class Execution:
                 id(tree) in returned and not is_fork
             ):
                 self._trees.hold(tree)
-        for tree in self._own_trees.values():
+        for tree in self.own_trees.values():
             self._trees.hold(tree)
 
     def _roll_back(self) -> None:
+        self._absorb()
+        self._is_open = False
         for txn in self._txns:
             txn.rollback()
         self._txns = ()
@@ -556,7 +663,7 @@ class Execution:
         if KIND[type(self._result)] == ATOM:
             return self._result
         outputs = self._outputs
-        if len(outputs) == 1 and self._result is outputs[0][1] and not self._own_trees:
+        if len(outputs) == 1 and self._result is outputs[0][1] and not self.own_trees:
             return Snapshot.of_head(*outputs[0])
         where = {id(entity): tree for tree, entity in outputs}
         shots: dict[int, Snapshot] = {}
@@ -577,7 +684,7 @@ class Execution:
         value, outputs = self._result, self._outputs
         if len(outputs) == 1 and value is outputs[0][1]:
             tree = outputs[0][0]
-            key = self._key_in(tree, value) if self._own_trees else value.__key__
+            key = self._key_in(tree, value) if self.own_trees else value.__key__
             given = self._located[0][3] if self._located else None
             if type(given) is Ref and given[1] == key and given[0] == tree.key:
                 value = given
@@ -601,7 +708,8 @@ class Execution:
         if len(after) <= 4:
             return after[3] if after else 0
         # Targets are in the order of their turns, not of the arguments.
-        first = (self._located[0][1] if self._located else self._targets[0]).key
+        located = [tree for _, tree, _, _ in self._located if tree is not None]
+        first = (*located, *self._targets)[0].key
         return next(after[at + 3] for at in range(0, len(after), 4) if after[at] == first)
 
     def _record_failure(self, arguments: Mapping[str, Any], error: BaseException) -> None:
@@ -622,6 +730,11 @@ class Execution:
         self._values = (*self._values, sum(map(len, edited)))
 
     def _record(self, status: str, error_type: str, error: str) -> None:
+        for inner in self._nest.inner if self._nest else ():
+            inner.record_with(self, status == "ok", error_type)
+        self._add_record(status, error_type, error)
+
+    def _add_record(self, status: str, error_type: str, error: str) -> None:
         if self._edited:
             self._note_edits()
         inputs = tuple([each for name, _, key, _ in self._located for each in (name, key)])
@@ -649,8 +762,18 @@ class Execution:
             )
         )
 
+    @property
+    def versions_after(self) -> tuple[int, ...]:
+        """Root, branch, version before and after, of each tree in turn."""
+        return self._after
+
+    @property
+    def outputs(self) -> Sequence[tuple[TreeRegistry, Entity]]:
+        """The entities returned, and their trees."""
+        return self._outputs
+
     def _output_stamp(self, tree: TreeRegistry, entity: Entity) -> tuple[int, int]:
-        key = ids.plain(self._key_in(tree, entity) if self._own_trees else key_of(entity))
+        key = ids.plain(self._key_in(tree, entity) if self.own_trees else key_of(entity))
         node = tree.nodes.get(key)
         stamp = (
             tree.stamp_of(key, tree.head) if node is None else node.stamp_at(tree.head, tree.branch)

@@ -67,6 +67,7 @@ class CallableRegistry:
         skip_divergence_check: bool = False,
         skip_events: bool = False,
         on_stale: OnStale | None = None,
+        dry_run: bool = False,
         **arguments: Any,
     ) -> Any:
         """Run a callable as one transaction; see `Workspace.execute`.
@@ -75,7 +76,8 @@ class CallableRegistry:
         knows that it is one, so there is no check to skip, and no event costs anything while nobody
         listens.
         """
-        return default_workspace().execute(func_name, on_stale=on_stale, **arguments)
+        workspace = default_workspace()
+        return workspace.execute(func_name, on_stale=on_stale, dry_run=dry_run, **arguments)
 
     @classmethod
     async def aexecute(
@@ -86,10 +88,12 @@ class CallableRegistry:
         skip_divergence_check: bool = False,
         skip_events: bool = False,
         on_stale: OnStale | None = None,
+        dry_run: bool = False,
         **arguments: Any,
     ) -> Any:
         """Run a callable from an event loop; see `Workspace.aexecute`."""
-        return await default_workspace().aexecute(func_name, on_stale=on_stale, **arguments)
+        workspace = default_workspace()
+        return await workspace.aexecute(func_name, on_stale=on_stale, dry_run=dry_run, **arguments)
 
     @classmethod
     def execute_batch_sync(cls, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:

@@ -19,6 +19,8 @@ from registry.callables import RegisteredCallable
 from registry.changes import COMMIT_BYTES
 from registry.entity import Entity
 from registry.execution import Begun, Execution, Receipt, Setting
+from registry.nested import execution_inside
+from registry.nesting import running
 from registry.plain_changes import key_of_node
 from registry.semantics import MUTATION
 from registry.snapshot import Snapshot
@@ -53,7 +55,8 @@ def run(
         BaseException: See `Workspace.execute`.
     """
     at = registered.plain_entity
-    if at >= 0:
+    inside = running.get()
+    if at >= 0 and inside is None:
         values = tuple(arguments.values())
         if tuple(arguments) != registered.names:
             values = registered.in_order(arguments)
@@ -63,7 +66,7 @@ def run(
         done = _run_usual(setting, registered, values, number, as_receipt, shown)
         if done is not _UNUSUAL:
             return done
-    execution = Execution(setting, registered, number)
+    execution = execution_inside(inside, setting, registered, number)
     if registered.is_async:
         execution.run_in_loop(arguments)
     else:
@@ -78,17 +81,18 @@ def run_each(
     calls: Iterable[tuple[tuple[Any, ...], int | str]],
 ) -> Generator[Receipt | BaseException]:
     """Run a callable once for each call, one after the other; see `Workspace.run_each`."""
-    at = registered.plain_entity if names == registered.names else -1
+    usual = names == registered.names and running.get() is None
+    at = registered.plain_entity if usual else -1
     hold = _Hold()
     try:
         for values, number in calls:
             done: Any = _UNUSUAL
             try:
-                if at >= 0 and (usual := _fitting(registered, values)):
-                    given = usual[at]
+                if at >= 0 and (fitting := _fitting(registered, values)):
+                    given = fitting[at]
                     if hold.is_good_for(given) or hold.take(setting, registered, given):
                         tree, root = hold.tree, hold.root
-                        done = _run_on(setting, registered, usual, number, True, tree, root)
+                        done = _run_on(setting, registered, fitting, number, True, tree, root)
                 if done is _UNUSUAL:
                     hold.let_go()
                     arguments = dict(zip(names, values, strict=True))
@@ -182,32 +186,32 @@ def _run_on(
     tree: TreeRegistry,
     entity: Entity,
 ) -> Any:
-    started = setting.clock()
-    at = registered.plain_entity
-    given: Ref = values[at]
-    before, after = values[:at], values[at + 1 :]
+    started, at = setting.clock(), registered.plain_entity
+    before, given, after = values[:at], values[at], values[at + 1 :]
     txn = Transaction(tree)
     try:
         began = _perf()
-        result = registered.function(*before, entity, *after)
+        token = running.set(txn)
+        try:
+            result = registered.function(*before, entity, *after)
+        finally:
+            running.reset(token)
         ended = _perf()
         is_entity = result is entity
-        found = None
-        if (is_entity or not KIND[type(result)]) and registered.keeps_promise(result):
-            found = plain_changes.find(txn)
+        is_plain = (is_entity or not KIND[type(result)]) and registered.keeps_promise(result)
+        found = plain_changes.find(txn) if is_plain else None
         if found is None:
             execution = _handed_over(setting, registered, number, values, started, txn)
-            return execution.conclude(result, ended - began).told(as_receipt)
-        renamed = plain_changes.store(txn, found)
-        _, _, moves, changed, size = found
-        version = tree.head + 1
+            return execution.conclude(result, ended - began, is_plain).told(as_receipt)
+        (_, _, moves, changed, size, new), now = found, setting.clock()
+        renamed, version = plain_changes.store(txn, found, now), tree.head + 1
         entry = (  # a commit and the record of its execution in one: see records.unpack
             version,
-            setting.clock(),
+            now,
             number,
             registered.name,
             tuple(map(key_of_node, changed)),
-            _NOBODY,
+            tuple(new) if new else _NOBODY,
             _NOBODY,
             tuple(map(key_of_node, moves)) if moves else _NOBODY,
             _NOBODY,

@@ -117,7 +117,11 @@ class RecordLog:
     def __len__(self) -> int:
         return len(self._records)
 
-    def select(
+    def select(self) -> list[Record]:
+        """Return the records that are kept, oldest first."""
+        return list(self.newest())[::-1]
+
+    def newest(
         self,
         name: str | None = None,
         key: int | None = None,

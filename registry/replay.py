@@ -5,14 +5,14 @@
     Replay <── differences <── compared with the versions after <──┘
 
 The forks have the numbers of the branches that were executed on, so whatever depends on identity
-finds what it found then; they are dropped in the end. New entities have other identities: those at
+finds what it found then; they stand in for the trees as in a dry run (`trial.py`), also for what
+the callable executes, and are dropped in the end. New entities have other identities: those at
 the same places are taken for the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +35,10 @@ from registry.semantics import present
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
 from registry.trees import Trees
+from registry.trial import TrialTrees
 from registry.values import same_value
 
 _EVERYTHING = Retention(versions=None, memory_bytes=None)
-
-replaying: ContextVar[str] = ContextVar("replaying", default="")
-"""Id of the execution that this task or thread runs again; empty if it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +105,11 @@ def replay(
     record = unpack_record(packed)
     stage = _Stage(setting, record, given)
     arguments = _arguments(stage, registered, values_of(packed), given)
-    scratch = Setting(stage.trees, RecordLog(1), lambda: record.started, "head")
+    scratch = setting._replace(
+        trees=stage.trees, records=RecordLog(1), clock=lambda: record.started, on_stale="head"
+    )
     execution = Execution(scratch, registered, record.execution_id)
     error: Exception | None = None
-    token = replaying.set(record.execution_id)
     try:
         if registered.is_async:
             execution.run_in_loop(arguments)
@@ -118,11 +117,9 @@ def replay(
             execution.run(arguments)
     except Exception as raised:  # noqa: BLE001 - it is what became of the replay
         error = raised
-    finally:
-        replaying.reset(token)
     if isinstance(error, ReplayError) or (error is not None and not len(scratch.records)):
         raise error  # the replay itself cannot be done
-    (now,) = scratch.records.select()
+    (now,) = scratch.records.select()  # after those of what it ran inside
     differences = tuple(_compared(stage, record, now, setting.trees))
     value = None if error is not None else present(execution.snapshots(), _orphan)
     return Replay(record, value, error, differences)
@@ -131,20 +128,6 @@ def replay(
 def _orphan(entity: Entity) -> Entity:
     """Return a copy that belongs to no tree: those of the replay are nobody's."""
     return clone(entity, keep_identity=False)
-
-
-def refuse_inside(name: str) -> None:
-    """Refuse an execution that a callable starts while it is replayed: it would be stored.
-
-    Raises:
-        ReplayError: This task or thread runs an execution again.
-    """
-    if number := replaying.get():
-        raise ReplayError(
-            number,
-            f"it executes {name!r} on the workspace, which would be stored",
-            "replay that execution by itself",
-        )
 
 
 # --- the inputs again ---
@@ -161,7 +144,7 @@ class _Stage:
 
     def __init__(self, setting: Setting, record: Record, given: Mapping[str, Any]) -> None:
         self.record = record
-        self.trees = Trees(setting.trees.retention)
+        self.trees = TrialTrees(setting.trees)
         self.versions: list[TreeVersions] = []
         for each in record.trees:
             source = _source(setting.trees, record, each)
@@ -237,6 +220,7 @@ def _forked(tree: TreeRegistry, versions: TreeVersions) -> TreeRegistry:
         base=tree,
         base_version=versions.before,
     )
+    forked.is_trial = True
     tree.pin(forked, versions.before)
     return forked
 

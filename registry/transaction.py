@@ -14,6 +14,7 @@ from typing import Any
 from registry.changes import Changes, forget_cached, remove_part
 from registry.entity import Entity, fill, key_of
 from registry.ids import Key
+from registry.nesting import Nest
 from registry.schema import ABSENT, FIELDS_SET, schema_of
 from registry.structure import Structure
 from registry.tracking import Tracked, undo
@@ -43,6 +44,18 @@ class Transaction:
         self.touched = _NOTHING
         tree.txn = self
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it was neither committed nor rolled back."""
+        return self.tree.txn is self
+
+    @property
+    def nest(self) -> Nest:
+        """What runs inside the execution of this transaction, if that has no other; see `plain`."""
+        if self.tree.nest is None:
+            self.tree.nest = Nest([self.tree], [self])
+        return self.tree.nest
+
     def plan(self, now: float) -> Changes | None:
         """Work out what changed; None if nothing did.
 
@@ -69,7 +82,7 @@ class Transaction:
         """Bring the very same objects back to the committed state. Cost: what was written."""
         tree = self.tree
         for container in self.containers:
-            _restore(tree, container)
+            restore(tree, container)
         for entity, names in self.writes.values():
             schema = schema_of(type(entity))
             node = tree.node(key_of(entity))
@@ -87,7 +100,8 @@ class Transaction:
         self.close()
 
 
-def _restore(tree: TreeRegistry, container: Any) -> None:
+def restore(tree: TreeRegistry, container: Any) -> None:
+    """Bring a live container back to what is stored."""
     cell, log = container.place, container.log
     if container.home is not tree or cell is None:
         return

@@ -28,6 +28,7 @@ from registry.ids import Key
 from registry.retention import Retention
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
+from registry.waits import Waits
 
 Target = Ref | Entity | UUID | str
 """What names an entity: a ref, one of its snapshots, its lineage or version id.
@@ -56,11 +57,16 @@ class Trees:
     Attributes:
         retention: How much history each tree keeps.
         by_root: The trees by (key of the root, branch); read-only for everybody else.
+        origin: The trees that these stand in for; see `trial.py`.
+        waits: Who waits for the turn on a tree while having others.
     """
+
+    origin: Trees | None = None
 
     def __init__(self, retention: Retention) -> None:
         self.retention = retention
         self.by_root: dict[tuple[int, int], TreeRegistry] = {}
+        self.waits = Waits()
         self._names: dict[str, Ref] = {}
         self._names_by_root: dict[tuple[int, int], str] = {}
         self._branch_numbers: dict[int, Iterator[int]] = {}
@@ -72,6 +78,20 @@ class Trees:
 
     def __len__(self) -> int:
         return len(self.by_root)
+
+    def holds(self, tree: TreeRegistry) -> bool:
+        """Tell whether a tree is one of these."""
+        return self.by_root.get((tree.key, tree.branch)) is tree
+
+    def stand_in(self, tree: TreeRegistry) -> TreeRegistry:
+        """Return the tree that executions here work on for *tree*: that very one; see `trial.py`.
+
+        Raises:
+            NotFoundError: It is one that a dry run showed.
+        """
+        if tree.is_trial:
+            raise NotFoundError(f"{tree.name} as a dry run showed it", "any workspace")
+        return tree
 
     # --- growing ---
 

@@ -50,6 +50,13 @@ class Turn:
         self._holder = threading.get_ident()
         return True
 
+    def take_now(self) -> bool:
+        """Take the turn if it is free."""
+        if not self._taken.acquire(False):
+            return False
+        self._holder = threading.get_ident()
+        return True
+
     async def take_async(self) -> None:
         """Take the turn, awaiting whoever has it."""
         if self._taken.acquire(False):

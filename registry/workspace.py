@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeVar, overload
 
-from registry import chronicle, ids, plain
+from registry import chronicle, ids, plain, trial
 from registry.address import Address, Ref, parse_address, write_path
 from registry.addressed import follow, own_copy
 from registry.assignment import PUT
@@ -21,9 +21,11 @@ from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
 from registry.errors import NotFoundError, RegistrationError
 from registry.execution import Execution, OnStale, Receipt, Setting
 from registry.ledger import ChangeSet, change_sets
+from registry.nested import execution_inside
+from registry.nesting import running
 from registry.provenance import Asking, Why, why
 from registry.records import Record, RecordLog, Status, unpack
-from registry.replay import Replay, refuse_inside, replay
+from registry.replay import Replay, replay
 from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
 from registry.tree import TreeRegistry
@@ -56,7 +58,6 @@ class Workspace:
         self.records = RecordLog(self.retention.records)
         self._callables: dict[str, RegisteredCallable] = {}
         self._setting = Setting(self.trees, self.records, clock, on_stale)
-        self._replays: list[str] = []  # that run now; their callables execute nothing here
         self._numbers = itertools.count(ids.first_execution_number() + 1)
 
     # --- callables ---
@@ -188,12 +189,22 @@ class Workspace:
 
     # --- executing ---
 
-    def execute(self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any) -> Any:
+    def execute(
+        self,
+        name: str,
+        /,
+        *,
+        on_stale: OnStale | None = None,
+        dry_run: bool = False,
+        **arguments: Any,
+    ) -> Any:
         """Run a callable as one transaction; a coroutine function runs in an event loop of its own.
 
         Args:
             name: Name of the callable.
             on_stale: What to do with an outdated snapshot; the workspace's setting without one.
+            dry_run: Whether to store nothing, and return a `DryRun`: what it would return and
+                change. Inside another execution it works on what is committed.
             **arguments: Its arguments, by name: entities (snapshots, refs, orphans), plain values,
                 and in place of either the address of one, also inside lists and dicts; where texts
                 belong, an `Address`, since a text there is never read as one.
@@ -212,15 +223,27 @@ class Workspace:
 
         Cost: what the callable changed, and the ancestors of that.
         """
+        if dry_run:
+            setting, registered = self._setting_for(on_stale), self.callable(name)
+            return trial.dry_run(setting, registered, arguments, next(self._numbers))
         return self._run(name, arguments, None, on_stale, as_receipt=False)
 
     async def aexecute(
-        self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any
+        self,
+        name: str,
+        /,
+        *,
+        on_stale: OnStale | None = None,
+        dry_run: bool = False,
+        **arguments: Any,
     ) -> Any:
         """Run a callable as `execute`, from an event loop.
 
         Executions on different trees interleave.
         """
+        if dry_run:
+            setting, registered = self._setting_for(on_stale), self.callable(name)
+            return await trial.dry_run_async(setting, registered, arguments, next(self._numbers))
         execution = self._execution(self.callable(name), None, on_stale)
         await execution.run_async(arguments)
         return execution.snapshots()
@@ -277,8 +300,6 @@ class Workspace:
         except NotFoundError as error:
             unknown = error
             return (unknown for _ in calls)
-        if self._replays:
-            refuse_inside(name)
         return plain.run_each(self._setting, registered, names, calls)
 
     def _run(
@@ -290,8 +311,6 @@ class Workspace:
         *,
         as_receipt: bool,
     ) -> Any:
-        if self._replays:
-            refuse_inside(name)
         return plain.run(
             self._setting if on_stale is None else self._setting_for(on_stale),
             self._callables.get(name) or self.callable(name),
@@ -306,10 +325,8 @@ class Workspace:
     def _execution(
         self, registered: RegisteredCallable, execution_id: str | None, on_stale: OnStale | None
     ) -> Execution:
-        if self._replays:
-            refuse_inside(registered.name)
         number = execution_id or next(self._numbers)
-        return Execution(self._setting_for(on_stale), registered, number)
+        return execution_inside(running.get(), self._setting_for(on_stale), registered, number)
 
     def commit_edits(self, entity: Entity, on_stale: OnStale | None = None) -> bool:
         """Commit what the holder of a snapshot wrote; True exactly when a version was made.
@@ -574,7 +591,7 @@ class Workspace:
                 key = chronicle.aim(self.trees, entity).key
         for moment in (since, until):
             chronicle.check_zone(moment)
-        found = self.records.select(name, key, status, since, until)
+        found = self.records.newest(name, key, status, since, until)
         return list(itertools.islice(found, limit))[::-1]
 
     def execution(self, execution_id: str) -> Record:
@@ -639,9 +656,10 @@ class Workspace:
     def replay(self, execution_id: str, *, arguments: Mapping[str, Any] | None = None) -> Replay:
         """Run a recorded execution again on its recorded inputs, in this thread, and compare.
 
-        Nothing is stored, neither versions nor a record: it runs on forks that are dropped, so a
-        breakpoint in the callable may be looked at for as long as one likes. The callable is the
-        one that has the name now. What it reads beside its arguments, like the time, is as now.
+        Nothing is stored, neither versions nor a record: it runs on forks that are dropped, and so
+        does what the callable executes. A breakpoint may be looked at for as long as one likes. The
+        callable is the one that has the name now; what it reads beside its arguments, like the
+        time, is as now.
 
         Args:
             execution_id: The execution, `ok` or `failed`.
@@ -654,19 +672,14 @@ class Workspace:
         Raises:
             NotFoundError: There is no such record or callable any more.
             PrunedError: Retention has let a version go that it ran on, or made.
-            ReplayError: The record does not keep all that it takes, or the callable starts other
-                executions.
+            ReplayError: The record does not keep all that it takes.
 
         Cost: that of the execution, the entities that it touches loaded anew.
         """
         packed = self._packed_record(execution_id)
         name = unpack(packed).callable_name
         registered = self._callables.get(name) or _OWN.get(name) or self.callable(name)
-        self._replays.append(execution_id)
-        try:
-            return replay(self._setting, registered, packed, arguments or {})
-        finally:
-            self._replays.remove(execution_id)
+        return replay(self._setting, registered, packed, arguments or {})
 
     def page(self, target: Target, version: int | None = None, limit: int = 1000) -> Page:
         """Return a part of a snapshot that can travel.

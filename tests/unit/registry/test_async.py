@@ -94,17 +94,26 @@ def test_execute_refuses_a_coroutine_function_where_a_loop_would_stand_still(
     assert workspace.head(shop) == 1
 
 
-def test_a_coroutine_function_that_would_wait_for_its_caller_is_refused(
+def test_synchronous_code_that_would_wait_for_a_task_of_its_own_loop_is_refused(
     workspace: Workspace, shop: Ref
 ) -> None:
-    @workspace.register("nested")
-    def nested(shop: Shop) -> None:
-        workspace.execute("slow_grow", shop=ref, n=1)
+    entered = asyncio.Event()
 
-    ref = shop
+    @workspace.register("hold")
+    async def hold(shop: Shop) -> None:
+        entered.set()
+        await asyncio.sleep(0)
+
+    async def main() -> None:
+        task = asyncio.create_task(workspace.aexecute("hold", shop=shop))
+        await entered.wait()
+        try:
+            workspace.execute("grow", shop=shop, n=1)
+        finally:
+            await task
 
     with pytest.raises(BusyError):
-        workspace.execute("nested", shop=shop)
+        asyncio.run(main())
     assert workspace.execute("slow_grow", shop=shop, n=1) == 3
 
 

@@ -619,23 +619,6 @@ def test_read_only_callables_may_not_write(workspace: Workspace, shop: Ref) -> N
     assert workspace.snapshot(shop).shelves[0].label == "s0"
 
 
-def test_a_nested_execution_on_the_open_tree_is_refused(
-    workspace: Workspace, shop: Ref, do: Do
-) -> None:
-    """It may not deadlock; nothing of either is committed."""
-    workspace.register("paint")(paint)
-
-    def act(shop_: Shop) -> None:
-        shop_.numbers.append(9)
-        workspace.execute("paint", shop=shop)
-
-    with pytest.raises(TreerunnerError):
-        do(act)
-    assert workspace.head(shop) == 1
-    workspace.execute("paint", shop=shop)
-    assert workspace.head(shop) == 2
-
-
 def test_an_entity_class_with_unusual_parameters_still_registers(workspace: Workspace) -> None:
     class Local(Entity):
         n: int = 0

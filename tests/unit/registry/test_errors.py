@@ -119,6 +119,8 @@ def test_the_families_are_apart() -> None:
         ("PrunedError", "UsageError", Exception),
         ("ConflictError", "TransientError", Exception),
         ("BusyError", "TransientError", Exception),
+        ("DeadlockError", "TransientError", Exception),
+        ("UnfinishedError", "UsageError", Exception),
     ],
 )
 def test_the_errors_that_users_catch_are_there(name: str, family: str, builtin: type) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from registry.address import Address, Ref, is_address, parse_address
 from registry.callables import RegisteredCallable
 from registry.changeset import Commit
+from registry.chronicle import VersionInfo
 from registry.diff import Diff, FieldChange, Move
 from registry.entity import Entity
 from registry.entity_tree import EntityTree, EntityTreeView
@@ -19,6 +20,7 @@ from registry.errors import (
     DeadlockError,
     EntityClassError,
     IdentityTakenError,
+    NaiveTimeError,
     NameTakenError,
     NotFoundError,
     PathError,
@@ -26,6 +28,7 @@ from registry.errors import (
     ReadOnlyError,
     ReadOnlyViewError,
     RegistrationError,
+    ReplayError,
     ReturnError,
     StructureError,
     TransientError,
@@ -38,23 +41,30 @@ from registry.errors import (
 from registry.execution import Receipt
 from registry.facade import CallableRegistry, EntityRegistry, default_workspace, use_workspace
 from registry.functional import batch_get, get, put
+from registry.kept import KeptText
+from registry.ledger import ChangeSet
+from registry.provenance import Borrowed, Step, Why
 from registry.records import Record, Source
+from registry.replay import Difference, Replay
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
 from registry.snapshot import Page, snapshot_from_pages
 from registry.trial import DryRun
-from registry.workspace import VersionInfo, Workspace
+from registry.workspace import Workspace
 
 __all__ = [
     "Address",
     "AddressError",
     "ArgumentError",
+    "Borrowed",
     "BusyError",
     "CallableRegistry",
+    "ChangeSet",
     "Commit",
     "ConflictError",
     "DeadlockError",
     "Diff",
+    "Difference",
     "DryRun",
     "Edge",
     "EdgeKind",
@@ -65,7 +75,9 @@ __all__ = [
     "EntityTreeView",
     "FieldChange",
     "IdentityTakenError",
+    "KeptText",
     "Move",
+    "NaiveTimeError",
     "NameTakenError",
     "NotFoundError",
     "Page",
@@ -78,9 +90,12 @@ __all__ = [
     "Ref",
     "RegisteredCallable",
     "RegistrationError",
+    "Replay",
+    "ReplayError",
     "Retention",
     "ReturnError",
     "Source",
+    "Step",
     "StructureError",
     "TransientError",
     "TreerunnerError",
@@ -88,6 +103,7 @@ __all__ = [
     "UnfinishedError",
     "UsageError",
     "VersionInfo",
+    "Why",
     "Workspace",
     "WriteError",
     "batch_get",

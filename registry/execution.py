@@ -33,6 +33,7 @@ from registry.errors import (
     ReturnError,
     UnfinishedError,
 )
+from registry.kept import keep
 from registry.nesting import Nest, running
 from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
@@ -45,8 +46,8 @@ from registry.values import ATOM, DICT, ENTITY, KIND, LIST, SET, TUPLE
 
 OnStale = Literal["fork", "error", "head"]
 
-_TEXT = 200
-"""Characters of an argument's text that a record keeps."""
+EDITS = "@edits"
+"""Among the arguments of a record: how many fields the holders of its snapshots had edited."""
 _perf = time.perf_counter
 
 
@@ -310,7 +311,7 @@ class Execution:
         self._bound = bound
         # Taken down now: the callable may change what it was given.
         values = bound.values()
-        self._values = tuple(values if registered.takes_atoms else map(_as_text, values))
+        self._values = tuple(values if registered.takes_atoms else map(keep, values))
         self._names = tuple(bound)
         self._located = located
         borrowed = self._borrowing.trees if self._borrowing else ()
@@ -720,8 +721,13 @@ class Execution:
         )
         if not self._values:  # refused before it was bound
             self._names = tuple(arguments)
-            self._values = tuple(map(_as_text, arguments.values()))
+            self._values = tuple(map(keep, arguments.values()))
         self._record("failed", type(error).__name__, str(error))
+
+    def _note_edits(self) -> None:
+        edited = [names for snapshot in self._edited for _, names in snapshot.edits.values()]
+        self._names = (*(self._names or self.registered.names), EDITS)
+        self._values = (*self._values, sum(map(len, edited)))
 
     def _record(self, status: str, error_type: str, error: str) -> None:
         for inner in self._nest.inner if self._nest else ():
@@ -729,6 +735,8 @@ class Execution:
         self._add_record(status, error_type, error)
 
     def _add_record(self, status: str, error_type: str, error: str) -> None:
+        if self._edited:
+            self._note_edits()
         inputs = tuple([each for name, _, key, _ in self._located for each in (name, key)])
         stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
         outputs = tuple([number for pair in stamps for number in pair])
@@ -775,16 +783,3 @@ class Execution:
 
 def _turn_order(tree: TreeRegistry) -> tuple[int, int]:
     return tree.key, tree.branch
-
-
-def _as_text(value: Any) -> Any:
-    """Return an atom as it is, any other plain value as text, cut.
-
-    None for an entity: see inputs.
-    """
-    if KIND[type(value)] == ATOM:
-        return value
-    if type(value) is Ref or isinstance(value, Entity):
-        return None
-    text = repr(value)
-    return text if len(text) <= _TEXT else text[: _TEXT - 3] + "..."

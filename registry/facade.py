@@ -187,9 +187,18 @@ class EntityRegistry:
         return None
 
     @classmethod
-    def history(cls, lineage_id: UUID) -> list[UUID]:
-        """Return the version ids of a root's main branch that are retained, oldest first."""
-        return [info.ecs_id for info in default_workspace().history(lineage_id)]
+    def history(cls, lineage_id: UUID, *, branch: int | Ref | None = None) -> list[UUID]:
+        """Return the version ids of a root that are retained, oldest first.
+
+        Those of the main branch, or of another one and of what it was forked from.
+        """
+        rows = default_workspace().history(lineage_id, branch=branch)
+        return [info.ecs_id for info in rows]
+
+    @classmethod
+    def roots(cls, of: type[Entity] | None = None) -> list[Ref]:
+        """Return the refs of all roots and their branches, of a class and its subclasses."""
+        return default_workspace().roots(of)
 
     @classmethod
     def branches(cls, lineage_id: UUID) -> list[Ref]:

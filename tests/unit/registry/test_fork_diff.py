@@ -457,3 +457,16 @@ def test_the_patch_of_one_field_is_small(workspace: Workspace, shop: Ref, do: Do
     assert workspace.diff(shop, 1, 2).to_json_patch() == [
         {"op": "replace", "path": "/shelves/1/items/0/price", "value": 7.0}
     ]
+
+
+def test_writing_to_what_a_diff_shows_changes_no_version(
+    workspace: Workspace, shop: Ref, do: Do
+) -> None:
+    do(lambda shop: shop.point.trail.append(1))
+
+    (change,) = workspace.diff(shop, 1, 2).changed
+    change.new.trail.append(99)
+    change.old.trail.append(99)
+
+    assert workspace.at(f"{shop.address}.point.trail", 1) == []
+    assert workspace.at(f"{shop.address}.point.trail", 2) == [1]

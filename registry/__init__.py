@@ -8,6 +8,7 @@ from __future__ import annotations
 from registry.address import Address, Ref, is_address, parse_address
 from registry.callables import RegisteredCallable
 from registry.changeset import Commit
+from registry.config import ConfigEntity
 from registry.diff import Diff, FieldChange, Move
 from registry.entity import Entity
 from registry.entity_tree import EntityTree, EntityTreeView
@@ -49,6 +50,7 @@ __all__ = [
     "BusyError",
     "CallableRegistry",
     "Commit",
+    "ConfigEntity",
     "ConflictError",
     "Diff",
     "Edge",

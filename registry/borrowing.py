@@ -71,7 +71,7 @@ class Borrowing:
         self._addresses = self._parsed(arguments.values())
         self._places = self._placed({each.entity for each in self._addresses.values()})
         self.arguments = {
-            name: self._argument(registered.by_name.get(name), value)
+            name: self._argument(registered.keywords.get(name), value)
             for name, value in arguments.items()
         }
 
@@ -145,7 +145,7 @@ class Borrowing:
         if parameter is None:
             return value  # refused by `bind`, which knows what there is
         self._made = {}
-        if parameter.entities or parameter.holds_entities:
+        if parameter.entities or parameter.holds_entities or parameter.configs:
             return self._replaced(value, lambda text: self._input(parameter, text))
         return self._replaced(value, lambda text: self._plain(parameter, text))
 

@@ -20,6 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from registry.address import Ref
+from registry.config import ConfigEntity
 from registry.entity import Entity, label
 from registry.errors import ArgumentError, RegistrationError, ReturnError
 from registry.values import ATOM, KIND
@@ -49,6 +50,7 @@ class Parameter(NamedTuple):
         validate: Checks and copies any other value.
         default: `inspect.Parameter.empty` if it is required.
         hint: The type hint, for messages.
+        configs: Classes of configs that it takes, if it takes a config.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Parameter(NamedTuple):
     validate: Callable[[Any], Any]
     default: Any
     hint: Any
+    configs: tuple[type[ConfigEntity], ...] = ()
 
 
 class RegisteredCallable:
@@ -77,6 +80,8 @@ class RegisteredCallable:
         plain_entity: Position of the one parameter that takes an entity (of `plain_classes`), if
             all others take atoms, the function is synchronous and may write; else -1.
         fitting: Types of arguments of which `fits` has said so before.
+        keywords: What `execute` takes by keyword: the parameters, and the fields of the configs
+            among them.
     """
 
     def __init__(
@@ -125,6 +130,13 @@ class RegisteredCallable:
             each.name for each in self.parameters if each.holds_entities
         )
         self.entity_parameters = tuple(each.name for each in self.parameters if each.entities)
+        self.config_parameters = tuple(each.name for each in self.parameters if each.configs)
+        self._config_fields = self._find_config_fields()
+        fields = {
+            each: _of_field(each, self.by_name[owner].configs[0])
+            for each, owner in self._config_fields.items()
+        }
+        self.keywords = {**self.by_name, **fields}
 
     def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Check arguments and return the callable's own copies.
@@ -134,6 +146,8 @@ class RegisteredCallable:
         Raises:
             ArgumentError: An argument is unknown, missing, or does not fit its hint.
         """
+        if self.config_parameters:
+            arguments = self._with_configs(arguments)
         if arguments.keys() != self._names:
             self._check_names(arguments)
         bound = dict(arguments)
@@ -197,8 +211,70 @@ class RegisteredCallable:
         self._kept.add(kind)
         return True
 
+    def _find_config_fields(self) -> dict[str, str]:
+        """Return the parameter of each field of a config that is given by keyword."""
+        owners: dict[str, str] = {}
+        for parameter in self.parameters:
+            if len(parameter.configs) != 1:
+                continue
+            for field in parameter.configs[0].model_fields:
+                if field in self.by_name:
+                    continue  # the keyword means the parameter
+                if field in owners:
+                    raise RegistrationError(
+                        self.name,
+                        f"takes two configs with a field {field!r}: {owners[field]!r} and "
+                        f"{parameter.name!r}; rename one of the fields, or use one config",
+                    )
+                owners[field] = parameter.name
+        return owners
+
+    def _with_configs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments with a config in place of its fields, or of nothing."""
+        found: dict[str, Any] = {}
+        fields: dict[str, dict[str, Any]] = {}
+        for name, value in arguments.items():
+            owner = self._config_fields.get(name)
+            if owner is None:
+                found[name] = value
+            else:
+                fields.setdefault(owner, {})[name] = value
+        for owner, given in fields.items():
+            if owner in found:
+                field, value = next(iter(given.items()))
+                raise ArgumentError(
+                    *(self.name, field, f"{_show(value)} beside {owner!r} itself"),
+                    f"either {owner!r} or its fields",
+                )
+        for parameter in self.parameters:
+            name = parameter.name
+            if name in found or not parameter.configs:
+                continue
+            if name in fields or parameter.default is _EMPTY:
+                found[name] = self._built(parameter, fields.get(name, {}))
+        return found
+
+    def _built(self, parameter: Parameter, fields: dict[str, Any]) -> Any:
+        """Build a config of its fields; those that were not given have defaults."""
+        if len(parameter.configs) != 1:
+            raise ArgumentError(self.name, parameter.name, "nothing", _describe(parameter.hint))
+        cls = parameter.configs[0]
+        try:
+            validate = cls.__pydantic_validator__.validate_python
+            return validate(fields, by_alias=True, by_name=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            name = str(first["loc"][0]) if first["loc"] else parameter.name
+            is_missing = first["type"] == "missing" and len(first["loc"]) == 1
+            raise ArgumentError(
+                self.name,
+                name,
+                "nothing" if is_missing else _show(fields.get(name, fields)),
+                f"a field of {parameter.name}: {_describe(cls)} ({_reason(error)})",
+            ) from None
+
     def _checked(self, parameter: Parameter, value: Any) -> Any:
-        if parameter.entities:
+        if parameter.entities or parameter.configs:
             return self._check_entity(parameter, value)
         if value is _EMPTY:
             return _own_default(parameter.default)
@@ -208,6 +284,8 @@ class RegisteredCallable:
         for name in arguments:
             if name not in self.by_name:
                 known = ", ".join(self.by_name) or "no parameters"
+                if self._config_fields:
+                    known += f" (fields of configs: {', '.join(self._config_fields)})"
                 raise ArgumentError(self.name, name, "an argument of that name", f"one of: {known}")
         for parameter in self.parameters:
             if parameter.name not in arguments and parameter.default is _EMPTY:
@@ -217,7 +295,7 @@ class RegisteredCallable:
         if value is _EMPTY:
             value = _own_default(parameter.default)
         cls = type(value)
-        if cls is Ref or isinstance(value, parameter.entities):
+        if cls is Ref or isinstance(value, parameter.entities or parameter.configs):
             return value
         if not isinstance(value, Entity) and not isinstance(value, str):
             return self._validate(parameter, value)
@@ -231,15 +309,8 @@ class RegisteredCallable:
         try:
             return parameter.validate(value)
         except ValidationError as error:
-            reason = "; ".join(
-                f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
-                for item in error.errors(
-                    include_url=False, include_context=False, include_input=False
-                )[:3]
-            )
-            raise ArgumentError(
-                self.name, parameter.name, _show(value), f"{_describe(parameter.hint)} ({reason})"
-            ) from None
+            expected = f"{_describe(parameter.hint)} ({_reason(error)})"
+            raise ArgumentError(self.name, parameter.name, _show(value), expected) from None
 
     def refuse_result(self, result: Any) -> None:
         """Raise the error for a result that contradicts the return hint.
@@ -272,6 +343,7 @@ def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> 
         raise RegistrationError(name, f"has no type hint for parameter {parameter.name!r}")
     hint = hints[parameter.name]
     entities = _entity_classes(hint)
+    configs = _config_classes(entities)
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_config_for(hint))
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
@@ -281,13 +353,37 @@ def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> 
         ) from error
     return Parameter(
         parameter.name,
-        entities,
+        () if configs else entities,
         not entities and _mentions_entity(hint),
         _takes_text(hint),
         _exact_types(hint),
         _validator(adapter),
         parameter.default,
         hint,
+        configs,
+    )
+
+
+def _config_classes(classes: tuple[type[Entity], ...]) -> tuple[type[ConfigEntity], ...]:
+    """Return the classes of a hint if all that it takes are configs."""
+    configs = tuple(cls for cls in classes if issubclass(cls, ConfigEntity))
+    return configs if len(configs) == len(classes) else ()
+
+
+def _of_field(name: str, config: type[ConfigEntity]) -> Parameter:
+    """Return what there is to know about a field of a config that is given by keyword."""
+    hint = config.model_fields[name].annotation
+    return Parameter(name, (), False, _takes_text(hint), frozenset(), _as_it_is, _EMPTY, hint)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _reason(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
+        for item in error.errors(include_url=False, include_context=False, include_input=False)[:3]
     )
 
 

@@ -22,8 +22,10 @@ from registry.borrowing import Borrowing, mentions_address
 from registry.callables import RegisteredCallable
 from registry.changes import Changes
 from registry.clock import Clock
+from registry.config import ConfigEntity
+from registry.config_store import ConfigStore
 from registry.copies import clone, copy_value, entities_in
-from registry.entity import Entity, fill, key_of, label, part
+from registry.entity import Entity, fill, key_of, label, part, renew_key, version_of
 from registry.errors import (
     ArgumentError,
     BusyError,
@@ -85,12 +87,14 @@ class Setting(NamedTuple):
         records: Where their records go.
         clock: Where time comes from.
         on_stale: What to do with an outdated snapshot as input.
+        configs: The stored configs.
     """
 
     trees: Trees
     records: RecordLog
     clock: Clock
     on_stale: OnStale
+    configs: ConfigStore
 
 
 class Begun(NamedTuple):
@@ -125,6 +129,8 @@ class Execution:
     _own_trees: Mapping[int, TreeRegistry] = {}
     _forks: Mapping[tuple[TreeRegistry, int], TreeRegistry] = {}
     _borrowing: Borrowing | None = None
+    _configs: Sequence[tuple[str, Entity, TreeRegistry]] = ()
+    _sources: tuple[Any, ...] = ()
     _edited: Sequence[Snapshot] = ()
     _semantic: str | None = None
     _changed = 0
@@ -253,6 +259,11 @@ class Execution:
             bound[name] = None  # until it is there
         for name in registered.collection_parameters:
             self._map(bound[name], name, lambda each, at: located.append(self._locate(each, at)))
+        if registered.config_parameters:
+            self._configs, self._sources = [], ()
+            for name in registered.config_parameters:
+                if bound[name] is not None:
+                    bound[name] = self._own_config(name, bound[name])
         self._bound = bound
         # Taken down now: the callable may change what it was given.
         values = bound.values()
@@ -266,6 +277,37 @@ class Execution:
             # Always in the same order, so that no two executions wait for each other.
             trees = {id(each): each for each in (*[each[1] for each in located], *borrowed)}
             self._targets = sorted(trees.values(), key=_turn_order)
+
+    def _own_config(self, name: str, given: Any) -> Entity:
+        """Return the callable's own copy of a config; what was given is stored by its content.
+
+        No turn is taken: what is stored of a config never changes.
+        """
+        configs = self._setting.configs
+        stored = configs.named(given) if type(given) is Ref else None
+        if stored is None:
+            given = self._at_head(given) if type(given) is Ref else given
+            self._check_config(name, given)
+            stored = configs.stored(given, self._now)
+            home = given.__home__
+            if home is not None and getattr(home, "source", home) is not stored.tree:
+                key, stamp = version_of(given)
+                self._sources += (name, ids.plain(key), stamp, "")
+        self._check_config(name, stored.master)
+        own = clone(stored.master, keep_identity=False)
+        renew_key(own, (ids.plain(stored.tree.key), ids.BIRTH))
+        self._configs = [*self._configs, (name, own, stored.tree)]
+        return own
+
+    def _check_config(self, name: str, config: Entity) -> None:
+        if not isinstance(config, self.registered.by_name[name].configs):
+            raise self.registered.wrong_entity(name, config)
+
+    def _at_head(self, ref: Ref) -> Entity:
+        tree = self._trees.tree(ref)
+        if not tree.has(ref.key):
+            raise NotFoundError(f"entity {ref.lineage_id}", tree.name)
+        return Snapshot.of(tree, tree.head).entity(ref.key)
 
     def _bind_addresses(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Check arguments among which there are texts that begin like addresses."""
@@ -499,6 +541,10 @@ class Execution:
                 return self._found(entity), DETACHMENT
             if txn.tree.has(key):
                 return txn.tree, MUTATION
+        if isinstance(entity, ConfigEntity) and (stored := self._setting.configs.find(entity)):
+            self._own_trees = {**self._own_trees, id(entity): stored}
+            is_given = any(own is entity and tree is stored for _, own, tree in self._configs)
+            return stored, MUTATION if is_given else CREATION
         return self._found(entity), CREATION
 
     def _found(self, entity: Entity) -> TreeRegistry:
@@ -538,6 +584,8 @@ class Execution:
                 self._trees.hold(tree)
         for tree in self._own_trees.values():
             self._trees.hold(tree)
+            if issubclass(tree.class_of(tree.key), ConfigEntity):
+                self._setting.configs.remember(tree)
 
     def _roll_back(self) -> None:
         for txn in self._txns:
@@ -617,6 +665,8 @@ class Execution:
 
     def _record(self, status: str, error_type: str, error: str) -> None:
         inputs = tuple([each for name, _, key, _ in self._located for each in (name, key)])
+        for name, _, tree in self._configs:
+            inputs = (*inputs, name, ids.plain(tree.key))
         stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
         outputs = tuple([number for pair in stamps for number in pair])
         sources = self._borrowing.sources if self._borrowing else ()
@@ -637,7 +687,7 @@ class Execution:
                 self.started,
                 self._run_s,
                 self._commit_s,
-                tuple([each for source in sources for each in source]),
+                (*[each for source in sources for each in source], *self._sources),
             )
         )
 

@@ -114,6 +114,15 @@ class Trees:
         self.by_root[tree.key, tree.branch] = tree
         return ref
 
+    def let_go(self, tree: TreeRegistry) -> None:
+        """Hold a tree no longer that is as it was founded, and that nobody named or forked."""
+        place = (tree.key, tree.branch)
+        is_in_use = (
+            tree.head > 1 or place in self._names_by_root or tree.key in self._branch_numbers
+        )
+        if not is_in_use and self.by_root.get(place) is tree:
+            del self.by_root[place]
+
     def check_name(self, name: str) -> None:
         """Refuse a name that a root has already, or that reads like an address."""
         if name in self._names:

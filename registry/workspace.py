@@ -14,6 +14,8 @@ from registry.addressed import follow, own_copy
 from registry.assignment import PUT
 from registry.callables import RegisteredCallable, Semantic
 from registry.clock import Clock, system_clock
+from registry.config import ConfigEntity
+from registry.config_store import ConfigStore
 from registry.copies import clone
 from registry.diff import Diff, diff
 from registry.entity import Entity, key_of, label
@@ -70,7 +72,8 @@ class Workspace:
         self.trees = Trees(self.retention)
         self.records = RecordLog(self.retention.records)
         self._callables: dict[str, RegisteredCallable] = {}
-        self._setting = Setting(self.trees, self.records, clock, on_stale)
+        self.configs = ConfigStore(self.trees, self.retention.configs)
+        self._setting = Setting(self.trees, self.records, clock, on_stale, self.configs)
         self._numbers = itertools.count(ids.first_execution_number() + 1)
 
     # --- callables ---
@@ -177,6 +180,14 @@ class Workspace:
         if name is not None:
             self.trees.check_name(name)
         return self.trees.hold(self.trees.found(root, self.clock()), name)
+
+    def store_config(self, config: ConfigEntity) -> Ref:
+        """Return the ref of the stored config with the content of one, which is stored if need be.
+
+        Cost: proportional to the config.
+        """
+        tree = self.configs.stored(config, self.clock()).tree
+        return Ref(ids.plain(tree.key), ids.plain(tree.key))
 
     def ref(self, target: Target) -> Ref:
         """Return the ref of a name, address, id or snapshot.

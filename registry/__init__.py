@@ -6,7 +6,7 @@ Versioned, transactional execution of functions on trees of pydantic entities.
 from __future__ import annotations
 
 from registry.address import Address, Ref, is_address, parse_address
-from registry.callables import RegisteredCallable
+from registry.callables import FunctionMetadata, RegisteredCallable
 from registry.changeset import Commit
 from registry.config import ConfigEntity
 from registry.diff import Diff, FieldChange, Move
@@ -61,6 +61,7 @@ __all__ = [
     "EntityTree",
     "EntityTreeView",
     "FieldChange",
+    "FunctionMetadata",
     "IdentityTakenError",
     "Move",
     "NameTakenError",

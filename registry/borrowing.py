@@ -16,11 +16,12 @@ from typing import Any
 from registry import ids
 from registry.address import Address, Ref, parse_address, write_path
 from registry.addressed import Addressed, follow, own_copy
-from registry.callables import Parameter, RegisteredCallable
+from registry.callables import RegisteredCallable
 from registry.copies import entities_in
 from registry.entity import Entity, key_of, version_of
 from registry.errors import AddressError, NotFoundError
 from registry.ids import EntityVersion
+from registry.parameters import Parameter
 from registry.semantics import present
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry

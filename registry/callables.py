@@ -7,61 +7,36 @@ Executing walks the compiled plan; nothing is inspected per call.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
-from typing import Any, Literal, NamedTuple, get_args, get_origin
-from uuid import UUID
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic import ValidationError
 
 from registry.address import Ref
-from registry.config import ConfigEntity
-from registry.entity import Entity, label
+from registry.entity import Entity
 from registry.errors import ArgumentError, RegistrationError, ReturnError
-from registry.values import ATOM, KIND
+from registry.parameters import (
+    EMPTY,
+    Parameter,
+    compile_parameter,
+    config_field,
+    describe,
+    own_default,
+    reason,
+    show,
+)
+from registry.strategies import pattern_of, strategy_of
+from registry.values import KIND
 
 Semantic = Literal["mutation", "creation", "detachment"]
 _SEMANTICS = get_args(Semantic)
-_EMPTY = inspect.Parameter.empty
-_EXACT_TYPES = frozenset(
-    {int, str, float, bool, bytes, type(None), datetime, date, timedelta, UUID}
-)
-
 _REF = frozenset({Ref})
 _MAX_FITTING = 64
 """Combinations of types that are remembered; a union of five types for each of ten parameters
 has millions."""
-
-
-class Parameter(NamedTuple):
-    """One parameter, compiled.
-
-    Attributes:
-        name: As in the signature.
-        entities: Classes of entities that it takes, if it takes one.
-        holds_entities: Whether it takes a collection of entities.
-        takes_text: Whether its hint allows a text that is not an address, somewhere.
-        exact: Types whose values need no validation.
-        validate: Checks and copies any other value.
-        default: `inspect.Parameter.empty` if it is required.
-        hint: The type hint, for messages.
-        configs: Classes of configs that it takes, if it takes a config.
-    """
-
-    name: str
-    entities: tuple[type[Entity], ...]
-    holds_entities: bool
-    takes_text: bool
-    exact: frozenset[type]
-    validate: Callable[[Any], Any]
-    default: Any
-    hint: Any
-    configs: tuple[type[ConfigEntity], ...] = ()
 
 
 class RegisteredCallable:
@@ -82,6 +57,9 @@ class RegisteredCallable:
         fitting: Types of arguments of which `fits` has said so before.
         keywords: What `execute` takes by keyword: the parameters, and the fields of the configs
             among them.
+        expected_strategy: What kinds of inputs the signature takes; see `strategies.py`. A record
+            has that of the arguments that were given.
+        expected_pattern: Likewise.
     """
 
     def __init__(
@@ -103,7 +81,7 @@ class RegisteredCallable:
         hints = _hints(name, function)
         signature = inspect.signature(function)
         self.parameters = tuple(
-            _compile(name, each, hints) for each in signature.parameters.values()
+            compile_parameter(name, each, hints) for each in signature.parameters.values()
         )
         positional = all(
             each.kind is each.POSITIONAL_OR_KEYWORD for each in signature.parameters.values()
@@ -115,13 +93,17 @@ class RegisteredCallable:
             )
         self.return_hint = hints["return"]
         self.returns = _promised(self.return_hint)
+        self._compile_kinds(positional)
+
+    def _compile_kinds(self, positional: bool) -> None:
+        """Work out which parameters need what."""
         self.names = tuple(self.by_name)
         self._names = frozenset(self.by_name)
         self._exact = tuple((each.name, each.exact) for each in self.parameters if each.exact)
         self._inexact = tuple(each.name for each in self.parameters if not each.exact)
         self.takes_atoms = all(each.exact or each.entities for each in self.parameters)
         entities = [each for each in self.parameters if each.entities]
-        plain = len(entities) == 1 and self.takes_atoms and not (self.is_async or read_only)
+        plain = len(entities) == 1 and self.takes_atoms and not (self.is_async or self.read_only)
         self.plain_entity = self.parameters.index(entities[0]) if plain and positional else -1
         self.plain_classes = entities[0].entities if plain else ()
         self.fitting: set[tuple[type, ...]] = set()
@@ -133,10 +115,27 @@ class RegisteredCallable:
         self.config_parameters = tuple(each.name for each in self.parameters if each.configs)
         self._config_fields = self._find_config_fields()
         fields = {
-            each: _of_field(each, self.by_name[owner].configs[0])
+            each: config_field(each, self.by_name[owner].configs[0])
             for each, owner in self._config_fields.items()
         }
         self.keywords = {**self.by_name, **fields}
+        self._compile_strategy()
+
+    def _compile_strategy(self) -> None:
+        self.input_parameters = frozenset((*self.entity_parameters, *self.collection_parameters))
+        has_config = bool(self.config_parameters)
+        has_plain = len(self.parameters) > len(self.input_parameters) + len(self.config_parameters)
+        self.expected_strategy = strategy_of(
+            len(self.entity_parameters),
+            has_collection=bool(self.collection_parameters),
+            has_config=has_config,
+            has_plain=has_plain,
+        )
+        self.expected_pattern = pattern_of(
+            has_entities=bool(self.input_parameters),
+            has_others=has_config or has_plain,
+            borrows=has_config or has_plain,
+        )
 
     def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Check arguments and return the callable's own copies.
@@ -152,10 +151,10 @@ class RegisteredCallable:
             self._check_names(arguments)
         bound = dict(arguments)
         for name, exact in self._exact:
-            if type(bound.get(name, _EMPTY)) not in exact:
-                bound[name] = self._checked(self.by_name[name], bound.get(name, _EMPTY))
+            if type(bound.get(name, EMPTY)) not in exact:
+                bound[name] = self._checked(self.by_name[name], bound.get(name, EMPTY))
         for name in self._inexact:
-            given = bound.get(name, _EMPTY)
+            given = bound.get(name, EMPTY)
             if type(given) is not Ref or name not in self.entity_parameters:
                 bound[name] = self._checked(self.by_name[name], given)
         return bound
@@ -243,21 +242,21 @@ class RegisteredCallable:
             if owner in found:
                 field, value = next(iter(given.items()))
                 raise ArgumentError(
-                    *(self.name, field, f"{_show(value)} beside {owner!r} itself"),
+                    *(self.name, field, f"{show(value)} beside {owner!r} itself"),
                     f"either {owner!r} or its fields",
                 )
         for parameter in self.parameters:
             name = parameter.name
             if name in found or not parameter.configs:
                 continue
-            if name in fields or parameter.default is _EMPTY:
+            if name in fields or parameter.default is EMPTY:
                 found[name] = self._built(parameter, fields.get(name, {}))
         return found
 
     def _built(self, parameter: Parameter, fields: dict[str, Any]) -> Any:
         """Build a config of its fields; those that were not given have defaults."""
         if len(parameter.configs) != 1:
-            raise ArgumentError(self.name, parameter.name, "nothing", _describe(parameter.hint))
+            raise ArgumentError(self.name, parameter.name, "nothing", describe(parameter.hint))
         cls = parameter.configs[0]
         try:
             validate = cls.__pydantic_validator__.validate_python
@@ -269,15 +268,15 @@ class RegisteredCallable:
             raise ArgumentError(
                 self.name,
                 name,
-                "nothing" if is_missing else _show(fields.get(name, fields)),
-                f"a field of {parameter.name}: {_describe(cls)} ({_reason(error)})",
+                "nothing" if is_missing else show(fields.get(name, fields)),
+                f"a field of {parameter.name}: {describe(cls)} ({reason(error)})",
             ) from None
 
     def _checked(self, parameter: Parameter, value: Any) -> Any:
         if parameter.entities or parameter.configs:
             return self._check_entity(parameter, value)
-        if value is _EMPTY:
-            return _own_default(parameter.default)
+        if value is EMPTY:
+            return own_default(parameter.default)
         return value if parameter.holds_entities else self._validate(parameter, value)
 
     def _check_names(self, arguments: Mapping[str, Any]) -> None:
@@ -288,12 +287,12 @@ class RegisteredCallable:
                     known += f" (fields of configs: {', '.join(self._config_fields)})"
                 raise ArgumentError(self.name, name, "an argument of that name", f"one of: {known}")
         for parameter in self.parameters:
-            if parameter.name not in arguments and parameter.default is _EMPTY:
-                raise ArgumentError(self.name, parameter.name, "nothing", _describe(parameter.hint))
+            if parameter.name not in arguments and parameter.default is EMPTY:
+                raise ArgumentError(self.name, parameter.name, "nothing", describe(parameter.hint))
 
     def _check_entity(self, parameter: Parameter, value: Any) -> Any:
-        if value is _EMPTY:
-            value = _own_default(parameter.default)
+        if value is EMPTY:
+            value = own_default(parameter.default)
         cls = type(value)
         if cls is Ref or isinstance(value, parameter.entities or parameter.configs):
             return value
@@ -303,14 +302,14 @@ class RegisteredCallable:
 
     def wrong_entity(self, name: str, value: Any) -> ArgumentError:
         """Return the error for an entity of another class than the parameter takes."""
-        return ArgumentError(self.name, name, _show(value), _describe(self.by_name[name].hint))
+        return ArgumentError(self.name, name, show(value), describe(self.by_name[name].hint))
 
     def _validate(self, parameter: Parameter, value: Any) -> Any:
         try:
             return parameter.validate(value)
         except ValidationError as error:
-            expected = f"{_describe(parameter.hint)} ({_reason(error)})"
-            raise ArgumentError(self.name, parameter.name, _show(value), expected) from None
+            expected = f"{describe(parameter.hint)} ({reason(error)})"
+            raise ArgumentError(self.name, parameter.name, show(value), expected) from None
 
     def refuse_result(self, result: Any) -> None:
         """Raise the error for a result that contradicts the return hint.
@@ -318,7 +317,11 @@ class RegisteredCallable:
         Raises:
             ReturnError: Always.
         """
-        raise ReturnError(self.name, _show(result), _describe(self.return_hint))
+        raise ReturnError(self.name, show(result), describe(self.return_hint))
+
+
+FunctionMetadata = RegisteredCallable
+"""The name that the seed design has for a compiled callable."""
 
 
 def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
@@ -330,129 +333,6 @@ def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
         raise RegistrationError(
             name, f"has a type hint that cannot be resolved: {error}"
         ) from error
-
-
-def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        raise RegistrationError(name, f"takes *{parameter.name}; name every parameter")
-    if parameter.kind is parameter.POSITIONAL_ONLY:
-        raise RegistrationError(
-            name, f"takes {parameter.name!r} by position only; arguments come by name"
-        )
-    if parameter.name not in hints:
-        raise RegistrationError(name, f"has no type hint for parameter {parameter.name!r}")
-    hint = hints[parameter.name]
-    entities = _entity_classes(hint)
-    configs = _config_classes(entities)
-    try:
-        adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_config_for(hint))
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
-        raise RegistrationError(
-            name,
-            f"has a type hint for parameter {parameter.name!r} that pydantic cannot check: {error}",
-        ) from error
-    return Parameter(
-        parameter.name,
-        () if configs else entities,
-        not entities and _mentions_entity(hint),
-        _takes_text(hint),
-        _exact_types(hint),
-        _validator(adapter),
-        parameter.default,
-        hint,
-        configs,
-    )
-
-
-def _config_classes(classes: tuple[type[Entity], ...]) -> tuple[type[ConfigEntity], ...]:
-    """Return the classes of a hint if all that it takes are configs."""
-    configs = tuple(cls for cls in classes if issubclass(cls, ConfigEntity))
-    return configs if len(configs) == len(classes) else ()
-
-
-def _of_field(name: str, config: type[ConfigEntity]) -> Parameter:
-    """Return what there is to know about a field of a config that is given by keyword."""
-    hint = config.model_fields[name].annotation
-    return Parameter(name, (), False, _takes_text(hint), frozenset(), _as_it_is, _EMPTY, hint)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _reason(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
-        for item in error.errors(include_url=False, include_context=False, include_input=False)[:3]
-    )
-
-
-def _config_for(hint: Any) -> ConfigDict | None:
-    """Allow any class in a hint; a model brings its own settings."""
-    try:
-        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:
-        return None
-    return ConfigDict(arbitrary_types_allowed=True)
-
-
-def _validator(adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
-    """Return a check whose result shares no mutable object with what was given."""
-    validate = adapter.validator.validate_python
-
-    def check(value: Any) -> Any:
-        if KIND[type(value)] == ATOM:
-            return validate(value)
-        return validate(copy.deepcopy(value))
-
-    return check
-
-
-def _own_default(default: Any) -> Any:
-    return default if KIND[type(default)] == ATOM else copy.deepcopy(default)
-
-
-def _entity_classes(hint: Any) -> tuple[type[Entity], ...]:
-    """Return the entity classes of a hint that takes one entity.
-
-    Also optional, or of several classes.
-    """
-    if get_origin(hint) is typing.Annotated:
-        hint = get_args(hint)[0]
-    if isinstance(hint, type) and issubclass(hint, Entity):
-        return (hint,)
-    if isinstance(hint, typing.TypeVar) and hint.__bound__ is not None:
-        return _entity_classes(hint.__bound__)
-    if get_origin(hint) in (typing.Union, types.UnionType):
-        members = [_entity_classes(each) for each in get_args(hint)]
-        return tuple(cls for classes in members for cls in classes)
-    return ()
-
-
-def _exact_types(hint: Any) -> frozenset[type]:
-    """Return the types whose values a hint takes as they are, if all that it takes are such."""
-    if hint is None:
-        return frozenset({type(None)})
-    if get_origin(hint) in (typing.Union, types.UnionType):
-        members = [_exact_types(each) for each in get_args(hint)]
-        return frozenset().union(*members) if all(members) else frozenset()
-    return frozenset({hint}) if isinstance(hint, type) and hint in _EXACT_TYPES else frozenset()
-
-
-def _mentions_entity(hint: Any) -> bool:
-    return bool(_entity_classes(hint)) or any(map(_mentions_entity, get_args(hint)))
-
-
-def _takes_text(hint: Any) -> bool:
-    """Tell whether a hint allows a text, also inside a collection; keys of dicts do not count."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is typing.Annotated:
-        return _takes_text(arguments[0])
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _takes_text(arguments[-1])
-    if arguments:
-        return any(map(_takes_text, arguments))
-    return hint in (str, Any, object)
 
 
 def _promised(hint: Any) -> tuple[type, ...] | None:
@@ -477,18 +357,3 @@ def _promised(hint: Any) -> tuple[type, ...] | None:
     if not isinstance(cls, type) or getattr(cls, "_is_protocol", False) or cls is object:
         return None
     return (float, int) if cls is float else (cls,)  # an int is a float to type checkers (PEP 484)
-
-
-def _describe(hint: Any) -> str:
-    return (
-        hint.__name__
-        if isinstance(hint, type) and not get_args(hint)
-        else str(hint).replace("typing.", "")
-    )
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, Entity):
-        return label(value)
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"

@@ -39,6 +39,7 @@ from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
 from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, present
 from registry.snapshot import Snapshot
+from registry.strategies import Pattern, Strategy, pattern_of, strategy_of
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
 from registry.trees import Trees
@@ -137,6 +138,11 @@ class Execution:
     _is_taken_over = False
     _result: Any = None
     _after: tuple[int, ...] = ()
+    _is_bound = False
+    _has_collection = False
+    _has_plain = False
+    _parent: int | str | None = None
+    _queued_s = 0.0
     _run_s = 0.0
     _commit_s = 0.0
 
@@ -151,9 +157,11 @@ class Execution:
 
     def run(self, arguments: Mapping[str, Any]) -> None:
         """Run a synchronous callable. Exceptions come out as raised, after rollback and record."""
+        asked = _perf()
         try:
             self._bind(arguments)
             self._take_turns()
+            self._queued_s = _perf() - asked
             try:
                 live = self._open(arguments)
                 began = _perf()
@@ -180,6 +188,7 @@ class Execution:
         self._targets = (txn.tree,)
         self._txns = (txn,)
         self._names, self._values = begun.names, begun.values
+        self._is_bound, self._has_plain = True, len(begun.names) > 1
 
     def conclude(self, result: Any, run_s: float) -> Execution:
         """Commit what a callable that was taken over returned, and record it."""
@@ -215,9 +224,11 @@ class Execution:
 
         A coroutine function is awaited, any other called directly.
         """
+        asked = _perf()
         try:
             self._bind(arguments)
             await self._take_turns_async(is_alone)
+            self._queued_s = _perf() - asked
             token = _open_trees.set((*_open_trees.get(), *self._targets))
             try:
                 live = self._open(arguments)
@@ -270,6 +281,12 @@ class Execution:
         self._values = tuple(values if registered.takes_atoms else map(_as_text, values))
         self._names = tuple(bound)
         self._located = located
+        inputs = registered.input_parameters
+        self._has_plain = not inputs.issuperset(arguments)
+        self._has_collection = any(
+            bound[name] is not None for name in registered.collection_parameters
+        )
+        self._is_bound = True
         borrowed = self._borrowing.trees if self._borrowing else ()
         if len(located) == 1 and not borrowed:
             self._targets = (located[0][1],)
@@ -688,7 +705,30 @@ class Execution:
                 self._run_s,
                 self._commit_s,
                 (*[each for source in sources for each in source], *self._sources),
+                *self._kinds(),
+                *(self._parent, self._queued_s),
             )
+        )
+
+    def _kinds(self) -> tuple[Strategy, Pattern]:
+        registered = self.registered
+        if not self._is_bound:
+            return registered.expected_strategy, registered.expected_pattern
+        collections = registered.collection_parameters
+        entities = len({each[0] for each in self._located if each[0] not in collections})
+        has_config, has_plain = bool(self._configs), self._has_plain
+        return (
+            strategy_of(
+                entities,
+                has_collection=self._has_collection,
+                has_config=has_config,
+                has_plain=has_plain,
+            ),
+            pattern_of(
+                has_entities=entities > 0 or self._has_collection,
+                has_others=has_config or has_plain,
+                borrows=bool(self._sources or (self._borrowing and self._borrowing.sources)),
+            ),
         )
 
     def _output_stamp(self, tree: TreeRegistry, entity: Entity) -> tuple[int, int]:

@@ -121,7 +121,7 @@ class _Hold:
         root = None if tree is None or given[1] != given[0] else tree.entities.get(given[1])
         if tree is None or root is None or not isinstance(root, registered.plain_classes):
             return False
-        if not tree.turn.take():
+        if not tree.turn.take_if_free():
             return False
         self.given, self.tree, self.root = given, tree, root
         return True
@@ -162,7 +162,7 @@ def _run_usual(
         tree is None
         or entity is None
         or not isinstance(entity, registered.plain_classes)
-        or not tree.turn.take()
+        or not tree.turn.take_if_free()
     ):
         return _UNUSUAL
     try:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from registry import ids
 from registry.changeset import Commit
+from registry.strategies import Pattern, Strategy, pattern_of, strategy_of
 
 Status = Literal["ok", "failed"]
 
@@ -67,6 +68,12 @@ class Record(NamedTuple):
         run_s: How long the callable ran.
         commit_s: How long finding and storing the changes took.
         sources: Where plain arguments were borrowed from, for those given as addresses.
+        strategy: Which kinds of inputs there were, see `strategies.py`; of what was refused before
+            it was bound, that of the signature.
+        pattern: Likewise.
+        parent: Id of the execution that this one ran inside of, or None.
+        queued_s: How long it waited, with its arguments being checked, until it had the turns on
+            its trees; 0.0 where the usual execution found them free.
     """
 
     execution_id: str
@@ -84,6 +91,10 @@ class Record(NamedTuple):
     run_s: float
     commit_s: float
     sources: tuple[Source, ...] = ()
+    strategy: Strategy = "no_inputs"
+    pattern: Pattern = "direct"
+    parent: str | None = None
+    queued_s: float = 0.0
 
     @property
     def started_at(self) -> datetime:
@@ -98,9 +109,6 @@ class Record(NamedTuple):
 
 Packed = tuple[Any, ...]
 """A record as it is kept: pairs are flattened, names of parameters shared; see `unpack`."""
-
-_JOINT_FIELDS = len(Commit._fields) + 10
-"""Fields of a record that is kept together with its commit; see `_apart`."""
 
 
 class RecordLog:
@@ -142,12 +150,15 @@ def unpack(packed: Packed) -> Record:
     In the usual case (see `plain.py`) a record and the commit that it tells of are one tuple: the
     fields of the `Commit`, then the rest of the record.
     """
-    if len(packed) == _JOINT_FIELDS:
+    if not isinstance(packed[1], str):  # a commit has the time there, a record the name
         packed = _apart(packed)
     number, name, status, semantic, trees, inputs, names, values, outputs = packed[:9]
+    *rest, borrowed, strategy, pattern, parent, queued_s = packed[9:]
+    parent_id = None if parent is None else ids.execution_text(parent)
     given = _grouped(inputs, 2)
     entities = {each for each, _ in given}
-    sources = tuple(Source(*each) for each in _grouped(packed[-1], 4))
+    sources = tuple(Source(*each) for each in _grouped(borrowed, 4))
+    arguments = zip(names, values, strict=True)
     return Record(
         ids.execution_text(number),
         name,
@@ -155,11 +166,9 @@ def unpack(packed: Packed) -> Record:
         semantic,
         tuple(TreeVersions(*each) for each in _grouped(trees, 4)),
         (*given, *((each.parameter, each.key) for each in sources)),
-        tuple(
-            (each, value) for each, value in zip(names, values, strict=True) if each not in entities
-        ),
+        tuple((each, value) for each, value in arguments if each not in entities),
         _grouped(outputs, 2),
-        *(*packed[9:-1], sources),
+        *(*rest, sources, strategy, pattern, parent_id, queued_s),
     )
 
 
@@ -180,6 +189,9 @@ def _apart(joint: Packed) -> Packed:
     return (
         *(number, name, "ok", semantic, trees, inputs, names, values, outputs, changed, "", ""),
         *(started, run_s, commit_s, ()),
+        strategy_of(1, has_collection=False, has_config=False, has_plain=len(names) > 1),
+        pattern_of(has_entities=True, has_others=len(names) > 1, borrows=False),
+        *(None, 0.0),
     )
 
 

@@ -50,6 +50,13 @@ class Turn:
         self._holder = threading.get_ident()
         return True
 
+    def take_if_free(self) -> bool:
+        """Take the turn if nobody has it; False, without waiting, if somebody does."""
+        if self._taken.acquire(False):
+            self._holder = threading.get_ident()
+            return True
+        return False
+
     async def take_async(self) -> None:
         """Take the turn, awaiting whoever has it."""
         if self._taken.acquire(False):

@@ -37,6 +37,7 @@ from registry.errors import (
 from registry.execution import Receipt
 from registry.facade import CallableRegistry, EntityRegistry, default_workspace, use_workspace
 from registry.functional import batch_get, get, put
+from registry.outputs import OutputEntity
 from registry.records import Record, Source
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
@@ -66,6 +67,7 @@ __all__ = [
     "Move",
     "NameTakenError",
     "NotFoundError",
+    "OutputEntity",
     "Page",
     "PathError",
     "PrunedError",

@@ -20,6 +20,7 @@ from registry.entity import Entity
 from registry.errors import ArgumentError, RegistrationError, ReturnError
 from registry.parameters import (
     EMPTY,
+    OPTIONS,
     Parameter,
     compile_parameter,
     config_field,
@@ -219,6 +220,11 @@ class RegisteredCallable:
             for field in parameter.configs[0].model_fields:
                 if field in self.by_name:
                     continue  # the keyword means the parameter
+                if field in OPTIONS:
+                    raise RegistrationError(
+                        self.name,
+                        f"takes a config with a field {field!r}, an option of execute; rename it",
+                    )
                 if field in owners:
                     raise RegistrationError(
                         self.name,
@@ -310,6 +316,10 @@ class RegisteredCallable:
         except ValidationError as error:
             expected = f"{describe(parameter.hint)} ({reason(error)})"
             raise ArgumentError(self.name, parameter.name, show(value), expected) from None
+
+    def describe_result(self) -> str:
+        """Write the return hint for a message."""
+        return describe(self.return_hint)
 
     def refuse_result(self, result: Any) -> None:
         """Raise the error for a result that contradicts the return hint.

@@ -35,17 +35,22 @@ from registry.errors import (
     RegistrationError,
     ReturnError,
 )
+from registry.outputs import PendingOutput
 from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
-from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, present
+from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, own_value, present
 from registry.snapshot import Snapshot
 from registry.strategies import Pattern, Strategy, pattern_of, strategy_of
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
 from registry.trees import Trees
-from registry.values import ATOM, DICT, ENTITY, KIND, LIST, SET, TUPLE
+from registry.values import ATOM, DICT, ENTITY, KIND, LIST, SET, TUPLE, EntityInside
 
 OnStale = Literal["fork", "error", "head"]
+
+Form = Literal["entities", "raw", "receipt"]
+"""What the caller gets: entities only, a plain result as the value of one; a plain result as it is;
+or a receipt."""
 
 _open_trees: ContextVar[tuple[TreeRegistry, ...]] = ContextVar("open_trees", default=())
 """Trees whose execution the current task runs inside of; set by async executions only."""
@@ -136,6 +141,8 @@ class Execution:
     _semantic: str | None = None
     _changed = 0
     _is_taken_over = False
+    _has_entities = False
+    _output: PendingOutput | None = None
     _result: Any = None
     _after: tuple[int, ...] = ()
     _is_bound = False
@@ -146,8 +153,15 @@ class Execution:
     _run_s = 0.0
     _commit_s = 0.0
 
-    def __init__(self, setting: Setting, registered: RegisteredCallable, number: int | str) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        registered: RegisteredCallable,
+        number: int | str,
+        form: Form = "raw",
+    ) -> None:
         self._setting = setting
+        self._form = form
         self._trees = setting.trees
         self.registered = registered
         self.number = number
@@ -357,6 +371,7 @@ class Execution:
     def _tree_of(self, entity: Entity) -> TreeRegistry:
         home = entity.__home__
         if isinstance(home, Snapshot):
+            self._trees.outputs.settle(home)
             if isinstance(home.source, TreeRegistry):
                 return home.source
             return self._trees.tree(self._trees.ref(entity))
@@ -503,8 +518,10 @@ class Execution:
         plans = [(txn, find(txn, now)) for txn in self._txns]
         if registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(registered.name, self._txns[0].tree.name)
-        outputs = () if KIND[type(result)] == ATOM else self._classify(result, plans)
-        self._result = result
+        found = () if KIND[type(result)] == ATOM else entities_in(result)
+        outputs = self._classify(found, plans) if found else ()
+        self._has_entities = bool(found)
+        self._result = result if found else self._own_value(result)
         after: list[int] = []
         for txn, changes in plans:
             tree = txn.tree
@@ -519,13 +536,26 @@ class Execution:
         self._txns = ()
         if self._provisional or self._own_trees:
             self._hold_new_trees()
+        if self._form == "entities" and not found:
+            self._semantic = CREATION
+            kept = self._trees.outputs.keep(registered.name, self.number, self._result, now)
+            self._output = kept
+
+    def _own_value(self, result: Any) -> Any:
+        """Return a copy of a plain result: the callable may go on with what it returned."""
+        try:
+            return own_value(result)
+        except EntityInside as inside:
+            expected = f"{self.registered.describe_result()}, with entities only in containers"
+            raise ReturnError(
+                self.registered.name, f"{inside} inside a {type(result).__name__}", expected
+            ) from None
 
     def _classify(
-        self, result: Any, plans: list[tuple[Transaction, Changes | None]]
+        self, found: Sequence[Entity], plans: list[tuple[Transaction, Changes | None]]
     ) -> tuple[tuple[int, int], ...]:
         """Give every returned entity its semantic, and its own tree if it needs one."""
         self._semantic = None
-        found = entities_in(result)
         outputs = []
         for entity in found:
             if isinstance(entity.__home__, Snapshot):
@@ -611,14 +641,14 @@ class Execution:
 
     # --- what the caller gets ---
 
-    def told(self, as_receipt: bool) -> Any:
-        """Return the receipt, or the result."""
-        return self.receipt() if as_receipt else self.snapshots()
+    def told(self) -> Any:
+        """Return what the caller gets."""
+        return self.receipt() if self._form == "receipt" else self.snapshots()
 
     def snapshots(self) -> Any:
         """Return the result with lazy, isolated snapshots in place of entities."""
-        if KIND[type(self._result)] == ATOM:
-            return self._result
+        if not self._has_entities:
+            return self._result if self._output is None else self._output.shown()
         outputs = self._outputs
         if len(outputs) == 1 and self._result is outputs[0][1] and not self._own_trees:
             return Snapshot.of_head(*outputs[0])
@@ -654,7 +684,7 @@ class Execution:
                 for tree, entity in outputs
             }
             refs = tuple(by_id.values())
-            if KIND[type(value)] != ATOM:
+            if self._has_entities:
                 value = present(value, lambda entity: by_id.get(id(entity)))
         version = self._first_version()
         return Receipt(self.number, self._semantic, version, self._changed, value, refs)
@@ -669,7 +699,7 @@ class Execution:
         return next(after[at + 3] for at in range(0, len(after), 4) if after[at] == first)
 
     def _record_failure(self, arguments: Mapping[str, Any], error: BaseException) -> None:
-        self._semantic, self._changed, self._outputs = None, 0, ()
+        self._semantic, self._changed, self._outputs, self._output = None, 0, (), None
         self._after = tuple(
             number
             for tree in self._targets
@@ -686,6 +716,8 @@ class Execution:
             inputs = (*inputs, name, ids.plain(tree.key))
         stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
         outputs = tuple([number for pair in stamps for number in pair])
+        if self._output is not None:
+            outputs = self._output.key_and_stamp
         sources = self._borrowing.sources if self._borrowing else ()
         self._setting.records.add(
             (

@@ -67,6 +67,7 @@ class CallableRegistry:
         skip_divergence_check: bool = False,
         skip_events: bool = False,
         on_stale: OnStale | None = None,
+        raw: bool = False,
         **arguments: Any,
     ) -> Any:
         """Run a callable as one transaction; see `Workspace.execute`.
@@ -75,7 +76,7 @@ class CallableRegistry:
         knows that it is one, so there is no check to skip, and no event costs anything while nobody
         listens.
         """
-        return default_workspace().execute(func_name, on_stale=on_stale, **arguments)
+        return default_workspace().execute(func_name, on_stale=on_stale, raw=raw, **arguments)
 
     @classmethod
     async def aexecute(
@@ -86,24 +87,31 @@ class CallableRegistry:
         skip_divergence_check: bool = False,
         skip_events: bool = False,
         on_stale: OnStale | None = None,
+        raw: bool = False,
         **arguments: Any,
     ) -> Any:
         """Run a callable from an event loop; see `Workspace.aexecute`."""
-        return await default_workspace().aexecute(func_name, on_stale=on_stale, **arguments)
+        return await default_workspace().aexecute(
+            func_name, on_stale=on_stale, raw=raw, **arguments
+        )
 
     @classmethod
-    def execute_batch_sync(cls, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+    def execute_batch_sync(
+        cls, batch: Iterable[tuple[str, Mapping[str, Any]]], *, raw: bool = False
+    ) -> list[Any]:
         """Run several callables one after the other; see `Workspace.execute_batch`."""
-        return default_workspace().execute_batch(batch)
+        return default_workspace().execute_batch(batch, raw=raw)
 
     @classmethod
-    async def execute_batch(cls, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+    async def execute_batch(
+        cls, batch: Iterable[tuple[str, Mapping[str, Any]]], *, raw: bool = False
+    ) -> list[Any]:
         """Run several callables concurrently.
 
         Results in the order of the batch, exceptions as values.
         """
         workspace = default_workspace()
-        runs = [workspace.aexecute(name, **arguments) for name, arguments in batch]
+        runs = [workspace.aexecute(name, raw=raw, **arguments) for name, arguments in batch]
         return list(await asyncio.gather(*runs, return_exceptions=True))
 
     @classmethod

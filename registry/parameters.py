@@ -20,6 +20,10 @@ from registry.errors import RegistrationError
 from registry.values import ATOM, KIND
 
 EMPTY = inspect.Parameter.empty
+OPTIONS = frozenset(
+    {"dry_run", "func_name", "on_stale", "raw", "skip_divergence_check", "skip_events"}
+)
+"""What `execute` takes by keyword itself, here or by the seed design."""
 _EXACT_TYPES = frozenset(
     {int, str, float, bool, bytes, type(None), datetime, date, timedelta, UUID}
 )
@@ -62,6 +66,10 @@ def compile_parameter(name: str, parameter: inspect.Parameter, hints: dict[str, 
     if parameter.kind is parameter.POSITIONAL_ONLY:
         raise RegistrationError(
             name, f"takes {parameter.name!r} by position only; arguments come by name"
+        )
+    if parameter.name in OPTIONS:
+        raise RegistrationError(
+            name, f"has a parameter {parameter.name!r}, an option of execute; rename it"
         )
     if parameter.name not in hints:
         raise RegistrationError(name, f"has no type hint for parameter {parameter.name!r}")

@@ -55,12 +55,14 @@ class Record(NamedTuple):
         execution_id: Id of the execution.
         callable_name: Registered name.
         status: `ok` or `failed`.
-        semantic: How the result relates to the inputs; None for plain results and failures.
+        semantic: How the result relates to the inputs; None for failures, and for plain results
+            that were given to the caller as they are.
         trees: Per input tree: root, branch, version before and after.
         inputs: (parameter, key of the entity), in order; then those that values were borrowed from.
         arguments: (parameter, text of the plain value or the value itself if it is an atom), in
             order.
-        outputs: (key, stamp) of the entities returned, in order.
+        outputs: (key, stamp) of the entities returned, in order; of a plain result, that of its
+            output entity.
         changed: Number of entities that got a new `ecs_id`.
         error_type: Name of the exception's class; empty if there was none.
         error: Its text.
@@ -176,15 +178,17 @@ def _apart(joint: Packed) -> Packed:
     """Return the record that was kept together with its commit.
 
     One entity is among the arguments: its position is kept, its key is among the values. `outputs`
-    is None if the root was returned as it became.
+    is None if the root was returned as it became; of a plain result it names the output entity.
     """
     version, _, number, name, *_ = joint
     root, branch, at, names, values, outputs, changed, started, run_s, commit_s = joint[
         len(Commit._fields) :
     ]
-    semantic = "mutation" if outputs != () else None
+    semantic = None
     if outputs is None:
-        outputs = (root, ids.stamp(branch, version))
+        semantic, outputs = "mutation", (root, ids.stamp(branch, version))
+    elif outputs:
+        semantic = "mutation" if outputs[0] == values[at] else "creation"
     trees, inputs = (root, branch, version - 1, version), (names[at], values[at])
     return (
         *(number, name, "ok", semantic, trees, inputs, names, values, outputs, changed, "", ""),

@@ -17,6 +17,9 @@ class Retention:
         configs: Configs that are stored because they were given to a callable; beyond them, the
             one that was given longest ago is let go, unless something was made of it.
 
+        outputs: Newest output entities (see `outputs.py`) that can be found by id; one that was
+            changed, named or forked stays.
+
     A snapshot that somebody holds stays readable beyond both limits.
     """
 
@@ -24,9 +27,10 @@ class Retention:
     memory_bytes: int | None = 256 * 2**20
     records: int = 100_000
     configs: int = 1_000
+    outputs: int = 1_000
 
     def __post_init__(self) -> None:
-        for name in ("versions", "memory_bytes", "records", "configs"):
+        for name in ("versions", "memory_bytes", "records", "configs", "outputs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"Retention.{name} is {value}, expected at least 1 (or None)")

@@ -25,6 +25,7 @@ from registry.errors import (
 )
 from registry.history import Node
 from registry.ids import Key
+from registry.outputs import OutputLog
 from registry.retention import Retention
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
@@ -56,6 +57,7 @@ class Trees:
     Attributes:
         retention: How much history each tree keeps.
         by_root: The trees by (key of the root, branch); read-only for everybody else.
+        outputs: The newest output entities, most of which have no tree yet.
     """
 
     def __init__(self, retention: Retention) -> None:
@@ -64,6 +66,7 @@ class Trees:
         self._names: dict[str, Ref] = {}
         self._names_by_root: dict[tuple[int, int], str] = {}
         self._branch_numbers: dict[int, Iterator[int]] = {}
+        self.outputs = OutputLog(retention, self.hold, self.let_go)
 
     def __iter__(self) -> Iterator[TreeRegistry]:
         return iter(list(self.by_root.values()))
@@ -153,12 +156,16 @@ class Trees:
         Raises:
             NotFoundError: It is not held here.
         """
-        tree = self.by_root.get((ref[0], ref[2]))
+        tree = self._find(ref[0], ref[2])
         if tree is None:
             raise NotFoundError(
                 f"tree {ids.to_uuid(ref.root, ids.stamp(ref.branch, 0))}", "this workspace"
             )
         return tree
+
+    def _find(self, key: int, branch: int) -> TreeRegistry | None:
+        found = self.by_root.get((key, branch))
+        return self.outputs.find(key) if found is None and branch == 0 else found
 
     def ref(self, target: Target) -> Ref:
         """Return the ref of what *target* names.
@@ -191,6 +198,8 @@ class Trees:
 
     def _ref_of_entity(self, entity: Entity) -> Ref:
         home = entity.__home__
+        if isinstance(home, Snapshot):
+            self.outputs.settle(home)
         source: Any = home.source if isinstance(home, Snapshot) else home
         if source is None:
             raise NotFoundError(
@@ -235,7 +244,7 @@ class Trees:
         An entity that has not changed since it was born has the same kind of id on every branch.
         """
         is_as_born = found.commit == ids.BIRTH_COMMIT
-        root = self.by_root.get((found.key, found.branch))
+        root = self._find(found.key, found.branch)
         if root is not None:
             yield root
         if root is None or is_as_born:

@@ -21,7 +21,7 @@ from registry.diff import Diff, diff
 from registry.entity import Entity, key_of, label
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
 from registry.errors import NotFoundError, RegistrationError
-from registry.execution import Execution, OnStale, Receipt, Setting
+from registry.execution import Execution, Form, OnStale, Receipt, Setting
 from registry.records import Record, RecordLog, Status
 from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
@@ -160,6 +160,8 @@ class Workspace:
         Cost: about 10 us per entity.
         """
         home = root.__home__
+        if isinstance(home, Snapshot):
+            self.trees.outputs.settle(home)
         if isinstance(home, Snapshot) and root.is_root_entity() and home.source in list(self.trees):
             return self.trees.ref(root)
         if home is not None:
@@ -207,19 +209,29 @@ class Workspace:
 
     # --- executing ---
 
-    def execute(self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any) -> Any:
+    def execute(
+        self,
+        name: str,
+        /,
+        *,
+        on_stale: OnStale | None = None,
+        raw: bool = False,
+        **arguments: Any,
+    ) -> Any:
         """Run a callable as one transaction; a coroutine function runs in an event loop of its own.
 
         Args:
             name: Name of the callable.
             on_stale: What to do with an outdated snapshot; the workspace's setting without one.
+            raw: Return a plain result as it is, not as an output entity.
             **arguments: Its arguments, by name: entities (snapshots, refs, orphans), plain values,
                 and in place of either the address of one, also inside lists and dicts; where texts
                 belong, an `Address`, since a text there is never read as one.
 
         Returns:
             What it returned, in the same shape; entities as lazy, isolated snapshots of their new
-            versions.
+            versions. A result without any entity in it is the `value` of an output entity: a root
+            of its own, of class `<Name>Output`, that `Retention(outputs=...)` of them are kept of.
 
         Raises:
             ArgumentError: An argument does not fit; nothing has run.
@@ -231,32 +243,43 @@ class Workspace:
 
         Cost: what the callable changed, and the ancestors of that.
         """
-        return self._run(name, arguments, None, on_stale, as_receipt=False)
+        return self._run(name, arguments, None, on_stale, "raw" if raw else "entities")
 
     async def aexecute(
-        self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any
+        self,
+        name: str,
+        /,
+        *,
+        on_stale: OnStale | None = None,
+        raw: bool = False,
+        **arguments: Any,
     ) -> Any:
         """Run a callable as `execute`, from an event loop.
 
         Executions on different trees interleave.
         """
-        execution = self._execution(self.callable(name), None, on_stale)
+        form: Form = "raw" if raw else "entities"
+        execution = self._execution(self.callable(name), None, on_stale, form)
         await execution.run_async(arguments)
         return execution.snapshots()
 
-    def execute_batch(self, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+    def execute_batch(
+        self, batch: Iterable[tuple[str, Mapping[str, Any]]], *, raw: bool = False
+    ) -> list[Any]:
         """Run several callables one after the other; one that fails costs only itself.
 
         Args:
             batch: (name, arguments) for each.
+            raw: Return plain results as they are, not as output entities.
 
         Returns:
             For each what `execute` would return, or the exception that it would raise.
         """
         results: list[Any] = []
+        form: Form = "raw" if raw else "entities"
         for name, arguments in batch:
             try:
-                results.append(self._run(name, arguments, None, None, as_receipt=False))
+                results.append(self._run(name, arguments, None, None, form))
             except Exception as error:  # noqa: BLE001 - whatever it raised is its result
                 results.append(error)
         return results
@@ -268,7 +291,7 @@ class Workspace:
 
         What a runner needs.
         """
-        receipt: Receipt = self._run(name, arguments, execution_id, None, as_receipt=True)
+        receipt: Receipt = self._run(name, arguments, execution_id, None, "receipt")
         return receipt
 
     def run_each(
@@ -304,25 +327,28 @@ class Workspace:
         arguments: Mapping[str, Any],
         execution_id: str | None,
         on_stale: OnStale | None,
-        *,
-        as_receipt: bool,
+        form: Form,
     ) -> Any:
         return plain.run(
             self._setting if on_stale is None else self._setting_for(on_stale),
             self._callables.get(name) or self.callable(name),
             arguments,
             execution_id or next(self._numbers),
-            as_receipt,
+            form,
         )
 
     def _setting_for(self, on_stale: OnStale | None) -> Setting:
         return self._setting if on_stale is None else self._setting._replace(on_stale=on_stale)
 
     def _execution(
-        self, registered: RegisteredCallable, execution_id: str | None, on_stale: OnStale | None
+        self,
+        registered: RegisteredCallable,
+        execution_id: str | None,
+        on_stale: OnStale | None,
+        form: Form = "raw",
     ) -> Execution:
         number = execution_id or next(self._numbers)
-        return Execution(self._setting_for(on_stale), registered, number)
+        return Execution(self._setting_for(on_stale), registered, number, form)
 
     def commit_edits(self, entity: Entity, on_stale: OnStale | None = None) -> bool:
         """Commit what the holder of a snapshot wrote; True exactly when a version was made.

@@ -52,6 +52,7 @@ class RegisteredCallable:
             anything.
         semantic_hint: The semantic that the author promises, or None.
         read_only: Whether a change is an error.
+        blocking: Whether `aexecute` calls it in a thread.
         takes_atoms: Whether every parameter takes an entity or a plain value of an exact type.
         plain_entity: Position of the one parameter that takes an entity (of `plain_classes`), if
             all others take atoms, the function is synchronous and may write; else -1.
@@ -69,6 +70,7 @@ class RegisteredCallable:
         function: Callable[..., Any],
         semantic_hint: Semantic | None = None,
         read_only: bool = False,
+        blocking: bool = False,
     ) -> None:
         if semantic_hint is not None and semantic_hint not in _SEMANTICS:
             raise RegistrationError(
@@ -78,7 +80,10 @@ class RegisteredCallable:
         self.function = function
         self.semantic_hint = semantic_hint
         self.read_only = read_only
+        self.blocking = blocking
         self.is_async = inspect.iscoroutinefunction(function)
+        if self.is_async and blocking:
+            raise RegistrationError(name, "is a coroutine function; only others can be blocking")
         hints = _hints(name, function)
         signature = inspect.signature(function)
         self.parameters = tuple(

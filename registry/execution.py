@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from registry import ids, plain_changes
@@ -32,7 +35,6 @@ from registry.errors import (
     ConflictError,
     NotFoundError,
     ReadOnlyError,
-    RegistrationError,
     ReturnError,
 )
 from registry.outputs import PendingOutput
@@ -54,6 +56,9 @@ or a receipt."""
 
 _open_trees: ContextVar[tuple[TreeRegistry, ...]] = ContextVar("open_trees", default=())
 """Trees whose execution the current task runs inside of; set by async executions only."""
+
+_standing_still: ContextVar[frozenset[int]] = ContextVar("standing_still", default=frozenset())
+"""Threads that wait for the code in this context; none of their tasks will go on before."""
 
 _TEXT = 200
 """Characters of an argument's text that a record keeps."""
@@ -218,25 +223,33 @@ class Execution:
         self._record_failure({}, error)
 
     def run_in_loop(self, arguments: Mapping[str, Any]) -> None:
-        """Run a coroutine function from code that is in no event loop, in a loop of its own.
+        """Run a coroutine function from synchronous code, in an event loop of its own.
+
+        If this thread runs a loop itself, that stands still meanwhile; the other one is in a thread
+        of its own.
 
         Raises:
-            RegistrationError: This thread runs an event loop, which would stand still meanwhile.
+            BusyError: It would wait for a task of this thread, which cannot go on.
 
-        Cost: about 0.1 ms for the loop.
+        Cost: about 0.1 ms for the loop, and as much for the thread.
         """
-        with contextlib.suppress(RuntimeError):
+        try:
             asyncio.get_running_loop()
-            raise RegistrationError(
-                self.registered.name,
-                "is a coroutine function; in an event loop, await aexecute(...)",
-            )
-        asyncio.run(self.run_async(arguments, is_alone=True))
+        except RuntimeError:
+            asyncio.run(self.run_async(arguments, is_alone=True))
+            return
+        context = copy_context()
+        context.run(_standing_still.set, _standing_still.get() | {threading.get_ident()})
+        with ThreadPoolExecutor(1, "treerunner") as helper:
+            helper.submit(context.run, self._run_alone, arguments).result()
+
+    def _run_alone(self, arguments: Mapping[str, Any]) -> None:
+        asyncio.run(self.run_async(arguments))
 
     async def run_async(self, arguments: Mapping[str, Any], *, is_alone: bool = False) -> None:
         """Run a callable from an event loop.
 
-        A coroutine function is awaited, any other called directly.
+        A coroutine function is awaited, one that blocks is called in a thread, any other directly.
         """
         asked = _perf()
         try:
@@ -247,9 +260,7 @@ class Execution:
             try:
                 live = self._open(arguments)
                 began = _perf()
-                result = self.registered.function(**live)
-                if self.registered.is_async:
-                    result = await result
+                result = await self._called(live)
                 self._run_s = (ended := _perf()) - began
                 self._commit(result)
                 self._commit_s = _perf() - ended
@@ -264,6 +275,13 @@ class Execution:
             self._record_failure(arguments, error)
             raise
         self._record("ok", "", "")
+
+    async def _called(self, live: dict[str, Any]) -> Any:
+        registered = self.registered
+        if registered.blocking:
+            return await _in_thread(partial(registered.function, **live))
+        result = registered.function(**live)
+        return await result if registered.is_async else result
 
     # --- inputs ---
 
@@ -401,20 +419,24 @@ class Execution:
 
     def _take_turns(self) -> None:
         for index, tree in enumerate(self._targets):
-            if not tree.turn.take():
+            if tree.turn.take_if_free():
+                continue
+            if _would_wait_for_itself(tree) or not tree.turn.take():
                 for other in self._targets[:index]:
                     other.turn.give_back()
                 raise BusyError(tree.name)
 
     async def _take_turns_async(self, is_alone: bool) -> None:
         taken: list[TreeRegistry] = []
-        inside = _open_trees.get()
+        me = threading.get_ident()
         try:
             for tree in self._targets:
-                # Alone in its loop, it would wait for code that waits for this loop.
-                if tree in inside or (is_alone and tree.turn.is_held_here):
-                    raise BusyError(tree.name)  # noqa: TRY301 - like any error here, it gives turns back
-                await tree.turn.take_async()
+                if not tree.turn.take_if_free():
+                    # Alone in its loop, it would wait for code that waits for this loop.
+                    is_above = is_alone and tree.turn.is_in_hands_of(me)
+                    if is_above or _would_wait_for_itself(tree):
+                        raise BusyError(tree.name)  # noqa: TRY301 - like any error here, it gives turns back
+                    await tree.turn.take_async()
                 taken.append(tree)
         except BaseException:
             for other in taken:
@@ -770,6 +792,28 @@ class Execution:
             tree.stamp_of(key, tree.head) if node is None else node.stamp_at(tree.head, tree.branch)
         )
         return key, stamp
+
+
+def _would_wait_for_itself(tree: TreeRegistry) -> bool:
+    """Tell whether who has the turn on a tree waits for the code that asks."""
+    return tree in _open_trees.get() or any(map(tree.turn.is_in_hands_of, _standing_still.get()))
+
+
+async def _in_thread(function: Callable[[], Any]) -> Any:
+    """Call a function in a thread, in this context, while the event loop goes on.
+
+    Not left before the function has ended, not even when cancelled: a thread cannot be stopped, and
+    writes to the tree as long as it runs.
+    """
+    running = asyncio.get_running_loop().run_in_executor(None, copy_context().run, function)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        running.exception()  # looked at: nobody else will
+        raise
 
 
 def _turn_order(tree: TreeRegistry) -> tuple[int, int]:

@@ -51,11 +51,16 @@ class CallableRegistry:
         *,
         semantic_hint: Semantic | None = None,
         read_only: bool = False,
+        blocking: bool = False,
         replace: bool = False,
     ) -> Callable[[_Function], _Function]:
         """Register the decorated function; see `Workspace.register`."""
         return default_workspace().register(
-            name, semantic_hint=semantic_hint, read_only=read_only, replace=replace
+            name,
+            semantic_hint=semantic_hint,
+            read_only=read_only,
+            blocking=blocking,
+            replace=replace,
         )
 
     @classmethod

@@ -84,6 +84,7 @@ class Workspace:
         *,
         semantic_hint: Semantic | None = None,
         read_only: bool = False,
+        blocking: bool = False,
         replace: bool = False,
     ) -> Callable[[_Function], _Function]:
         """Register the decorated function; the function itself is returned.
@@ -92,6 +93,8 @@ class Workspace:
             name: Name to execute it by; the function's own without one.
             semantic_hint: What returned entities will be; another semantic is an error.
             read_only: Refuse any change that it makes.
+            blocking: Let `aexecute` call it in a thread, so that the event loop goes on; the turn
+                on its trees is kept meanwhile.
             replace: Take over a name that another function has.
 
         Raises:
@@ -100,7 +103,7 @@ class Workspace:
 
         def decorate(function: _Function) -> _Function:
             registered = RegisteredCallable(
-                name or function.__name__, function, semantic_hint, read_only
+                name or function.__name__, function, semantic_hint, read_only, blocking
             )
             self.add_callable(registered, replace=replace)
             return function
@@ -235,8 +238,8 @@ class Workspace:
 
         Raises:
             ArgumentError: An argument does not fit; nothing has run.
-            RegistrationError: It is a coroutine function, and this thread runs an event loop: there
-                `aexecute` is awaited.
+            BusyError: It would wait for an execution that it runs inside of, or for a task of the
+                event loop that stands still meanwhile.
             AddressError, NotFoundError, PathError: An address names nothing; nothing has run.
             StructureError: The result is not a tree; nothing has changed.
             Anything that the callable raises, as raised; nothing has changed.
@@ -256,7 +259,8 @@ class Workspace:
     ) -> Any:
         """Run a callable as `execute`, from an event loop.
 
-        Executions on different trees interleave.
+        Executions on different trees interleave. A synchronous callable is called directly, one
+        that was registered with `blocking` in a thread.
         """
         form: Form = "raw" if raw else "entities"
         execution = self._execution(self.callable(name), None, on_stale, form)

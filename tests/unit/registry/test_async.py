@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from registry import Ref, Workspace
-from registry.errors import BusyError, UsageError, WriteError
+from registry.errors import BusyError, WriteError
 from tests.unit.registry.shop import Shelf, Shop, new_shop
 
 
@@ -85,15 +85,18 @@ def test_many_calls_of_a_coroutine_function_run_one_after_the_other(
     assert [each.value for each in done] == [3, 4, 5]  # type: ignore[union-attr]  # receipts
 
 
-def test_execute_refuses_a_coroutine_function_where_a_loop_would_stand_still(
+def test_execute_runs_a_coroutine_function_inside_a_running_loop(
     workspace: Workspace, shop: Ref
 ) -> None:
-    async def main() -> None:
-        workspace.execute("slow_grow", shop=shop, n=7)
+    async def main() -> int:
+        first: int = workspace.execute("slow_grow", raw=True, shop=shop, n=7)
+        with pytest.raises(KeyError, match="slow"):
+            workspace.execute("slow_fail", shop=shop)
+        return first
 
-    with pytest.raises(UsageError, match="aexecute"):
-        asyncio.run(main())
-    assert workspace.head(shop) == 1
+    assert asyncio.run(main()) == 3
+    assert workspace.snapshot(shop).numbers == [3, 1, 2, 7]
+    assert [each.status for each in workspace.executions()] == ["ok", "failed"]
 
 
 def test_a_coroutine_function_that_would_wait_for_its_caller_is_refused(

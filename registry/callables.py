@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from registry.address import Ref
 from registry.entity import Entity
-from registry.errors import ArgumentError, RegistrationError, ReturnError
+from registry.errors import ArgumentError, RegistrationError, ReturnError, UncopyableError
+from registry.hints import ClassOf
 from registry.parameters import (
     EMPTY,
     OPTIONS,
@@ -143,10 +144,14 @@ class RegisteredCallable:
             borrows=has_config or has_plain,
         )
 
-    def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def bind(self, arguments: Mapping[str, Any], class_of: ClassOf | None = None) -> dict[str, Any]:
         """Check arguments and return the callable's own copies.
 
-        Entities and refs are passed on as given.
+        Entities and refs are passed on as given, in new collections.
+
+        Args:
+            arguments: The arguments, by name.
+            class_of: Tells the class of what a ref in a collection names; not checked without one.
 
         Raises:
             ArgumentError: An argument is unknown, missing, or does not fit its hint.
@@ -158,11 +163,11 @@ class RegisteredCallable:
         bound = dict(arguments)
         for name, exact in self._exact:
             if type(bound.get(name, EMPTY)) not in exact:
-                bound[name] = self._checked(self.by_name[name], bound.get(name, EMPTY))
+                bound[name] = self._checked(self.by_name[name], bound.get(name, EMPTY), None)
         for name in self._inexact:
             given = bound.get(name, EMPTY)
             if type(given) is not Ref or name not in self.entity_parameters:
-                bound[name] = self._checked(self.by_name[name], given)
+                bound[name] = self._checked(self.by_name[name], given, class_of)
         return bound
 
     def in_order(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -200,7 +205,7 @@ class RegisteredCallable:
                 continue
             try:
                 found[index] = parameter.validate(value) if parameter.exact else value
-            except ValidationError:
+            except (ValidationError, UncopyableError, RecursionError):
                 return ()
         return tuple(found) if self.fits(tuple(found)) else ()
 
@@ -283,12 +288,12 @@ class RegisteredCallable:
                 f"a field of {parameter.name}: {describe(cls)} ({reason(error)})",
             ) from None
 
-    def _checked(self, parameter: Parameter, value: Any) -> Any:
+    def _checked(self, parameter: Parameter, value: Any, class_of: ClassOf | None) -> Any:
         if parameter.entities or parameter.configs:
             return self._check_entity(parameter, value)
         if value is EMPTY:
             return own_default(parameter.default)
-        return value if parameter.holds_entities else self._validate(parameter, value)
+        return self._validate(parameter, value, class_of)
 
     def _check_names(self, arguments: Mapping[str, Any]) -> None:
         for name in arguments:
@@ -304,6 +309,8 @@ class RegisteredCallable:
     def _check_entity(self, parameter: Parameter, value: Any) -> Any:
         if value is EMPTY:
             value = own_default(parameter.default)
+            if value is None:
+                return None
         cls = type(value)
         if cls is Ref or isinstance(value, parameter.entities or parameter.configs):
             return value
@@ -315,12 +322,17 @@ class RegisteredCallable:
         """Return the error for an entity of another class than the parameter takes."""
         return ArgumentError(self.name, name, show(value), describe(self.by_name[name].hint))
 
-    def _validate(self, parameter: Parameter, value: Any) -> Any:
+    def _validate(self, parameter: Parameter, value: Any, class_of: ClassOf | None = None) -> Any:
         try:
-            return parameter.validate(value)
+            return parameter.validate(value, class_of)
         except ValidationError as error:
-            expected = f"{describe(parameter.hint)} ({reason(error)})"
-            raise ArgumentError(self.name, parameter.name, show(value), expected) from None
+            why = reason(error)
+        except UncopyableError as error:
+            why = f"which can be copied: {error.reason}"
+        except RecursionError:
+            why = "it is nested too deep, or holds itself"
+        expected = f"{describe(parameter.hint)} ({why})"
+        raise ArgumentError(self.name, parameter.name, show(value), expected)
 
     def describe_result(self) -> str:
         """Write the return hint for a message."""

@@ -46,7 +46,17 @@ from registry.strategies import Pattern, Strategy, pattern_of, strategy_of
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
 from registry.trees import Trees
-from registry.values import ATOM, DICT, ENTITY, KIND, LIST, SET, TUPLE, EntityInside
+from registry.values import (
+    ATOM,
+    DICT,
+    ENTITY,
+    FROZENSET,
+    KIND,
+    LIST,
+    SET,
+    TUPLE,
+    EntityInside,
+)
 
 OnStale = Literal["fork", "error", "head"]
 
@@ -291,7 +301,7 @@ class Execution:
         if mentions_address(arguments.values()):
             bound = self._bind_addresses(arguments)
         else:
-            bound = registered.bind(arguments)
+            bound = registered.bind(arguments, self._class_of)
         located = []
         for name in registered.entity_parameters:
             given = bound[name]
@@ -362,12 +372,15 @@ class Execution:
         """Check arguments among which there are texts that begin like addresses."""
         self._borrowing = borrowing = Borrowing(self._trees, self.registered, arguments)
         try:
-            return self.registered.bind(borrowing.arguments)
+            return self.registered.bind(borrowing.arguments, self._class_of)
         except ArgumentError as error:
             reason = borrowing.reason(error.parameter)
             if reason is not None:
                 raise reason from error
             raise
+
+    def _class_of(self, ref: Ref) -> type[Entity]:
+        return self._trees.tree(ref).class_of(ref.key)
 
     def _bind_again(self, arguments: Mapping[str, Any]) -> None:
         """Read addresses anew, if a tree has moved on while its turn was awaited."""
@@ -410,8 +423,8 @@ class Execution:
         kind = KIND[type(value)]
         if kind == ENTITY or type(value) is Ref:
             return function(value, name)
-        if kind in (LIST, SET, TUPLE):
-            make = {LIST: list, SET: set, TUPLE: tuple}[kind]
+        if kind in (LIST, SET, TUPLE, FROZENSET):
+            make = {LIST: list, SET: set, TUPLE: tuple, FROZENSET: frozenset}[kind]
             return make([self._map(item, name, function) for item in value])
         if kind == DICT:
             return {key: self._map(item, name, function) for key, item in value.items()}
@@ -829,5 +842,8 @@ def _as_text(value: Any) -> Any:
         return value
     if type(value) is Ref or isinstance(value, Entity):
         return None
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - what a class of the user's raises costs no execution
+        text = f"<a {type(value).__name__} that cannot be written>"
     return text if len(text) <= _TEXT else text[: _TEXT - 3] + "..."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import reprlib
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -14,11 +15,15 @@ from uuid import UUID
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from registry.address import Ref
 from registry.config import ConfigEntity
 from registry.entity import Entity, label
-from registry.errors import RegistrationError
-from registry.values import ATOM, KIND
+from registry.errors import RegistrationError, UncopyableError
+from registry.hints import ClassOf, checkable, entity_classes, mentions_entity
+from registry.values import ATOM, DICT, ENTITY, FROZENSET, KIND, LIST, OPAQUE, SET, TUPLE
 
+_TEXT = 60
+"""Characters of a value that a message shows."""
 EMPTY = inspect.Parameter.empty
 OPTIONS = frozenset(
     {"dry_run", "func_name", "on_stale", "raw", "skip_divergence_check", "skip_events"}
@@ -38,7 +43,8 @@ class Parameter(NamedTuple):
         holds_entities: Whether it takes a collection of entities.
         takes_text: Whether its hint allows a text that is not an address, somewhere.
         exact: Types whose values need no validation.
-        validate: Checks and copies any other value.
+        validate: Checks and copies any other value; of a collection, with the class of what a ref
+            names as its second argument.
         default: `inspect.Parameter.empty` if it is required.
         hint: The type hint, for messages.
         configs: Classes of configs that it takes, if it takes a config.
@@ -49,7 +55,7 @@ class Parameter(NamedTuple):
     holds_entities: bool
     takes_text: bool
     exact: frozenset[type]
-    validate: Callable[[Any], Any]
+    validate: Callable[..., Any]
     default: Any
     hint: Any
     configs: tuple[type[ConfigEntity], ...] = ()
@@ -74,22 +80,25 @@ def compile_parameter(name: str, parameter: inspect.Parameter, hints: dict[str, 
     if parameter.name not in hints:
         raise RegistrationError(name, f"has no type hint for parameter {parameter.name!r}")
     hint = hints[parameter.name]
-    entities = _entity_classes(hint)
+    entities = entity_classes(hint)
     configs = _config_classes(entities)
+    holds_entities = not entities and mentions_entity(hint)
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_config_for(hint))
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        adapter: TypeAdapter[Any] = TypeAdapter(
+            checkable(hint) if holds_entities else hint, config=_config_for(hint)
+        )
+    except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
         raise RegistrationError(
             name,
-            f"has a type hint for parameter {parameter.name!r} that pydantic cannot check: {error}",
+            f"has a type hint for parameter {parameter.name!r} that cannot be checked: {error}",
         ) from error
     return Parameter(
         parameter.name,
         () if configs else entities,
-        not entities and _mentions_entity(hint),
+        holds_entities,
         _takes_text(hint),
         _exact_types(hint),
-        _validator(adapter),
+        _validator(adapter, holds_entities=holds_entities, holds_others=_holds_others(hint)),
         parameter.default,
         hint,
         configs,
@@ -129,38 +138,48 @@ def _config_for(hint: Any) -> ConfigDict | None:
     return ConfigDict(arbitrary_types_allowed=True)
 
 
-def _validator(adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
-    """Return a check whose result shares no mutable object with what was given."""
+def _validator(
+    adapter: TypeAdapter[Any], *, holds_entities: bool, holds_others: bool
+) -> Callable[..., Any]:
+    """Return a check whose result shares no mutable object with what was given, but entities."""
     validate = adapter.validator.validate_python
 
-    def check(value: Any) -> Any:
+    def check(value: Any, class_of: ClassOf | None = None) -> Any:
         if KIND[type(value)] == ATOM:
             return validate(value)
-        return validate(copy.deepcopy(value))
+        if not holds_entities:
+            return validate(_copied(value))
+        found = validate(value, context=class_of)
+        return _own(found) if holds_others else found
 
     return check
+
+
+def _own(value: Any) -> Any:
+    """Return a collection with copies of everything in it but entities and refs."""
+    kind = KIND[type(value)]
+    if kind == LIST:
+        return [_own(item) for item in value]
+    if kind == DICT:
+        return {key: _own(item) for key, item in value.items()}
+    if kind == TUPLE:
+        return tuple([_own(item) for item in value])
+    return _copied(value) if kind == OPAQUE and type(value) is not Ref else value
+
+
+def _copied(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except RecursionError:
+        raise
+    except Exception as error:
+        kind, cause = type(value).__name__, f"{type(error).__name__}: {error}"
+        raise UncopyableError("the argument", kind, cause) from error
 
 
 def own_default(default: Any) -> Any:
     """Return a default that a callable may change."""
     return default if KIND[type(default)] == ATOM else copy.deepcopy(default)
-
-
-def _entity_classes(hint: Any) -> tuple[type[Entity], ...]:
-    """Return the entity classes of a hint that takes one entity.
-
-    Also optional, or of several classes.
-    """
-    if get_origin(hint) is typing.Annotated:
-        hint = get_args(hint)[0]
-    if isinstance(hint, type) and issubclass(hint, Entity):
-        return (hint,)
-    if isinstance(hint, typing.TypeVar) and hint.__bound__ is not None:
-        return _entity_classes(hint.__bound__)
-    if get_origin(hint) in (typing.Union, types.UnionType):
-        members = [_entity_classes(each) for each in get_args(hint)]
-        return tuple(cls for classes in members for cls in classes)
-    return ()
 
 
 def _exact_types(hint: Any) -> frozenset[type]:
@@ -173,8 +192,12 @@ def _exact_types(hint: Any) -> frozenset[type]:
     return frozenset({hint}) if isinstance(hint, type) and hint in _EXACT_TYPES else frozenset()
 
 
-def _mentions_entity(hint: Any) -> bool:
-    return bool(_entity_classes(hint)) or any(map(_mentions_entity, get_args(hint)))
+def _holds_others(hint: Any) -> bool:
+    """Tell whether there may be more in a collection than entities and plain values."""
+    if hint is ... or entity_classes(hint) or _exact_types(hint):
+        return False
+    arguments = get_args(hint)
+    return not arguments or any(map(_holds_others, arguments))
 
 
 def _takes_text(hint: Any) -> bool:
@@ -199,8 +222,44 @@ def describe(hint: Any) -> str:
 
 
 def show(value: Any) -> str:
-    """Write a value for a message: an entity by its label, anything else cut."""
+    """Write a value for a message: an entity by its label, anything else cut.
+
+    Cost: bounded, but for the `repr` of an object that is no container.
+    """
     if isinstance(value, Entity):
         return label(value)
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+    text = _BRIEF.repr(value)
+    kind = type(value).__name__
+    if KIND[type(value)] in _WRITERS and kind.startswith("Tracked"):
+        kind = kind.removeprefix("Tracked").lower()
+    return f"{text if len(text) <= _TEXT else text[: _TEXT - 3] + '...'} ({kind})"
+
+
+class _Brief(reprlib.Repr):
+    """Writes values in few characters, and entities by their labels."""
+
+    def repr1(self, x: Any, level: int) -> str:
+        """Write a value."""
+        kind = KIND[type(x)]
+        if kind == ENTITY:
+            return label(x)
+        if type(x) is Ref:
+            return x.address
+        try:
+            if kind in _WRITERS:
+                return str(_WRITERS[kind](self, x, level))
+            return super().repr1(x, level)
+        except Exception:  # noqa: BLE001 - a repr may raise anything, also a number of 5,000 digits
+            return f"<a {type(x).__name__} that cannot be written>"
+
+
+_WRITERS: dict[int, Callable[..., str]] = {
+    LIST: reprlib.Repr.repr_list,
+    DICT: reprlib.Repr.repr_dict,
+    SET: reprlib.Repr.repr_set,
+    TUPLE: reprlib.Repr.repr_tuple,
+    FROZENSET: reprlib.Repr.repr_frozenset,
+}
+_BRIEF = _Brief()
+_BRIEF.maxlevel = 3
+_BRIEF.maxstring = _BRIEF.maxother = _TEXT

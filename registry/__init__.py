@@ -6,9 +6,10 @@ Versioned, transactional execution of functions on trees of pydantic entities.
 from __future__ import annotations
 
 from registry.address import Address, Ref, is_address, parse_address
-from registry.callables import RegisteredCallable
+from registry.callables import FunctionMetadata, RegisteredCallable
 from registry.changeset import Commit
 from registry.chronicle import VersionInfo
+from registry.config import ConfigEntity
 from registry.diff import Diff, FieldChange, Move
 from registry.entity import Entity
 from registry.entity_tree import EntityTree, EntityTreeView
@@ -43,6 +44,7 @@ from registry.facade import CallableRegistry, EntityRegistry, default_workspace,
 from registry.functional import batch_get, get, put
 from registry.kept import KeptText
 from registry.ledger import ChangeSet
+from registry.outputs import OutputEntity
 from registry.provenance import Borrowed, Step, Why
 from registry.records import Record, Source
 from registry.replay import Difference, Replay
@@ -61,6 +63,7 @@ __all__ = [
     "CallableRegistry",
     "ChangeSet",
     "Commit",
+    "ConfigEntity",
     "ConflictError",
     "DeadlockError",
     "Diff",
@@ -74,12 +77,14 @@ __all__ = [
     "EntityTree",
     "EntityTreeView",
     "FieldChange",
+    "FunctionMetadata",
     "IdentityTakenError",
     "KeptText",
     "Move",
     "NaiveTimeError",
     "NameTakenError",
     "NotFoundError",
+    "OutputEntity",
     "Page",
     "PathError",
     "PrunedError",

@@ -20,9 +20,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from registry.address import Ref
+from registry.copies import entities_in
 from registry.entity import Entity, label
 from registry.errors import ArgumentError, RegistrationError, ReturnError
-from registry.values import ATOM, KIND
+from registry.nesting import HOLDS_ITSELF, MAX_NESTING, nesting_problem
+from registry.values import ATOM, ENTITY, KIND, shown
 
 Semantic = Literal["mutation", "creation", "detachment"]
 _SEMANTICS = get_args(Semantic)
@@ -47,6 +49,7 @@ class Parameter(NamedTuple):
         takes_text: Whether its hint allows a text that is not an address, somewhere.
         exact: Types whose values need no validation.
         validate: Checks and copies any other value.
+        validate_live: Checks a collection of live entities, which are not copied.
         default: `inspect.Parameter.empty` if it is required.
         hint: The type hint, for messages.
     """
@@ -57,6 +60,7 @@ class Parameter(NamedTuple):
     takes_text: bool
     exact: frozenset[type]
     validate: Callable[[Any], Any]
+    validate_live: Callable[[Any], Any]
     default: Any
     hint: Any
 
@@ -181,7 +185,7 @@ class RegisteredCallable:
                 continue
             try:
                 found[index] = parameter.validate(value) if parameter.exact else value
-            except ValidationError:
+            except (ValidationError, _Uncopied):
                 return ()
         return tuple(found) if self.fits(tuple(found)) else ()
 
@@ -217,9 +221,9 @@ class RegisteredCallable:
         if value is _EMPTY:
             value = _own_default(parameter.default)
         cls = type(value)
-        if cls is Ref or isinstance(value, parameter.entities):
+        if cls is Ref or issubclass(cls, parameter.entities):
             return value
-        if not isinstance(value, Entity) and not isinstance(value, str):
+        if KIND[cls] != ENTITY and (parameter.takes_text or not isinstance(value, str)):
             return self._validate(parameter, value)
         raise self.wrong_entity(parameter.name, value)
 
@@ -231,15 +235,49 @@ class RegisteredCallable:
         try:
             return parameter.validate(value)
         except ValidationError as error:
-            reason = "; ".join(
-                f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
-                for item in error.errors(
-                    include_url=False, include_context=False, include_input=False
-                )[:3]
-            )
             raise ArgumentError(
-                self.name, parameter.name, _show(value), f"{_describe(parameter.hint)} ({reason})"
+                self.name,
+                parameter.name,
+                _show(value),
+                f"{_describe(parameter.hint)} ({_reason(error)})",
             ) from None
+        except _Uncopied as error:
+            raise ArgumentError(
+                self.name, parameter.name, _show(value), f"what can be copied ({error})"
+            ) from error.__cause__
+
+    def check_nesting(self, name: str, value: Any) -> None:
+        """Refuse an argument whose containers are nested too deeply, or hold entities in a circle.
+
+        Raises:
+            ArgumentError: They are.
+        """
+        problem, parameter = nesting_problem(value), self.by_name.get(name)
+        if problem == HOLDS_ITSELF and not (parameter and parameter.holds_entities):
+            return  # a plain value: copied, and the callable's own
+        if problem:
+            given = f"a {type(value).__name__} that {problem}"
+            raise ArgumentError(self.name, name, given, f"at most {MAX_NESTING} levels")
+
+    def checked_live(self, name: str, collection: Any) -> Any:
+        """Return a collection of live entities in the form that its hint says.
+
+        Raises:
+            ArgumentError: It does not fit.
+        """
+        parameter = self.by_name[name]
+        try:
+            found = parameter.validate_live(collection)
+        except ValidationError as error:
+            raise ArgumentError(
+                self.name,
+                name,
+                _show(collection),
+                f"{_describe(parameter.hint)} ({_reason(error)})",
+            ) from None
+        # Not what a lazy hint makes of it, nor what a model that revalidates copies.
+        kept = set(map(id, entities_in(found)))
+        return found if kept.issuperset(map(id, entities_in(collection))) else collection
 
     def refuse_result(self, result: Any) -> None:
         """Raise the error for a result that contradicts the return hint.
@@ -286,9 +324,19 @@ def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> 
         _takes_text(hint),
         _exact_types(hint),
         _validator(adapter),
-        parameter.default,
+        adapter.validator.validate_python,
+        _copyable_default(name, parameter),
         hint,
     )
+
+
+def _copyable_default(name: str, parameter: inspect.Parameter) -> Any:
+    try:
+        _own_default(parameter.default)
+    except _Uncopied as error:
+        reason = f"has a default for {parameter.name!r} that cannot be copied ({error})"
+        raise RegistrationError(name, f"{reason}; default to None, and make it inside") from error
+    return parameter.default
 
 
 def _config_for(hint: Any) -> ConfigDict | None:
@@ -305,15 +353,24 @@ def _validator(adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
     validate = adapter.validator.validate_python
 
     def check(value: Any) -> Any:
-        if KIND[type(value)] == ATOM:
-            return validate(value)
-        return validate(copy.deepcopy(value))
+        return validate(value if KIND[type(value)] == ATOM else _own(value))
 
     return check
 
 
+class _Uncopied(Exception):  # noqa: N818 - a signal between functions of this file
+    """What a value raised when it was copied."""
+
+
+def _own(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except Exception as error:
+        raise _Uncopied(f"{type(error).__name__}: {error}") from error
+
+
 def _own_default(default: Any) -> Any:
-    return default if KIND[type(default)] == ATOM else copy.deepcopy(default)
+    return default if KIND[type(default)] == ATOM else _own(default)
 
 
 def _entity_classes(hint: Any) -> tuple[type[Entity], ...]:
@@ -383,6 +440,14 @@ def _promised(hint: Any) -> tuple[type, ...] | None:
     return (float, int) if cls is float else (cls,)  # an int is a float to type checkers (PEP 484)
 
 
+def _reason(error: ValidationError) -> str:
+    items = error.errors(include_url=False, include_context=False, include_input=False)[:3]
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
+        for item in items
+    )
+
+
 def _describe(hint: Any) -> str:
     return (
         hint.__name__
@@ -392,7 +457,6 @@ def _describe(hint: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, Entity):
+    if KIND[type(value)] == ENTITY:
         return label(value)
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+    return f"{shown(value)} ({type(value).__name__})"

@@ -182,6 +182,22 @@ class UncopyableError(UsageError, TypeError):
         )
 
 
+class NotJsonError(UsageError, ValueError):
+    """A value that a change is made of cannot be written as JSON."""
+
+    def __init__(self, place: str, kind: str, reason: str) -> None:
+        super().__init__(place, kind, reason)
+        self.place = place
+        self.kind = kind
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{_short(self.place)} holds a {self.kind}, which cannot be written as JSON "
+            f"({self.reason}); leave the field out with exclude=True, or give it a serializer"
+        )
+
+
 class WriteError(UsageError):
     """An object of a working tree was written while no execution runs on that tree."""
 

@@ -33,14 +33,26 @@ from registry.errors import (
     RegistrationError,
     ReturnError,
 )
+from registry.nesting import nesting_problem
 from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
-from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, present
+from registry.semantics import CREATION, DETACHMENT, MUTATION, present
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
 from registry.trees import Trees
-from registry.values import ATOM, DICT, ENTITY, KIND, LIST, SET, TUPLE
+from registry.values import (
+    ATOM,
+    DICT,
+    ENTITY,
+    FROZENSET,
+    KIND,
+    LIST,
+    SET,
+    TUPLE,
+    copy_opaque,
+    shown,
+)
 
 OnStale = Literal["fork", "error", "head"]
 
@@ -239,6 +251,9 @@ class Execution:
     def _bind(self, arguments: Mapping[str, Any]) -> None:
         """Check the arguments and find the tree of each entity among them."""
         registered = self.registered
+        for name, value in arguments.items():
+            if KIND[type(value)]:
+                registered.check_nesting(name, value)
         if mentions_address(arguments.values()):
             bound = self._bind_addresses(arguments)
         else:
@@ -248,8 +263,10 @@ class Execution:
             given = bound[name]
             if type(given) is Ref:
                 located.append((name, self._trees.tree(given), given[1], given))
-            elif given is not None:
+            elif KIND[type(given)] == ENTITY:
                 located.append(self._locate(given, name))
+            else:
+                continue
             bound[name] = None  # until it is there
         for name in registered.collection_parameters:
             self._map(bound[name], name, lambda each, at: located.append(self._locate(each, at)))
@@ -318,12 +335,14 @@ class Execution:
         kind = KIND[type(value)]
         if kind == ENTITY or type(value) is Ref:
             return function(value, name)
-        if kind in (LIST, SET, TUPLE):
-            make = {LIST: list, SET: set, TUPLE: tuple}[kind]
+        if kind in (LIST, SET, TUPLE, FROZENSET):
+            make = {LIST: list, SET: set, TUPLE: tuple, FROZENSET: frozenset}[kind]
             return make([self._map(item, name, function) for item in value])
         if kind == DICT:
             return {key: self._map(item, name, function) for key, item in value.items()}
-        return value
+        if kind == ATOM:
+            return value
+        return copy_opaque(value, lambda: repr(name), lambda entity: function(entity, name))
 
     def _take_turns(self) -> None:
         for index, tree in enumerate(self._targets):
@@ -367,7 +386,7 @@ class Execution:
                 entity = self._live(given, name)
             live[name] = entity
         for name, collection in collections:
-            live[name] = self._map(collection, name, self._live)
+            live[name] = registered.checked_live(name, self._map(collection, name, self._live))
         return live
 
     def _live(self, given: Any, name: str) -> Entity:
@@ -436,14 +455,17 @@ class Execution:
         registered = self.registered
         if registered.returns is not None and not isinstance(result, registered.returns):
             registered.refuse_result(result)
-        if holds_itself(result):
+        if KIND[type(result)] and (problem := nesting_problem(result)):
             kind = type(result).__name__
-            raise ReturnError(registered.name, f"a {kind} that holds itself", "one that does not")
+            raise ReturnError(registered.name, f"a {kind} that {problem}", "one that does not")
         now = self._now = self._setting.clock()
         find = Transaction.plan if self._is_taken_over else plain_changes.plan
         plans = [(txn, find(txn, now)) for txn in self._txns]
         if registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(registered.name, self._txns[0].tree.name)
+        if KIND[type(result)] not in (ATOM, ENTITY):
+            # Copied while it can be refused; the containers may be those of the tree, too.
+            result = present(result, lambda entity: entity)
         outputs = () if KIND[type(result)] == ATOM else self._classify(result, plans)
         self._result = result
         after: list[int] = []
@@ -628,7 +650,7 @@ class Execution:
                 self._semantic,
                 self._after,
                 inputs,
-                self._names or self.registered.names,
+                (self._names or self.registered.names) if self._values else (),
                 self._values,
                 outputs,
                 self._changed,
@@ -663,5 +685,4 @@ def _as_text(value: Any) -> Any:
         return value
     if type(value) is Ref or isinstance(value, Entity):
         return None
-    text = repr(value)
-    return text if len(text) <= _TEXT else text[: _TEXT - 3] + "..."
+    return shown(value, _TEXT)

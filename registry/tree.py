@@ -35,7 +35,7 @@ from registry.retention import Retention
 from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
 from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
 from registry.turn import Turn
-from registry.values import ATOM, KIND
+from registry.values import ATOM, KIND, shown
 
 _PAGE_BITS = 6
 _VERSION = Commit._fields.index("version")
@@ -148,10 +148,12 @@ class TreeRegistry:
         node = self.nodes.get(key)
         if node is None:
             missing = [key]
-            while (
-                parent := self._base_parent(missing[-1])
-            ) is not None and parent not in self.nodes:
+            parent = self._base_parent(key)
+            if parent is None or not self._is_inherited(parent):
+                self._check_base(key)
+            while parent is not None and parent not in self.nodes:
                 missing.append(parent)
+                parent = self._base_parent(parent)
             for each in reversed(missing):
                 node = self._inherit(each)
             assert node is not None, "the loop ran at least once"
@@ -214,9 +216,18 @@ class TreeRegistry:
             tree = tree.base
         return list(dict.fromkeys(stamps))
 
+    def _is_inherited(self, key: Key) -> bool:
+        """Tell whether this branch has a node of an entity that was in the base as of the fork."""
+        node = self.nodes.get(key)
+        return node is not None and node.born <= self.base_version
+
+    def _check_base(self, key: Key) -> None:
+        if self.base is None or not self.base.contains(key, self.base_version):
+            raise NotFoundError(f"entity {ids.to_uuid(key)}", self.name)
+
     def _base_parent(self, key: Key) -> Key | None:
         found = None if self.base is None else self.base.find_node(key, self.base_version)
-        if found is None or self.base is None or not self.base.contains(key, self.base_version):
+        if found is None or found[0].born > found[1]:
             raise NotFoundError(f"entity {ids.to_uuid(key)}", self.name)
         return found[0].parent_at(found[1])
 
@@ -418,8 +429,10 @@ class TreeRegistry:
 
     def check_version(self, version: int) -> None:
         """Refuse a version that does not exist or is no longer kept."""
-        if version < 1 or version > self.head:
-            raise NotFoundError(f"version {version}", f"{self.name}, whose head is {self.head}")
+        if not isinstance(version, int) or version < 1 or version > self.head:
+            raise NotFoundError(
+                f"version {shown(version)}", f"{self.name}, whose head is {self.head}"
+            )
         if not self.is_kept(version):
             raise PrunedError(self.name, version, self.oldest)
 
@@ -628,16 +641,20 @@ def _own(value: Stored, node: Node, up: Cell | None, version: int) -> Stored:
     cls = type(value)
     if cls is ListCell:
         cell: Any = ListCell([], node, up)
+        cell.depth = value.depth
         cell.items = [_own(item, node, cell, version) for item in value.at(version)]
         return cell
     if cls is DictCell:
         cell = DictCell({}, node, up)
+        cell.depth = value.depth
         cell.items = {
             key: _own(item, node, cell, version) for key, item in value.at(version).items()
         }
         return cell
     if cls is SetCell:
-        return SetCell({_own(item, node, up, version) for item in value.at(version)}, node, up)
+        cell = SetCell({_own(item, node, up, version) for item in value.at(version)}, node, up)
+        cell.depth = value.depth
+        return cell
     if cls is tuple or cls is frozenset:
         return cls([_own(item, node, up, version) for item in value])
     return value

@@ -28,6 +28,7 @@ from registry.ids import Key
 from registry.retention import Retention
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
+from registry.values import shown
 
 Target = Ref | Entity | UUID | str
 """What names an entity: a ref, one of its snapshots, its lineage or version id.
@@ -169,6 +170,9 @@ class Trees:
             return self._ref_of_entity(target)
         if isinstance(target, UUID):
             return self._ref_of_id(_entity_of(target))
+        if not isinstance(target, str):
+            what = f"{shown(target)} ({type(target).__name__})"
+            raise NotFoundError(what, "this workspace; ask by a ref, snapshot, id, address or name")
         if target.startswith("@"):
             address = parse_address(target)
             if address.path:
@@ -177,7 +181,9 @@ class Trees:
         named = self._names.get(target)
         if named is None:
             known = ", ".join(sorted(self._names)[:8]) or "none"
-            raise NotFoundError(f"root {target!r}", f"this workspace (roots with a name: {known})")
+            raise NotFoundError(
+                f"root {shown(target)}", f"this workspace (roots with a name: {known})"
+            )
         return named
 
     def _ref_of_entity(self, entity: Entity) -> Ref:

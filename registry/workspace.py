@@ -18,13 +18,14 @@ from registry.copies import clone
 from registry.diff import Diff, diff
 from registry.entity import Entity, key_of, label
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
-from registry.errors import NotFoundError, RegistrationError
+from registry.errors import ArgumentError, NotFoundError, RegistrationError
 from registry.execution import Execution, OnStale, Receipt, Setting
 from registry.records import Record, RecordLog, Status
 from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
 from registry.tree import TreeRegistry
 from registry.trees import EntityAt, Target, Trees
+from registry.values import ENTITY, KIND, shown
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -130,10 +131,10 @@ class Workspace:
         Raises:
             NotFoundError: There is none of that name.
         """
-        registered = self._callables.get(name)
+        registered = self._callables.get(name) if isinstance(name, str) else None
         if registered is None:
             known = ", ".join(sorted(self._callables)[:8]) or "none"
-            raise NotFoundError(f"callable {name!r}", f"this workspace (registered: {known})")
+            raise NotFoundError(f"callable {shown(name)}", f"this workspace (registered: {known})")
         return registered
 
     # --- roots ---
@@ -156,6 +157,7 @@ class Workspace:
 
         Cost: about 10 us per entity.
         """
+        refuse_other_kinds(root, name)
         home = root.__home__
         if isinstance(home, Snapshot) and root.is_root_entity() and home.source in list(self.trees):
             return self.trees.ref(root)
@@ -296,9 +298,13 @@ class Workspace:
         *,
         as_receipt: bool,
     ) -> Any:
+        try:
+            registered = self._callables[name]
+        except (KeyError, TypeError):
+            registered = self.callable(name)
         return plain.run(
             self._setting if on_stale is None else self._setting_for(on_stale),
-            self._callables.get(name) or self.callable(name),
+            registered,
             arguments,
             execution_id or next(self._numbers),
             as_receipt,
@@ -325,9 +331,10 @@ class Workspace:
         Raises:
             NotFoundError: The entity belongs to no tree of this workspace.
         """
-        snapshot = entity.__home__
+        snapshot = getattr(entity, "__home__", None)
         if not isinstance(snapshot, Snapshot):
-            raise NotFoundError(f"a snapshot of {label(entity)}", "the call; add() an orphan first")
+            what = label(entity) if isinstance(entity, Entity) else shown(entity)
+            raise NotFoundError(f"a snapshot of {what}", "the call; add() an orphan first")
         if not snapshot.is_edited:
             return False
         execution = self._execution(_EDIT, None, on_stale)
@@ -541,6 +548,18 @@ class Workspace:
             return target, self.trees.tree(target)
         ref = self.ref(target)
         return ref, self.trees.tree(ref)
+
+
+def refuse_other_kinds(root: Any, name: Any) -> None:
+    """Refuse to add what is no entity, or under a name that is no text.
+
+    Raises:
+        ArgumentError: It is of another kind.
+    """
+    if KIND[type(root)] != ENTITY:
+        raise ArgumentError("add", "root", f"{shown(root)} ({type(root).__name__})", "an Entity")
+    if not isinstance(name, str | None):
+        raise ArgumentError("add", "name", f"{shown(name)} ({type(name).__name__})", "a text")
 
 
 def _edit(entity: Entity) -> Entity:

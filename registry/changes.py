@@ -96,6 +96,7 @@ class Changes:
 
         Nothing in here can fail. Cost: the change and its ancestors.
         """
+        self.tree.is_storing = True  # until add_commit
         self._store()
         renamed = rename(self.changed, self.version)
         self._commit(execution_id, callable_name, outputs, _NONE, _NONE)

@@ -138,6 +138,7 @@ class Execution:
     _forks: Mapping[tuple[TreeRegistry, int], TreeRegistry] = {}
     _borrowing: Borrowing | None = None
     _edited: Sequence[Snapshot] = ()
+    _shots: Mapping[int, Snapshot] = {}
     _semantic: str | None = None
     _changed = 0
     _is_taken_over = False
@@ -167,6 +168,7 @@ class Execution:
                 self._run_s = (ended := _perf()) - began
                 self._commit(result)
                 self._commit_s = _perf() - ended
+                self._conclude()
             except BaseException:
                 self._roll_back()
                 raise
@@ -176,7 +178,6 @@ class Execution:
         except BaseException as error:
             self._record_failure(arguments, error)
             raise
-        self._record("ok", "", "")
 
     def take_over(self, begun: Begun, txn: Transaction) -> None:
         """Go on with an execution that `plain.py` began and whose outcome is not the usual one."""
@@ -234,6 +235,7 @@ class Execution:
                 self._run_s = (ended := _perf()) - began
                 self._commit(result)
                 self._commit_s = _perf() - ended
+                self._conclude()
             except BaseException:
                 self._roll_back()
                 raise
@@ -244,7 +246,6 @@ class Execution:
         except BaseException as error:
             self._record_failure(arguments, error)
             raise
-        self._record("ok", "", "")
 
     # --- inputs ---
 
@@ -561,6 +562,11 @@ class Execution:
         for tree in self._own_trees.values():
             self._trees.hold(tree)
 
+    def _conclude(self) -> None:
+        """Record what was done and hold on to its versions, before others have their turns."""
+        self._record("ok", "", "")
+        self._shots = {id(tree): Snapshot.of(tree, tree.head) for tree, _ in self._outputs}
+
     def _roll_back(self) -> None:
         for txn in self._txns:
             txn.rollback()
@@ -577,10 +583,12 @@ class Execution:
         if KIND[type(self._result)] == ATOM:
             return self._result
         outputs = self._outputs
+        shots = dict(self._shots)
         if len(outputs) == 1 and self._result is outputs[0][1] and not self._own_trees:
-            return Snapshot.of_head(*outputs[0])
+            tree, entity = outputs[0]
+            known = shots.get(id(tree))
+            return known.entity(key_of(entity)) if known else Snapshot.of_head(tree, entity)
         where = {id(entity): tree for tree, entity in outputs}
-        shots: dict[int, Snapshot] = {}
 
         def shot(entity: Entity) -> Entity:
             tree = where.get(id(entity))

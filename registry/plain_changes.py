@@ -153,6 +153,7 @@ def store(txn: Transaction, found: Found) -> int:
     tree = txn.tree
     deltas, states, moves, changed, _ = found
     version = tree.head + 1
+    tree.is_storing = True  # until add_commit
     for cell, change in deltas:
         kind = type(change)
         if kind is int:

@@ -171,6 +171,7 @@ class Structure(Changes):
         Nothing in here can fail. Cost: the change and its ancestors.
         """
         created = tuple(self.arrivals.nodes)
+        self.tree.is_storing = True  # until add_commit
         for node in self.arrivals.enter():
             self.changed[node] = None
         self.moved = [(node, self.arrivals.node_of(owner)) for node, owner in self.moved]

@@ -6,6 +6,7 @@ Finds the tree of a ref, an address, a name.
 from __future__ import annotations
 
 import itertools
+import threading
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -65,6 +66,7 @@ class Trees:
         self._names: dict[str, Ref] = {}
         self._names_by_root: dict[tuple[int, int], str] = {}
         self._branch_numbers: dict[int, Iterator[int]] = {}
+        self._growing = threading.Lock()
 
     def __iter__(self) -> Iterator[TreeRegistry]:
         return iter(list(self.by_root.values()))
@@ -104,15 +106,16 @@ class Trees:
             IdentityTakenError: Another tree with that identity is held since this one was built.
             NameTakenError: Another root has that name.
         """
-        held = self.by_root.get((tree.key, tree.branch))
-        if held is not None and held is not tree:
-            raise IdentityTakenError(tree.name)
         ref = Ref(tree.key, tree.key, tree.branch)
-        if name is not None:
-            self.check_name(name)
-            self._names[name] = ref
-            self._names_by_root[tree.key, tree.branch] = name
-        self.by_root[tree.key, tree.branch] = tree
+        with self._growing:
+            held = self.by_root.get((tree.key, tree.branch))
+            if held is not None and held is not tree:
+                raise IdentityTakenError(tree.name)
+            if name is not None:
+                self.check_name(name)
+                self._names[name] = ref
+                self._names_by_root[tree.key, tree.branch] = name
+            self.by_root[tree.key, tree.branch] = tree
         return ref
 
     def check_name(self, name: str) -> None:
@@ -128,6 +131,7 @@ class Trees:
         Nothing is copied, and it is not held here before `hold`.
         """
         tree.check_version(version)
+        asked = tree
         while tree.base is not None and version <= tree.base_version:
             tree = tree.base
         numbers = self._branch_numbers.setdefault(tree.key, itertools.count(1))
@@ -135,6 +139,7 @@ class Trees:
             tree.key, self.retention, branch=next(numbers), base=tree, base_version=version
         )
         tree.pin(forked, version)
+        asked.check_version(version)  # once more: another thread may have let it go
         return forked
 
     # --- finding ---

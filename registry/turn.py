@@ -110,8 +110,11 @@ class _Waiter:
         """Grant the turn; False if nobody waits any more. Called under the turn's mutex."""
         if self._gone or self._loop.is_closed():
             return False
+        try:
+            self._loop.call_soon_threadsafe(_resolve, self.ready)
+        except RuntimeError:  # closed since
+            return False
         self._granted = True
-        self._loop.call_soon_threadsafe(_resolve, self.ready)
         return True
 
     def leave(self) -> bool:

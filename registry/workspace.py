@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 from uuid import UUID
 
@@ -423,10 +424,10 @@ class Workspace:
             PrunedError: Retention has let the version go.
         """
         ref, tree = self._locate(target)
-        number = tree.head if version is None else version
-        shot = Snapshot.of(tree, number)
-        if not tree.contains(ref.key, number):
-            raise NotFoundError(f"entity {ref.lineage_id}", f"version {number} of {tree.name}")
+        shot = tree.at_version(version, partial(Snapshot.of, tree))
+        if not tree.contains(ref.key, shot.version):
+            where = f"version {shot.version} of {tree.name}"
+            raise NotFoundError(f"entity {ref.lineage_id}", where)
         return shot.entity(ref.key)
 
     @overload
@@ -461,8 +462,9 @@ class Workspace:
         Cost: constant; the first question about the shape reads each entity's state once.
         """
         tree = self._locate(target)[1]
-        number = tree.head if version is None else version
-        return view_at(tree, number) if read_only else tree_at(tree, number)
+        if read_only:
+            return tree.at_version(version, partial(view_at, tree))
+        return tree.at_version(version, partial(tree_at, tree))
 
     def head(self, target: Target) -> int:
         """Return the newest version of a tree."""
@@ -511,7 +513,7 @@ class Workspace:
         Cost: constant; structure is shared until it changes.
         """
         tree = self._locate(target)[1]
-        return self.trees.hold(self.trees.fork(tree, tree.head if at is None else at), name)
+        return self.trees.hold(tree.at_version(at, partial(self.trees.fork, tree)), name)
 
     def branches(self, target: Target) -> list[Ref]:
         """Return the branches of a tree, main first."""
@@ -541,7 +543,7 @@ class Workspace:
         An entity and up to *limit* - 1 of those below it.
         """
         ref, tree = self._locate(target)
-        return read_page(tree, ref.key, tree.head if version is None else version, limit)
+        return tree.at_version(version, lambda number: read_page(tree, ref.key, number, limit))
 
     def _locate(self, target: Target) -> tuple[Ref, TreeRegistry]:
         if isinstance(target, Ref):  # also of an entity that only older versions have

@@ -40,7 +40,7 @@ from registry.semantics import CREATION, DETACHMENT, MUTATION, present
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
-from registry.trees import Trees
+from registry.trees import Trees, not_held
 from registry.values import (
     ATOM,
     DICT,
@@ -350,6 +350,8 @@ class Execution:
             if not tree.turn.take():
                 for other in self._targets[:index]:
                     other.turn.give_back()
+                if tree.turn.is_closed:
+                    raise not_held(tree)
                 raise BusyError(tree.name)
 
     async def _take_turns_async(self, is_alone: bool) -> None:
@@ -360,7 +362,8 @@ class Execution:
                 # Alone in its loop, it would wait for code that waits for this loop.
                 if tree in inside or (is_alone and tree.turn.is_held_here):
                     raise BusyError(tree.name)  # noqa: TRY301 - like any error here, it gives turns back
-                await tree.turn.take_async()
+                if not await tree.turn.take_async():
+                    raise not_held(tree)  # noqa: TRY301 - as above
                 taken.append(tree)
         except BaseException:
             for other in taken:

@@ -19,7 +19,9 @@ from registry.changeset import Commit
 from registry.entity import Entity, key_of, label
 from registry.errors import (
     AddressError,
+    BusyError,
     IdentityTakenError,
+    InUseError,
     NameTakenError,
     NotFoundError,
     PrunedError,
@@ -36,6 +38,10 @@ Target = Ref | Entity | UUID | str
 
 `@` and such an id, or the name of a root.
 """
+
+
+_MOST_FORKS = 8
+"""Branches that an error lists."""
 
 
 class EntityAt(NamedTuple):
@@ -118,6 +124,32 @@ class Trees:
             self.by_root[tree.key, tree.branch] = tree
         return ref
 
+    def drop(self, ref: Ref) -> None:
+        """Hold a branch no longer, and its name.
+
+        Snapshots of it stay readable as long as they are held. Its number is not given to another
+        branch, since ids carry it.
+
+        Raises:
+            NotFoundError: It is not held here.
+            InUseError: Another branch was forked from it, and reads what they share from it.
+            BusyError: This thread has its turn.
+        """
+        tree = self.tree(ref)
+        if not tree.turn.take():
+            raise not_held(tree) if tree.turn.is_closed else BusyError(tree.name)
+        with self._growing:
+            forks = [each.name for each in self if each.base is tree]
+            if not forks:
+                del self.by_root[tree.key, tree.branch]
+                name = self._names_by_root.pop((tree.key, tree.branch), None)
+                if name is not None:
+                    del self._names[name]
+                tree.turn.close()
+        if forks:
+            tree.turn.give_back()
+            raise InUseError(tree.name, tuple(forks[:_MOST_FORKS]), len(forks))
+
     def check_name(self, name: str) -> None:
         """Refuse a name that a root has already, or that reads like an address."""
         if name in self._names:
@@ -152,9 +184,7 @@ class Trees:
         """
         tree = self.by_root.get((ref[0], ref[2]))
         if tree is None:
-            raise NotFoundError(
-                f"tree {ids.to_uuid(ref.root, ids.stamp(ref.branch, 0))}", "this workspace"
-            )
+            raise _no_tree(ref.root, ref.branch)
         return tree
 
     def ref(self, target: Target) -> Ref:
@@ -256,6 +286,15 @@ class Trees:
     def branches(self, key: Key) -> list[TreeRegistry]:
         """Return the branches of one root, by number."""
         return sorted((tree for tree in self if tree.key == key), key=lambda tree: tree.branch)
+
+
+def not_held(tree: TreeRegistry) -> NotFoundError:
+    """Return the error for a tree that was dropped."""
+    return _no_tree(tree.key, tree.branch)
+
+
+def _no_tree(key: Key, branch: int) -> NotFoundError:
+    return NotFoundError(f"tree {ids.to_uuid(key, ids.stamp(branch, 0))}", "this workspace")
 
 
 def _entity_of(uuid: UUID) -> ids.EntityVersion:

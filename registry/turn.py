@@ -19,13 +19,14 @@ from functools import partial
 class Turn:
     """A fair lock that threads and tasks share. Taking a free one costs about 0.1 us."""
 
-    __slots__ = ("_holder", "_mutex", "_taken", "_waiting")
+    __slots__ = ("_holder", "_mutex", "_taken", "_waiting", "is_closed")
 
     def __init__(self) -> None:
         self._taken = threading.Lock()
         self._mutex = threading.Lock()
         self._waiting: deque[Callable[[], bool]] = deque()
         self._holder = 0
+        self.is_closed = False
 
     @property
     def is_wanted(self) -> bool:
@@ -38,7 +39,10 @@ class Turn:
         return self._holder == threading.get_ident()
 
     def take(self) -> bool:
-        """Take the turn, waiting for other threads; False if this thread would wait for itself."""
+        """Take the turn, waiting for other threads.
+
+        False if this thread would wait for itself, or for ever, since the turn is closed.
+        """
         if self._taken.acquire(False):
             self._holder = threading.get_ident()
             return True
@@ -47,23 +51,39 @@ class Turn:
         ready = threading.Event()
         if self._enqueue(partial(_set, ready)):
             ready.wait()
+        if self.is_closed:
+            return False
         self._holder = threading.get_ident()
         return True
 
-    async def take_async(self) -> None:
-        """Take the turn, awaiting whoever has it."""
+    async def take_async(self) -> bool:
+        """Take the turn, awaiting whoever has it; False if it is closed."""
         if self._taken.acquire(False):
             self._holder = threading.get_ident()
-            return
+            return True
         waiter = _Waiter(asyncio.get_running_loop(), self._mutex)
         if self._enqueue(waiter.wake):
             try:
                 await waiter.ready
             except asyncio.CancelledError:
-                if waiter.leave():
+                if waiter.leave() and not self.is_closed:
                     self.give_back()  # it was granted already
                 raise
+        if self.is_closed:
+            return False
         self._holder = threading.get_ident()
+        return True
+
+    def close(self) -> None:
+        """Never pass the turn on again: whoever waits, or asks later, is told so.
+
+        Called by who has it.
+        """
+        with self._mutex:
+            self.is_closed = True
+            self._holder = 0
+            while self._waiting:
+                self._waiting.popleft()()
 
     def give_back(self) -> None:
         """Pass the turn to whoever asked first, or leave it free."""
@@ -85,7 +105,7 @@ class Turn:
     def _enqueue(self, wake: Callable[[], bool]) -> bool:
         """Join the queue; False if the turn became free meanwhile and is now taken."""
         with self._mutex:
-            if self._taken.acquire(False):
+            if self.is_closed or self._taken.acquire(False):
                 return False
             self._waiting.append(wake)
             return True

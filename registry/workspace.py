@@ -17,7 +17,7 @@ from registry.callables import RegisteredCallable, Semantic
 from registry.clock import Clock, system_clock
 from registry.copies import clone
 from registry.diff import Diff, diff
-from registry.entity import Entity, key_of, label
+from registry.entity import Entity, key_label, key_of, label
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
 from registry.errors import ArgumentError, NotFoundError, RegistrationError
 from registry.execution import Execution, OnStale, Receipt, Setting
@@ -514,6 +514,27 @@ class Workspace:
         """
         tree = self._locate(target)[1]
         return self.trees.hold(tree.at_version(at, partial(self.trees.fork, tree)), name)
+
+    def drop(self, target: Target) -> None:
+        """Forget a branch of a tree, or a root with its only branch: no id of it is found any more.
+
+        Its memory is free once nobody holds a snapshot of it; those stay readable. Whoever waits
+        for the tree gets a `NotFoundError`, as all who ask for it later.
+
+        Args:
+            target: The root, on the branch that is meant.
+
+        Raises:
+            NotFoundError: It is not here.
+            ArgumentError: It is an entity below a root.
+            InUseError: Another branch was forked from it; drop that first.
+            BusyError: An execution is open on it that this call runs inside of.
+        """
+        ref, tree = self._locate(target)
+        if ref.key != ref.root:
+            below = key_label(tree.class_of(ref.key), ref.key)
+            raise ArgumentError("drop", "target", below, f"a root, as {tree.name}")
+        self.trees.drop(ref)
 
     def branches(self, target: Target) -> list[Ref]:
         """Return the branches of a tree, main first."""

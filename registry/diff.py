@@ -23,6 +23,7 @@ from registry.history import Stored
 from registry.ids import Key
 from registry.mermaid import Box, Link
 from registry.schema import ABSENT, EXTRA, FIELDS_SET
+from registry.semantics import present
 from registry.shape import Shape, shape_of, title
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
@@ -179,7 +180,8 @@ def _shown(stored: Stored) -> Any:
 
 
 def _readable(stored: Stored, tree: TreeRegistry) -> Any:
-    return _map(stored, lambda key: Ref(tree.key, key, tree.branch))
+    """Return stored data as a user gets it: his own copy, with refs in place of children."""
+    return present(_map(stored, lambda key: Ref(tree.key, key, tree.branch)), lambda each: each)
 
 
 def _map(stored: Stored, child: Any) -> Any:

@@ -19,7 +19,7 @@ from registry.copies import clone
 from registry.diff import Diff, diff
 from registry.entity import Entity, key_label, key_of, label
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
-from registry.errors import ArgumentError, NotFoundError, RegistrationError
+from registry.errors import ArgumentError, NotFoundError, PrunedError, RegistrationError
 from registry.execution import Execution, OnStale, Receipt, Setting
 from registry.records import Record, RecordLog, Status
 from registry.retention import Retention
@@ -373,14 +373,25 @@ class Workspace:
         found = []
         for text in addresses:
             address = parse_address(text)
-            place = self.trees.locate(address.entity)
+            place, shot = self._shot(address.entity, shots)
             entity = entities.get(place)
             if entity is None:
-                where = (place.tree, place.version)
-                shot = shots.get(where) or shots.setdefault(where, Snapshot.of(*where))
                 entity = entities[place] = shot.entity(place.key)
             found.append(own_copy(follow(entity, address).value))
         return found
+
+    def _shot(
+        self, wanted: ids.EntityVersion, shots: dict[tuple[TreeRegistry, int], Snapshot]
+    ) -> tuple[EntityAt, Snapshot]:
+        """Return where an id is, and the snapshot of that version; see `at_version`."""
+        while True:
+            place = self.trees.locate(wanted)
+            where = (place.tree, place.version)
+            try:
+                return place, shots.get(where) or shots.setdefault(where, Snapshot.of(*where))
+            except PrunedError:
+                if wanted.commit:
+                    raise
 
     def put(self, address: str, value: Any, *, on_stale: OnStale | None = None) -> str:
         """Write a value to a field, or to an element of a list, tuple or dict, as an execution.

@@ -139,17 +139,16 @@ class IdentityTakenError(UsageError):
 class InUseError(UsageError):
     """A branch cannot be dropped: others were forked from it, and share its structure."""
 
-    def __init__(self, root: str, forks: tuple[str, ...], count: int) -> None:
+    def __init__(self, root: str, forks: str, count: int) -> None:
         super().__init__(root, forks, count)
         self.root = root
         self.forks = forks
         self.count = count
 
     def __str__(self) -> str:
-        more = ", ..." if self.count > len(self.forks) else ""
         return (
-            f"{self.root} cannot be dropped: {', '.join(self.forks)}{more} "
-            f"({self.count} in all) were forked from it; drop those first"
+            f"{self.root} cannot be dropped: {self.count} branches were forked from it "
+            f"({self.forks}); drop those first"
         )
 
 

@@ -148,7 +148,8 @@ class Trees:
                 tree.turn.close()
         if forks:
             tree.turn.give_back()
-            raise InUseError(tree.name, tuple(forks[:_MOST_FORKS]), len(forks))
+            more = ", ..." if len(forks) > _MOST_FORKS else ""
+            raise InUseError(tree.name, ", ".join(forks[:_MOST_FORKS]) + more, len(forks))
 
     def check_name(self, name: str) -> None:
         """Refuse a name that a root has already, or that reads like an address."""

@@ -15,9 +15,12 @@ from registry.errors import (
     AddressError,
     ArgumentError,
     BusyError,
+    Conflict,
     ConflictError,
+    Dependent,
     EntityClassError,
     IdentityTakenError,
+    MergeConflictError,
     NameTakenError,
     NotFoundError,
     PathError,
@@ -30,12 +33,14 @@ from registry.errors import (
     TransientError,
     TreerunnerError,
     UncopyableError,
+    UndoError,
     UsageError,
     WriteError,
 )
 from registry.execution import Receipt
 from registry.facade import CallableRegistry, EntityRegistry, default_workspace, use_workspace
 from registry.functional import batch_get, get, put
+from registry.merging import Choice, MergeResult
 from registry.records import Record, Source
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
@@ -48,8 +53,11 @@ __all__ = [
     "ArgumentError",
     "BusyError",
     "CallableRegistry",
+    "Choice",
     "Commit",
+    "Conflict",
     "ConflictError",
+    "Dependent",
     "Diff",
     "Edge",
     "EdgeKind",
@@ -60,6 +68,8 @@ __all__ = [
     "EntityTreeView",
     "FieldChange",
     "IdentityTakenError",
+    "MergeConflictError",
+    "MergeResult",
     "Move",
     "NameTakenError",
     "NotFoundError",
@@ -80,6 +90,7 @@ __all__ = [
     "TransientError",
     "TreerunnerError",
     "UncopyableError",
+    "UndoError",
     "UsageError",
     "VersionInfo",
     "Workspace",

@@ -53,6 +53,28 @@ class OpenTransaction(Protocol):
     touched: list[tuple[Entity, str]]
 
 
+class MergePoint:
+    """A version of another branch whose content a branch has taken in.
+
+    Attributes:
+        at: Version of the branch that took it in.
+        source: The other branch.
+        version: Its version.
+        pinned_version: The same while nothing newer of that branch was merged: it stays readable.
+    """
+
+    __slots__ = ("__weakref__", "at", "pinned_version", "source", "version")
+
+    def __init__(self, at: int, source: TreeRegistry, version: int) -> None:
+        self.at = at
+        self.source = source
+        self.version = self.pinned_version = version
+
+    def release(self) -> None:
+        """Let retention have the version."""
+        self.pinned_version = sys.maxsize
+
+
 class TreeRegistry:
     """Working tree and history of one root on one branch.
 
@@ -68,6 +90,7 @@ class TreeRegistry:
         entities: Live objects of the working tree that are loaded, in whole or as ghosts.
         is_provisional: Whether it is made of an orphan argument whose execution may still drop it.
         txn: What the open execution has written; None while none runs.
+        merges: What was merged into this branch, in order.
     """
 
     is_read_only: ClassVar[bool] = False
@@ -91,6 +114,7 @@ class TreeRegistry:
         self.entities: dict[Key, Entity] = {}
         self.txn: OpenTransaction | None = None
         self.is_provisional = False
+        self.merges: list[MergePoint] = []
         self.turn = Turn()
         self.commits: list[
             tuple[Any, ...]

@@ -166,15 +166,21 @@ class Balance:
         return tally is not None and self._has_place(tally, seen)
 
     def _is_node_attached(self, node: Node | None, seen: frozenset[int]) -> bool:
+        put: list[Tally] = []
         while node is not None and node is not self._root:
             if node.key in self._departed:
-                return False
+                node = None
+                break
             tally = self.members.get(node.key)
             # Without a loss it still has its first place; that it has a second is judged later.
             if tally is not None and tally.lost:
-                return self._has_place(tally, seen)
+                put.append(tally)
+                node = None
+                break
+            if tally is not None and tally.holders:
+                put.append(tally)  # what holds its first place may leave without it
             node = node.parent
-        return node is self._root
+        return node is self._root or any(self._has_place(tally, seen) for tally in put)
 
     def _has_place(self, tally: Tally, seen: frozenset[int] = frozenset()) -> bool:
         """Tell whether something that was put into holders is in the tree by one of them."""

@@ -84,7 +84,7 @@ def merge(
     on_conflict: OnConflict,
 ) -> MergeResult:
     """Merge a branch into another one; see `Workspace.merge`."""
-    into = into or source.base
+    into = into or source.origin
     if into is None or into is source or into.key != source.key:
         given = "no other branch" if into is None or into is source else into.name
         raise ArgumentError("merge", "into", given, f"another branch of {source.name}")
@@ -147,6 +147,7 @@ class _Merging:
         self.conflicts: list[Conflict] = []
         self._on_conflict = on_conflict
         self._merged: dict[Key, Parts] = {}
+        self._decided: set[Place] = set()
 
     def run(self, root: Entity, source: Entity, on_conflict: str) -> Entity:
         """Merge the tree of *source* into that of *root*.
@@ -167,8 +168,9 @@ class _Merging:
             raise MergeConflictError(tree.name, into.name, tuple(self.conflicts))
         rewriting, now = Rewriting(into, self._absent), Side(into, into.head)
         for key, parts in self._merged.items():
-            if now.has(key):
-                rewriting.write(key, differences(now.parts(key), parts))
+            changed = differences(now.parts(key), parts) if now.has(key) else {}
+            if changed.keys() - {FIELDS_SET}:  # which were set rides along; alone it is no change
+                rewriting.write(key, changed)
         return root
 
     def note(self) -> None:
@@ -291,6 +293,7 @@ class _Merging:
             field = ("model_extra" if name == EXTRA else name) + way
             conflict = self._conflict(key, field, "changed", *shown)
             choice = self._choose(conflict)
+            self._decided.add(Place(key, name))
             if isinstance(choice, Choice):
                 return theirs if choice is Choice.THEIRS else ours
             return _stored(choice)
@@ -364,13 +367,27 @@ class _Merging:
                     for child in children_of(actual.parts(key)[name]):
                         before[child] = Place(key, name)
         for child, places in held.items():
-            elsewhere = actual.place(child)
-            stays = elsewhere is not None and child not in before and elsewhere not in places
-            if len(places) > 1 or stays or self._is_below_itself(child, held, actual):
+            first = actual.place(child)
+            stays = child not in before and first is not None and not self._leaves(first.parent)
+            if len(places) > 1 or (stays and first not in places):
                 self._lose(child)
-        for child in before:
-            if child not in held and self.ours.has(child) and self.theirs.has(child):
+            elif self._is_below_itself(child, held, actual):
                 self._lose(child)
+        for child, place in before.items():
+            if child in held or self._leaves(child):
+                continue
+            if place not in self._decided or self.theirs.has(child):
+                self._lose(child)
+                continue
+            for each in actual.below(child):  # a decision left it out, not what was moved into it
+                if self.theirs.has(each) and each not in held:
+                    self._lose(each)
+
+    def _leaves(self, key: Key) -> bool:
+        """Tell whether an entity of ours was removed, by one side or both."""
+        if not self.ours.has(key):
+            return True
+        return self.base.has(key) and not self.theirs.has(key)
 
     def _in_the_end(self) -> list[Key]:
         """Return the entities that are written, and those that come in."""

@@ -90,7 +90,7 @@ class Rewriting:
 
     def _change_inside(self, live: Any, stored: Stored, entity: Entity, name: str) -> bool:
         """Turn a container into another one by changing what differs; False if it cannot be."""
-        if type(live) not in TRACKED or live.home is not self._tree or _holds_opaque(live):
+        if type(live) not in TRACKED or live.home is not self._tree or _holds_opaque(live, name):
             return False
         if isinstance(live, list) and type(stored) is list:
             self._change_list(live, stored, entity, name)
@@ -169,10 +169,10 @@ class Rewriting:
 _CONTAINERS = (list, dict, set)
 
 
-def _holds_opaque(live: Any) -> bool:
+def _holds_opaque(live: Any, name: str) -> bool:
     """Tell whether a container is in a field that holds opaque values: compared as a whole."""
     node = live.place.node
-    return node is None or bool(node.opaque)
+    return node is None or (node.opaque is not None and name in node.opaque)
 
 
 def _keeps_order(live: dict[Any, Any], stored: dict[Any, Any]) -> bool:

@@ -196,14 +196,16 @@ def common_point(
     trees: dict[int, TreeRegistry] = {}
     ours, theirs = _sources(a, a_version, trees), _sources(b, b_version, trees)
     shared = {branch: min(ours[branch], theirs[branch]) for branch in ours.keys() & theirs.keys()}
+    sources = {branch: _sources(trees[branch], shared[branch], {}) for branch in shared}
+
+    def comes_from(later: int, earlier: int) -> bool:
+        return sources[later].get(earlier, 0) >= shared[earlier]
+
+    # Two may come from each other: merged to and fro without a change, they are the same.
     latest = [
         branch
         for branch in shared
-        if not any(
-            _sources(trees[other], shared[other], trees).get(branch, 0) >= shared[branch]
-            for other in shared
-            if other != branch
-        )
+        if all(comes_from(branch, other) or not comes_from(other, branch) for other in shared)
     ]
     best = max(latest, key=lambda branch: (shared[branch], branch))
     return trees[best], shared[best]

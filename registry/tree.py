@@ -90,6 +90,8 @@ class TreeRegistry:
         entities: Live objects of the working tree that are loaded, in whole or as ghosts.
         is_provisional: Whether it is made of an orphan argument whose execution may still drop it.
         txn: What the open execution has written; None while none runs.
+        origin: The branch that it was forked from as the user said, which may itself have been at a
+            version of `base`; None for main.
         merges: What was merged into this branch, in order.
     """
 
@@ -114,6 +116,7 @@ class TreeRegistry:
         self.entities: dict[Key, Entity] = {}
         self.txn: OpenTransaction | None = None
         self.is_provisional = False
+        self.origin: TreeRegistry | None = None
         self.merges: list[MergePoint] = []
         self.turn = Turn()
         self.commits: list[

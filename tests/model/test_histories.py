@@ -89,3 +89,21 @@ def test_what_is_taken_back_equals_the_older_version(
         world.step(*step)
 
     world.check_all()
+
+
+@histories(0.25)
+@given(growth=GROWTH, history=steps("merge", "run", "merge", "fork", "undo", "revert", "fail"))
+def test_merges_are_sound(
+    growth: list[int],
+    history: list[tuple[str, int, list[int]]],
+) -> None:
+    """A branch whose origin stood still comes back as it is, any other one once and without loss.
+
+    Then the origin comes into the branch, and both are equal; conflicts leave all as it was.
+    """
+    world = World(growth)
+
+    for step in history:
+        world.step(*step)
+
+    world.check_all()

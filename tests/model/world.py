@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from registry import Ref, Workspace
-from registry.errors import StructureError, UndoError, WriteError
+from registry.errors import MergeConflictError, StructureError, UndoError, WriteError
 from tests.model import entity_trees, plain_trees
 from tests.model.actions import Action, Scene, run
 from tests.model.dice import Dice
@@ -435,6 +435,43 @@ class World:
             self._replaced(line, to_plain(self.workspace.snapshot(line.ref)))
             self.workspace.undo(undone.execution_id)
             self._replaced(line, plain)
+
+    # A branch goes its own way, and is merged into the one that it was forked from.
+
+    def _step_merge(self, line: Line, dice: Dice, operations: Sequence[int]) -> None:
+        if line.parent is None:
+            self._step_fork(line, Dice(0), ())
+            line = self.lines[-1]
+        into, rule = line.parent, dice.of(("error", "ours", "theirs"))
+        assert into is not None
+        if dice.one_in(2):
+            self._step_run(line, dice, operations[::2])
+            self._step_run(into, dice, operations[1::2])
+        else:
+            self._step_run(line, dice, operations)
+        if self.over:
+            return
+        is_one_sided = into.head == line.since and into.head - into.first < len(into.plain)
+        try:
+            result = self.workspace.merge(line.ref, into.ref, on_conflict=rule)
+        except MergeConflictError as error:
+            conflicts = error.conflicts
+        else:
+            conflicts = ()
+        if conflicts:
+            assert not is_one_sided, "a conflict without a second side"
+            assert rule == "error" or {each.kind for each in conflicts} == {"lost"}
+            self.check_head(into)
+            self.check_working_tree(into)
+            return
+        merged = to_plain(self.workspace.snapshot(into.ref))
+        assert not is_one_sided or read(merged).form == line.readings[-1].form
+        assert not is_one_sided or not result.resolved
+        self._replaced(into, merged)
+        assert self.workspace.merge(line.ref, into.ref).changed == 0, "something was merged twice"
+        self.check_head(into)
+        self.workspace.merge(into.ref, into=line.ref)
+        self._replaced(line, merged)
 
     # Somebody holds a snapshot, read in part, or writes to it: nobody else notices.
 

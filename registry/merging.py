@@ -369,9 +369,8 @@ class _Merging:
         for child, places in held.items():
             first = actual.place(child)
             stays = child not in before and first is not None and not self._leaves(first.parent)
-            if len(places) > 1 or (stays and first not in places):
-                self._lose(child)
-            elif self._is_below_itself(child, held, actual):
+            has_two = len(places) > 1 or (stays and first not in places)
+            if has_two or self._is_below_itself(child, held, actual):
                 self._lose(child)
         for child, place in before.items():
             if child in held or self._leaves(child):

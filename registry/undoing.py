@@ -15,9 +15,11 @@ from functools import partial
 
 from registry import ids
 from registry.callables import RegisteredCallable
+from registry.changeset import Commit
 from registry.diff import candidates
 from registry.entity import Entity
 from registry.errors import Dependent, NotFoundError, PrunedError, UndoError
+from registry.history import Stored
 from registry.ids import Key
 from registry.records import RecordLog
 from registry.rewriting import Parts, Rewriting, differences, label_in, past, same_content
@@ -129,7 +131,7 @@ class _Undo:
         tree, version = self._tree, self._version
         before, after = past(tree, key, version - 1).parts, past(tree, key, version).parts
         wanted = differences(after, before)
-        was_moved = _parent(tree, key, version - 1) != _parent(tree, key, version)
+        was_moved = self._parent(key, version - 1) != self._parent(key, version)
         if not tree.has(key) or (was_moved and self._is_elsewhere(key)):
             self._depend(key, "")
             return
@@ -156,35 +158,50 @@ class _Undo:
                 self._depend(key, name)
 
     def _is_elsewhere(self, key: Key) -> bool:
-        tree = self._tree
-        return _parent(tree, key, self._version) != _parent(tree, key, tree.head)
+        return self._parent(key, self._version) != self._parent(key, self._tree.head)
 
     def _depend(self, key: Key, name: str) -> None:
-        """Note all later versions that changed a part of an entity, or its place in the tree."""
+        """Note later versions that changed a part of an entity, or its place in the tree.
+
+        Those since it last was as the execution made it.
+        """
         tree = self._tree
-        for version in range(self._version + 1, tree.head + 1):
+        known = len(self._dependents)
+        newer, made = self._seen(key, name, tree.head), self._seen(key, name, self._version)
+        for version in range(tree.head, self._version, -1):
             commit = tree.commit_of(version)
             assert commit is not None, "versions after one that is kept are kept"
-            placed = (commit.created, commit.removed, commit.moved)
-            is_meant = (
-                key in commit.changed and self._differs(key, name, version)
-                if name
-                else any(key in keys for keys in placed)
-            )
-            if is_meant:
-                dependent = Dependent(
-                    ids.execution_text(commit.execution_id),
-                    commit.callable_name,
-                    version,
-                    label_in(tree, key),
-                    ids.to_uuid(key),
-                    "model_extra" if name == EXTRA else name,
-                )
-                self._dependents[dependent] = None
+            named = (commit.changed, commit.created, commit.removed, commit.moved)
+            if not any(key in keys for keys in named):
+                continue
+            older = self._seen(key, name, version - 1)
+            if not same_content(older, newer):
+                self._note(key, name, commit)
+                if same_content(older, made):
+                    break
+            newer = older
+        assert len(self._dependents) > known or known, "what differs was changed by some commit"
 
-    def _differs(self, key: Key, name: str, version: int) -> bool:
-        before, after = (past(self._tree, key, each).parts for each in (version - 1, version))
-        return not same_content(before[name], after[name])
+    def _seen(self, key: Key, name: str, version: int) -> Stored:
+        """Return a part of an entity, or what holds it, at a version; None if it was not there."""
+        if not self._tree.contains(key, version):
+            return None
+        return past(self._tree, key, version).parts[name] if name else self._parent(key, version)
+
+    def _parent(self, key: Key, version: int) -> Key | None:
+        found = self._tree.find_node(key, version)
+        return None if found is None else found[0].parent_at(found[1])
+
+    def _note(self, key: Key, name: str, commit: Commit) -> None:
+        dependent = Dependent(
+            ids.execution_text(commit.execution_id),
+            commit.callable_name,
+            commit.version,
+            label_in(self._tree, key),
+            ids.to_uuid(key),
+            "model_extra" if name == EXTRA else name,
+        )
+        self._dependents[dependent] = None
 
     def write(self) -> None:
         """Write what it was before."""
@@ -192,11 +209,6 @@ class _Undo:
         rewriting = Rewriting(tree, partial(past, tree, version=self._version - 1))
         for key, parts in self._writes:
             rewriting.write(key, parts)
-
-
-def _parent(tree: TreeRegistry, key: Key, version: int) -> Key | None:
-    found = tree.find_node(key, version)
-    return None if found is None else found[0].parent_at(found[1])
 
 
 # --- which versions an execution made ---

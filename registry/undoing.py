@@ -180,7 +180,7 @@ class _Undo:
                 if same_content(older, made):
                     break
             newer = older
-        assert len(self._dependents) > known or known, "what differs was changed by some commit"
+        assert len(self._dependents) > known, "what differs was changed by some commit"
 
     def _seen(self, key: Key, name: str, version: int) -> Stored:
         """Return a part of an entity, or what holds it, at a version; None if it was not there."""

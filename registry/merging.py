@@ -13,6 +13,7 @@ an error, and then nothing is stored. What was decided is written to the working
 
 from __future__ import annotations
 
+import copy
 import enum
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
@@ -27,9 +28,17 @@ from registry.history import Stored
 from registry.ids import Key
 from registry.rewriting import Parts, Past, Rewriting, differences, label_in
 from registry.schema import ABSENT, EXTRA, FIELDS_SET
-from registry.sides import Place, Side, changed_between, children_of, common_point, is_same_below
+from registry.sides import (
+    Place,
+    Side,
+    changed_between,
+    children_of,
+    common_point,
+    is_same_below,
+    note_merge,
+)
 from registry.threeway import merge_value
-from registry.tree import MergePoint, TreeRegistry
+from registry.tree import TreeRegistry
 from registry.undoing import tree_of
 from registry.values import KIND, OPAQUE, Opaque
 
@@ -117,11 +126,21 @@ def merge(
     )
 
 
+def _merge(root: Entity, source: Entity, on_conflict: str) -> Entity:
+    raise AssertionError("each merge brings its own function of this signature")
+
+
+_MERGE = RegisteredCallable("merge", _merge)
+"""Compiled once; each merge runs a copy of it."""
+
+
 class _MergeExecution(Execution):
     """Notes what was merged once it is stored, while nobody else has a turn."""
 
     def __init__(self, setting: Setting, merging: _Merging, number: int | str) -> None:
-        super().__init__(setting, RegisteredCallable("merge", merging.run), number)
+        registered = copy.copy(_MERGE)
+        registered.function = merging.run
+        super().__init__(setting, registered, number)
         self._merging = merging
 
     def _commit(self, result: Any) -> None:
@@ -175,15 +194,9 @@ class _Merging:
 
     def note(self) -> None:
         """Note that all of the source is merged, so that the next merge begins from there."""
-        source, into = self.theirs, self.into
-        if (source.tree, source.version) == (self.base.tree, self.base.version):
-            return  # there was nothing that had not been merged
-        for point in into.merges:
-            if point.source is source.tree:
-                point.release()
-        point = MergePoint(into.head, source.tree, source.version)
-        source.tree.pin(point, source.version)
-        into.merges.append(point)
+        source, base = self.theirs, self.base
+        if (source.tree, source.version) != (base.tree, base.version):
+            note_merge(self.into, source)
 
     def _absent(self, key: Key) -> Past:
         """Return what an entity looks like that comes into the tree."""

@@ -103,6 +103,9 @@ _JOINT_FIELDS = len(Commit._fields) + 10
 """Fields of a record that is kept together with its commit; see `_apart`."""
 
 
+_JOINT_NUMBER = Commit._fields.index("execution_id")
+
+
 class RecordLog:
     """The newest records of a workspace, oldest first."""
 
@@ -112,6 +115,17 @@ class RecordLog:
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def find(self, execution_id: str) -> Record | None:
+        """Return the newest record of an execution, if one is kept.
+
+        Cost: a look at each newer one.
+        """
+        for packed in reversed(list(self._records)):
+            number = packed[_JOINT_NUMBER if len(packed) == _JOINT_FIELDS else 0]
+            if number == execution_id or ids.execution_text(number) == execution_id:
+                return unpack(packed)
+        return None
 
     def select(
         self, name: str | None = None, key: int | None = None, status: Status | None = None

@@ -14,7 +14,7 @@ from registry.history import Stored
 from registry.ids import Key
 from registry.rewriting import Parts, Past, differences, past
 from registry.schema import FIELDS_SET
-from registry.tree import TreeRegistry
+from registry.tree import MergePoint, TreeRegistry
 
 
 class Place(NamedTuple):
@@ -191,24 +191,39 @@ def common_point(
     """Return the newest version that two branches of a root both come from, by forks and merges.
 
     If there are several of which none comes from another (branches merged into each other
-    crosswise), the one that was made last.
+    crosswise), the one with the greatest number.
+
+    Cost: constant for a fork that comes back for the first time; else the merges so far.
     """
+    if b.base is a and not (b.is_taken_in or b.merges):
+        return a, b.base_version
     trees: dict[int, TreeRegistry] = {}
     ours, theirs = _sources(a, a_version, trees), _sources(b, b_version, trees)
     shared = {branch: min(ours[branch], theirs[branch]) for branch in ours.keys() & theirs.keys()}
-    sources = {branch: _sources(trees[branch], shared[branch], {}) for branch in shared}
-
-    def comes_from(later: int, earlier: int) -> bool:
-        return sources[later].get(earlier, 0) >= shared[earlier]
-
-    # Two may come from each other: merged to and fro without a change, they are the same.
-    latest = [
-        branch
-        for branch in shared
-        if all(comes_from(branch, other) or not comes_from(other, branch) for other in shared)
-    ]
+    covered: dict[int, int] = {}
+    latest: list[int] = []
+    for branch in sorted(shared, key=shared.__getitem__, reverse=True):
+        if covered.get(branch, 0) < shared[branch]:
+            mine = _sources(trees[branch], shared[branch], {})
+            latest = [each for each in latest if mine.get(each, 0) < shared[each]]
+            latest.append(branch)
+            covered.update(
+                {each: at for each, at in mine.items() if covered.get(each, 0) < at},
+            )
     best = max(latest, key=lambda branch: (shared[branch], branch))
     return trees[best], shared[best]
+
+
+def note_merge(into: TreeRegistry, source: Side) -> None:
+    """Note that a branch, at its head, has taken in all of a side."""
+    for point in into.merges:
+        if point.source is source.tree:
+            point.release()
+    point = MergePoint(into.head, source.tree, source.version)
+    source.tree.pin(point, source.version)
+    into.merges.append(point)
+    for tree, _ in _line(source.tree, source.version):
+        tree.is_taken_in = True
 
 
 def _sources(tree: TreeRegistry, version: int, trees: dict[int, TreeRegistry]) -> dict[int, int]:

@@ -90,6 +90,7 @@ class TreeRegistry:
         entities: Live objects of the working tree that are loaded, in whole or as ghosts.
         is_provisional: Whether it is made of an orphan argument whose execution may still drop it.
         txn: What the open execution has written; None while none runs.
+        is_taken_in: Whether it, or a fork of it, was merged into another branch.
         origin: The branch that it was forked from as the user said, which may itself have been at a
             version of `base`; None for main.
         merges: What was merged into this branch, in order.
@@ -117,6 +118,7 @@ class TreeRegistry:
         self.txn: OpenTransaction | None = None
         self.is_provisional = False
         self.origin: TreeRegistry | None = None
+        self.is_taken_in = False
         self.merges: list[MergePoint] = []
         self.turn = Turn()
         self.commits: list[

@@ -223,17 +223,16 @@ def versions_made(
         NotFoundError: No record and no version that is kept names it.
         UndoError: It failed.
 
-    Cost: reads the records; without a record, all commits.
+    Cost: a look at each newer record; without a record, at all commits.
     """
-    found = [each for each in records.select() if each.execution_id == execution_id]
-    if not found:
+    record = records.find(execution_id)
+    if record is None:
         made = [(tree, version) for tree in trees for version in _commits_of(tree, execution_id)]
         if not made:
             raise NotFoundError(
                 f"execution {execution_id}", "the records and versions that are kept"
             )
         return made
-    record = found[-1]
     if record.status == "failed":
         raise UndoError(execution_id, record.callable_name, "failed, so there is nothing to undo")
     return [

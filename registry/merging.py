@@ -99,31 +99,33 @@ def merge(
         raise ArgumentError("merge", "into", given, f"another branch of {source.name}")
     merging = _Merging(on_conflict)
     execution = _MergeExecution(setting, merging, number)
-    before = into.head
     execution.run(
         {
             "root": Ref(into.key, into.key, into.branch),
             "source": Ref(source.key, source.key, source.branch),
-            "on_conflict": on_conflict if isinstance(on_conflict, str) else repr(on_conflict),
+            "on_conflict": _name_of(on_conflict),
         }
     )
     receipt = execution.receipt()
-    version = merging.into.head if receipt.changed == 0 else receipt.version
-    commit = merging.into.commit_of(version) if version > before and receipt.changed else None
-    created, removed, moved = (
-        (len(commit.created), len(commit.removed), len(commit.moved)) if commit else (0, 0, 0)
-    )
+    commit = into.commit_of(merging.version) if receipt.changed else None
+    changes = (commit.created, commit.removed, commit.moved) if commit else ((), (), ())
+    created, removed, moved = map(len, changes)
     return MergeResult(
         Ref(into.key, into.key, into.branch),
-        receipt.version,
+        merging.version,
         receipt.execution_id,
         merging.base.version,
         receipt.changed,
-        created,
-        removed,
-        moved,
+        *(created, removed, moved),
         tuple(merging.resolved),
     )
+
+
+def _name_of(rule: OnConflict) -> str:
+    """Return how a record names a rule."""
+    if callable(rule):
+        return str(getattr(rule, "__qualname__", type(rule).__name__))
+    return rule.value if isinstance(rule, Choice) else rule
 
 
 def _merge(root: Entity, source: Entity, on_conflict: str) -> Entity:
@@ -154,12 +156,14 @@ class _Merging:
     Attributes:
         resolved: Conflicts that were decided.
         conflicts: Those that were not.
+        version: Version of the branch that is merged into, once it is.
     """
 
     base: Side
     ours: Side
     theirs: Side
     into: TreeRegistry
+    version: int
 
     def __init__(self, on_conflict: OnConflict) -> None:
         self.resolved: list[Conflict] = []
@@ -195,6 +199,7 @@ class _Merging:
     def note(self) -> None:
         """Note that all of the source is merged, so that the next merge begins from there."""
         source, base = self.theirs, self.base
+        self.version = self.into.head
         if (source.tree, source.version) != (base.tree, base.version):
             note_merge(self.into, source)
 

@@ -451,3 +451,17 @@ def test_taking_back_costs_what_differs(workspace: Workspace) -> None:
     workspace.revert(shop, 2)
 
     assert len(tree.entities) == 1
+
+
+def test_what_began_a_branch_is_undone_on_that_branch(
+    workspace: Workspace, shop: Ref, do: Do
+) -> None:
+    old = workspace.snapshot(shop)
+    do(lambda shop: setattr(shop, "name", "two"))
+    branch = workspace.ref(do(lambda shop: (shop.numbers.clear(), shop)[1], old))
+
+    receipt = workspace.undo(last(workspace))
+
+    assert (workspace.head(branch), receipt.changed) == (3, 1)
+    assert workspace.snapshot(branch).model_dump() == old.model_dump()
+    assert head(workspace, shop).name == "two"

@@ -331,6 +331,42 @@ def test_one_side_wins_where_both_changed_the_same(
     assert workspace.merge(branch).changed == 0
 
 
+@pytest.mark.parametrize("remover", ["ours", "theirs"])
+def test_a_removal_that_wins_leaves_what_was_only_moved_in(
+    workspace: Workspace, shop: Ref, do: Do, remover: Any
+) -> None:
+    """It is back where it was, with what else was done to it; what was new there is gone."""
+    branch = workspace.fork(shop)
+    removing, other = (shop, branch) if remover == "ours" else (branch, shop)
+    do(lambda shop: shop.shelves.pop(0), removing)
+    do(lambda shop: setattr(shop.shelves[1].items[0], "price", 9.0), other)
+    do(lambda shop: (move(shop, 1, 0), shop.shelves[0].items.append(Item(name="new"))), other)
+
+    result = workspace.merge(branch, on_conflict=remover)
+
+    merged = head(workspace, shop)
+    assert names(merged) == [["i10", "i11"], ["i20", "i21"]]
+    assert merged.shelves[0].items[0].price == 9.0
+    assert [each.kind for each in result.resolved] == ["removed"]
+
+
+@pytest.mark.parametrize("remover", ["ours", "theirs"])
+def test_a_removal_that_loses_leaves_what_was_moved_out(
+    workspace: Workspace, shop: Ref, do: Do, remover: Any
+) -> None:
+    """The entity is back with what the other side did to it, but for what the remover saved."""
+    branch = workspace.fork(shop)
+    removing, other = (shop, branch) if remover == "ours" else (branch, shop)
+    do(lambda shop: (move(shop, 0, 1), shop.shelves.pop(0)), removing)
+    do(lambda shop: setattr(shop.shelves[0], "label", "kept"), other)
+
+    workspace.merge(branch, on_conflict="theirs" if remover == "ours" else "ours")
+
+    merged = head(workspace, shop)
+    assert names(merged) == [["i01"], ["i10", "i11", "i00"], ["i20", "i21"]]
+    assert merged.shelves[0].label == "kept"
+
+
 def test_a_conflict_says_what_it_is_about(workspace: Workspace, shop: Ref, do: Do) -> None:
     branch = workspace.fork(shop)
     do(lambda shop: (setattr(shop, "name", "theirs"), move(shop, 0, 2)), branch)

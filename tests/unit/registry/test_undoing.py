@@ -12,6 +12,7 @@ import pytest
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from registry import Entity, NotFoundError, PrunedError, Ref, Retention, UndoError, Workspace
+from registry.entity import key_of
 from registry.errors import Dependent
 from tests.unit.registry.conftest import Do
 from tests.unit.registry.shop import Item, Shelf, Shop, new_shop
@@ -23,6 +24,10 @@ def head(workspace: Workspace, ref: Ref) -> Shop:
 
 def last(workspace: Workspace) -> str:
     return workspace.executions()[-1].execution_id
+
+
+def move(shop: Shop, source: int, target: int, at: int = 0) -> None:
+    shop.shelves[target].items.append(shop.shelves[source].items.pop(at))
 
 
 def ids_of(root: Any) -> dict[str, Any]:
@@ -205,22 +210,33 @@ def test_a_branch_goes_back_to_before_it_began(workspace: Workspace, shop: Ref, 
 def test_one_ecs_id_names_one_content_also_when_it_comes_back(
     workspace: Workspace, shop: Ref, do: Do
 ) -> None:
-    """What was moved out of an entity before that left goes on, and comes back as it is now."""
+    """What was moved out of an entity that left goes on, and comes back as it is now."""
     contents: dict[Any, Any] = {}
-    do(
-        lambda shop: (
-            shop.shelves[1].items.append(shop.shelves[0].items.pop()),
-            shop.shelves.pop(0),
-        )
-    )
-    workspace.undo(last(workspace))
-    do(lambda shop: setattr(shop.shelves[0].items[1], "price", 50.0))
-    do(lambda shop: shop.shelves.pop(0))
-    workspace.revert(shop, 1)
+    do(lambda shop: (move(shop, 0, 1), shop.shelves.pop(0)))
+    first = last(workspace)
+    do(lambda shop: setattr(shop.shelves[0].items[2], "price", 50.0))
 
+    workspace.undo(first)
+
+    assert head(workspace, shop).shelves[0].items[0].price == 50.0
     for version in range(1, workspace.head(shop) + 1):
         for shelf in cast("Shop", workspace.snapshot(shop, version)).shelves:
             assert contents.setdefault(shelf.ecs_id, shelf.model_dump()) == shelf.model_dump()
+
+
+def test_what_comes_back_holds_the_objects_of_the_working_tree(
+    workspace: Workspace, shop: Ref, do: Do
+) -> None:
+    """Not those that left with it, which its lists showed then."""
+    seen: list[Item] = []
+    do(lambda shop: (list(shop.shelves[0].items), shop.shelves.pop(0)))
+    workspace.undo(last(workspace))
+
+    do(lambda shop: seen.extend(shop.shelves[0].items))
+
+    tree = workspace.trees.tree(shop)
+    assert all(each is tree.live(key_of(each)) for each in seen)
+    assert len(seen) == 2
 
 
 def test_revert_to_an_unknown_version_is_refused(workspace: Workspace, shop: Ref) -> None:
@@ -317,6 +333,11 @@ CASES: dict[str, tuple[Any, Any, str]] = {
     "a moved entity moved on": (
         lambda shop: shop.shelves[0].items.append(shop.shelves[1].items.pop()),
         lambda shop: shop.shelves[2].items.append(shop.shelves[0].items.pop()),
+        "",
+    ),
+    "a created entity moved on": (
+        lambda shop: shop.shelves[0].items.append(Item(name="new")),
+        lambda shop: move(shop, 0, 1, at=2),
         "",
     ),
     "a private attribute changed again": (

@@ -15,7 +15,9 @@ from registry import (
     Conflict,
     MergeConflictError,
     MergeResult,
+    PrunedError,
     Ref,
+    Retention,
     Workspace,
 )
 from tests.model.entity_trees import Node
@@ -474,3 +476,35 @@ def test_a_merge_costs_what_differs(workspace: Workspace, do: Do) -> None:
     workspace.merge(branch)
 
     assert len(tree.entities) <= 2
+
+
+def rename(shop: Shop, name: str) -> None:
+    """Change one field."""
+    shop.name = name
+
+
+def restock(shop: Shop, amount: int) -> None:
+    """Change another one, and the items of a shelf."""
+    shop.numbers[0] = amount
+    shop.shelves[0].items.append(Item(name=str(amount)))
+
+
+def test_a_branch_is_merged_after_retention_let_its_origin_go() -> None:
+    """The versions that a merge begins from are kept as long as the branches are."""
+    workspace = Workspace(retention=Retention(versions=2))
+    workspace.register()(rename)
+    workspace.register()(restock)
+    shop = workspace.add(new_shop())
+    branch = workspace.fork(shop)
+    for turn in range(3):
+        for number in range(40):
+            workspace.execute("rename", shop=shop, name=f"{turn}-{number}")
+            workspace.execute("restock", shop=branch, amount=100 * turn + number)
+
+        workspace.merge(branch)
+
+        merged = head(workspace, shop)
+        assert (merged.name, merged.numbers[0]) == (f"{turn}-39", 100 * turn + 39)
+        assert len(merged.shelves[0].items) == 2 + 40 * (turn + 1)
+        with pytest.raises(PrunedError):
+            workspace.snapshot(shop, 2)

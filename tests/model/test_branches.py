@@ -128,7 +128,7 @@ def serial(plain: Any, changes: Sequence[tuple[int, Change]]) -> Any:
     return read(plain).form
 
 
-@histories(0.15)
+@histories(0.1)
 @given(changes=st.lists(CHANGE, max_size=10), sides=st.lists(st.booleans(), min_size=10))
 def test_a_merge_of_disjoint_changes_equals_running_them_serially(
     changes: list[Change], sides: list[bool]
@@ -145,7 +145,7 @@ def test_a_merge_of_disjoint_changes_equals_running_them_serially(
     assert result.resolved == ()
 
 
-@histories(0.15)
+@histories(0.1)
 @given(changes=st.lists(CHANGE, min_size=1, max_size=8), which=st.integers(0, 7))
 def test_undo_of_an_independent_execution_equals_never_having_run_it(
     changes: list[Change], which: int
@@ -161,7 +161,7 @@ def test_undo_of_an_independent_execution_equals_never_having_run_it(
     assert stage.form(stage.ref) == serial(stage.plain, chosen)
 
 
-@histories(0.15)
+@histories(0.1)
 @given(ours=st.lists(CHANGE, max_size=6), theirs=st.lists(CHANGE, max_size=6), deep=st.booleans())
 def test_a_merge_of_any_changes_is_whole_or_nothing(
     ours: list[Change], theirs: list[Change], deep: bool

@@ -73,7 +73,7 @@ def test_edited_and_stale_snapshots_and_forks_equal_plain_python(
     world.check_all()
 
 
-@histories(0.25)
+@histories(0.15)
 @given(growth=GROWTH, history=steps("run", "undo", "revert", "run", "undo_older", "fork", "hold"))
 def test_what_is_taken_back_equals_the_older_version(
     growth: list[int],
@@ -91,7 +91,7 @@ def test_what_is_taken_back_equals_the_older_version(
     world.check_all()
 
 
-@histories(0.25)
+@histories(0.15)
 @given(growth=GROWTH, history=steps("merge", "run", "merge", "fork", "undo", "revert", "fail"))
 def test_merges_are_sound(
     growth: list[int],

@@ -17,10 +17,13 @@ from registry.errors import (
     AddressError,
     ArgumentError,
     BusyError,
+    Conflict,
     ConflictError,
     DeadlockError,
+    Dependent,
     EntityClassError,
     IdentityTakenError,
+    MergeConflictError,
     NaiveTimeError,
     NameTakenError,
     NotFoundError,
@@ -35,6 +38,7 @@ from registry.errors import (
     TransientError,
     TreerunnerError,
     UncopyableError,
+    UndoError,
     UnfinishedError,
     UsageError,
     WriteError,
@@ -44,6 +48,7 @@ from registry.facade import CallableRegistry, EntityRegistry, default_workspace,
 from registry.functional import batch_get, get, put
 from registry.kept import KeptText
 from registry.ledger import ChangeSet
+from registry.merging import Choice, MergeResult
 from registry.outputs import OutputEntity
 from registry.provenance import Borrowed, Step, Why
 from registry.records import Record, Source
@@ -62,10 +67,13 @@ __all__ = [
     "BusyError",
     "CallableRegistry",
     "ChangeSet",
+    "Choice",
     "Commit",
     "ConfigEntity",
+    "Conflict",
     "ConflictError",
     "DeadlockError",
+    "Dependent",
     "Diff",
     "Difference",
     "DryRun",
@@ -80,6 +88,8 @@ __all__ = [
     "FunctionMetadata",
     "IdentityTakenError",
     "KeptText",
+    "MergeConflictError",
+    "MergeResult",
     "Move",
     "NaiveTimeError",
     "NameTakenError",
@@ -105,6 +115,7 @@ __all__ = [
     "TransientError",
     "TreerunnerError",
     "UncopyableError",
+    "UndoError",
     "UnfinishedError",
     "UsageError",
     "VersionInfo",

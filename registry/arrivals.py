@@ -7,14 +7,17 @@ says `balance.py`; what they were put into is planned by `updates.py`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from registry import ids
 from registry.adoption import Adoption
 from registry.balance import Balance, Later
 from registry.copies import clone
 from registry.entity import Entity, dict_of, fill, key_of, set_home, source_of
-from registry.history import Cell, Node, Stored, same_stored
+from registry.history import Cell, Node, Stored, cells_in, same_stored
 from registry.ids import Key
+from registry.places import items_of
 from registry.schema import schema_of
 from registry.values import KIND
 
@@ -106,7 +109,10 @@ class Arrivals(Adoption):
         if key in self.nodes:
             self._refuse_second_place(entity, self.nodes[key].parent)
         node = Node(key, schema_of(type(entity)), None, self.version, self.created)
-        node.source = source_of(entity)
+        node.source = source = source_of(entity)
+        if source is not None and source[0] == key:
+            # It comes from another version or branch, where its ids name other contents.
+            node.first_stamp = ids.stamp(self.tree.branch, self.version)
         self.nodes[key] = node
         node.parent = parent
         node.state = self.state(entity, node)
@@ -183,11 +189,17 @@ class Arrivals(Adoption):
 
     def _revive(self) -> list[Node]:
         changed = []
+        left = {node.key: node.removed for node, _, _ in self.revived}
         for node, state, _ in self.revived:
-            node.removed = 0
             if not all(map(same_stored, node.state, state)):
                 node.change(self.version, state)
                 changed.append(node)
+            elif any(left.get(key) != left[node.key] for key in _keys_in(state)):
+                changed.append(node)  # what it holds went on without it
+        for node, _, _ in self.revived:
+            node.removed = 0
+            for cell in (cell for stored in node.state for cell in cells_in(stored)):
+                cell.live = None  # what objects that have left hold is not shown again
         return changed
 
     def show(self) -> None:
@@ -200,3 +212,15 @@ class Arrivals(Adoption):
                     self.tree.drop_opaque([(entity, name)])
                 elif KIND[type(stored)]:
                     fill(entity, schema, name, self.tree.live_value(stored))
+
+
+def _keys_in(stored: Stored) -> Iterator[Key]:
+    """Yield the children in a stored value."""
+    cls = type(stored)
+    if cls is Key:
+        yield stored
+    elif cls in (tuple, frozenset) or isinstance(stored, Cell):
+        items = stored if cls in (tuple, frozenset) else items_of(stored.items)
+        for item in items:
+            if KIND[type(item)] or type(item) is Key or isinstance(item, Cell):
+                yield from _keys_in(item)

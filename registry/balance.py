@@ -123,21 +123,19 @@ class Balance:
 
         Cost: the way up, but for what was asked before; no recursion, since it may be long.
         """
+        first = self._look_up(holder)
         seen: set[int] = set()
-        rest, first = [holder], None
+        rest: list[bool | list[Tally]] = [first]
         while rest:
-            found = self._look_up(rest.pop())
-            if isinstance(found, Tally):
-                known = self._attached.get(id(found))
-                if known is None and id(found) not in seen:
-                    seen.add(id(found))
-                    rest.extend(found.holders)
-                    first = first or found
-                found = bool(known)
-            if found:
-                if first is not None and self._is_counted:
-                    self._attached[id(first)] = True
+            found = rest.pop()
+            if found is True or (found and any(self._attached.get(id(each)) for each in found)):
+                if self._is_counted and isinstance(first, list) and len(first) == 1:
+                    self._attached[id(first[0])] = True
                 return True
+            for tally in found or ():
+                if id(tally) not in self._attached and id(tally) not in seen:
+                    seen.add(id(tally))
+                    rest.extend(map(self._look_up, tally.holders))
         if self._is_counted:
             self._attached.update(dict.fromkeys(seen, False))
         return False
@@ -166,8 +164,8 @@ class Balance:
         assert cell.node is not None, "a container at its place belongs to an entity"
         return cell.node
 
-    def _look_up(self, holder: Any) -> bool | Tally:
-        """Tell whether something is in the tree, or return the tally whose holders decide."""
+    def _look_up(self, holder: Any) -> bool | list[Tally]:
+        """Tell whether something is in the tree, or return the tallies one of whose holders is."""
         if isinstance(holder, Node):
             return self._look_up_from(holder)
         if isinstance(holder, Entity):
@@ -175,26 +173,29 @@ class Balance:
                 node = self.tree.node(key_of(holder))
                 if not node.removed:
                     return self._look_up_from(node)
-            return self.members.get(key_of(holder), False)
+            return _alone(self.members.get(key_of(holder)))
         cell = holder if isinstance(holder, Cell) else self.places.cell_of(holder)
         if cell is None:
-            return self.boxes.get(id(holder), False)
+            return _alone(self.boxes.get(id(holder)))
         while cell.up is not None and id(cell) not in self.places.displaced:
             cell = cell.up
         if id(cell) in self.places.displaced or cell.node is None:
             return False
         return self._look_up_from(cell.node)
 
-    def _look_up_from(self, node: Node | None) -> bool | Tally:
+    def _look_up_from(self, node: Node | None) -> bool | list[Tally]:
+        put: list[Tally] = []
         while node is not None and node is not self._root:
             if node.key in self._departed:
-                return False
+                return put
             tally = self.members.get(node.key)
             # Without a loss it still has its first place; that it has a second is judged later.
             if tally is not None and tally.lost:
-                return tally
+                return [*put, tally]
+            if tally is not None and tally.holders:
+                put.append(tally)  # what holds its first place may leave without it
             node = node.parent
-        return node is self._root
+        return node is self._root or put
 
     def _has_place(self, tally: Tally) -> bool:
         """Tell whether something that was put into holders is in the tree by one of them."""
@@ -375,3 +376,7 @@ class Balance:
             for each in items_of(inside):
                 if KIND[type(each)] or isinstance(each, Cell):
                     yield from self._held(each, inside)
+
+
+def _alone(tally: Tally | None) -> list[Tally]:
+    return [] if tally is None else [tally]

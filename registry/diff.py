@@ -120,7 +120,7 @@ def diff(tree: TreeRegistry, a: int, b: int) -> Diff:
     removed: list[Ref] = []
     moved: list[Move] = []
     changed: list[FieldChange] = []
-    for key in _candidates(tree, a, b):
+    for key in candidates(tree, a, b):
         before, after = tree.contains(key, a), tree.contains(key, b)
         ref = Ref(tree.key, key, tree.branch)
         if before and after:
@@ -139,7 +139,7 @@ def diff(tree: TreeRegistry, a: int, b: int) -> Diff:
     return Diff(a, b, tuple(added), tuple(removed), tuple(moved), tuple(changed), read)
 
 
-def _candidates(tree: TreeRegistry, a: int, b: int) -> list[Key]:
+def candidates(tree: TreeRegistry, a: int, b: int) -> list[Key]:
     """Return the entities that may differ: those that the commits between the versions name."""
     low, high = sorted((a, b))
     commits = [tree.commit_of(version) for version in range(low + 1, high + 1)]

@@ -374,6 +374,13 @@ def renew_key(entity: Entity, source: tuple[int, int]) -> Key:
     return key
 
 
+def take_key(entity: Entity, key: Key, stamp: int) -> Entity:
+    """Make a new object carry on the lineage of an entity, from the version that a stamp names."""
+    set_key(entity, Key(key))
+    _set_origin(entity, _Origin((int(key), stamp), time.time()))
+    return entity
+
+
 def new_ghost(cls: type[Entity], home: Home, key: Key) -> Entity:
     """Make an entity without fields: each is loaded from *home* when it is read. About 0.5 us."""
     ghost = cls.__new__(cls)

@@ -8,8 +8,14 @@ Every error survives pickling: `args` are the arguments of `__init__`, the text 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
 _TEXT = 120
 """Characters of an address that a message shows."""
+_LINES = 8
+"""Dependents or conflicts that a message lists."""
 
 
 class TreerunnerError(Exception):
@@ -303,6 +309,97 @@ class ReadOnlyViewError(UsageError):
         )
 
 
+class Dependent(NamedTuple):
+    """Something later that rests on what an execution did.
+
+    Attributes:
+        execution_id: The later execution; empty if its version is no longer known.
+        callable: Name of its callable.
+        version: Version that it made.
+        entity: Class and start of the lineage id of the entity that both changed.
+        lineage_id: Lineage id of that entity.
+        field: Name of the field; empty if it is about the entity as a whole.
+    """
+
+    execution_id: str
+    callable: str
+    version: int
+    entity: str
+    lineage_id: UUID
+    field: str
+
+    def __str__(self) -> str:
+        what = f"{self.field!r} of {self.entity}" if self.field else self.entity
+        return f"{self.callable or 'an adoption'} (version {self.version}) changed {what}"
+
+
+class UndoError(UsageError):
+    """What an execution did cannot be taken back; nothing has changed."""
+
+    def __init__(
+        self,
+        execution_id: str,
+        callable_name: str,
+        problem: str,
+        dependents: Sequence[Dependent] = (),
+    ) -> None:
+        super().__init__(execution_id, callable_name, problem, dependents)
+        self.execution_id = execution_id
+        self.callable_name = callable_name
+        self.problem = problem
+        self.dependents = dependents
+
+    def __str__(self) -> str:
+        text = f"execution {self.execution_id} of {self.callable_name!r} {self.problem}"
+        return text + _listed([str(each) for each in self.dependents])
+
+
+class Conflict(NamedTuple):
+    """One thing that two branches changed in different ways since they had it in common.
+
+    Attributes:
+        entity: Class and start of the lineage id of the entity.
+        lineage_id: Its lineage id.
+        field: Name of the field, with the key below it in a dict; empty if it is about the entity
+            as a whole.
+        kind: `changed`: its value differs; `removed`: one side removed the entity, the other one
+            changed it; `moved`: both put it to different places; `lost`: what both did together
+            leaves it no place, or two.
+        base: What it was; entities appear as refs.
+        ours: What it is on the branch that is merged into.
+        theirs: What it is on the branch that is merged.
+    """
+
+    entity: str
+    lineage_id: UUID
+    field: str
+    kind: Literal["changed", "removed", "moved", "lost"]
+    base: Any
+    ours: Any
+    theirs: Any
+
+    def __str__(self) -> str:
+        what = f"{self.field!r} of {self.entity}" if self.field else self.entity
+        return f"{what}: ours {self.ours!r:.60}, theirs {self.theirs!r:.60}"
+
+
+class MergeConflictError(UsageError):
+    """Two branches changed the same things in different ways; nothing has changed."""
+
+    def __init__(self, source: str, into: str, conflicts: Sequence[Conflict]) -> None:
+        super().__init__(source, into, conflicts)
+        self.source = source
+        self.into = into
+        self.conflicts = conflicts
+
+    def __str__(self) -> str:
+        return (
+            f"{self.source} cannot be merged into {self.into} without a decision on "
+            f"{len(self.conflicts)} conflicts (on_conflict=)"
+            + _listed([str(each) for each in self.conflicts])
+        )
+
+
 class ConflictError(TransientError):
     """A snapshot given as input is no longer the head, and the caller asked for an error then."""
 
@@ -360,6 +457,12 @@ class UnfinishedError(UsageError):
             f"callable {self.outer!r} ended while {self.inner!r}, which it had begun, still ran; "
             "await it before returning"
         )
+
+
+def _listed(lines: list[str]) -> str:
+    """Write lines below a text, the first few of them."""
+    more = [f"and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
+    return "".join([f"\n  {line}" for line in (*lines[:_LINES], *more)])
 
 
 def _short(text: str) -> str:

@@ -268,7 +268,9 @@ def _arrival(tree: TreeRegistry, item: Any, parent: Node, new: Arrivals) -> Key 
         return None
     node = Node(key, schema, parent, tree.head + 1, 0.0)
     if not is_fresh:
-        node.source = source_of(item)
+        node.source = source = source_of(item)
+        if source is not None and source[0] == key:
+            return None  # from another version or branch: see Arrivals
     try:
         node.state = Adoption(tree.head + 1, 0.0).state(item, node)
     except StructureError:

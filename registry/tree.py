@@ -92,6 +92,28 @@ class OpenTransaction(Protocol):
     touched: list[tuple[Entity, str]]
 
 
+class MergePoint:
+    """A version of another branch whose content a branch has taken in.
+
+    Attributes:
+        at: Version of the branch that took it in.
+        source: The other branch.
+        version: Its version.
+        pinned_version: The same while nothing newer of that branch was merged: it stays readable.
+    """
+
+    __slots__ = ("__weakref__", "at", "pinned_version", "source", "version")
+
+    def __init__(self, at: int, source: TreeRegistry, version: int) -> None:
+        self.at = at
+        self.source = source
+        self.version = self.pinned_version = version
+
+    def release(self) -> None:
+        """Let retention have the version."""
+        self.pinned_version = sys.maxsize
+
+
 class TreeRegistry:
     """Working tree and history of one root on one branch.
 
@@ -111,6 +133,10 @@ class TreeRegistry:
         is_trial: Whether it stands in for another one whose execution is not kept.
         nest: What runs inside the open execution, if that is one of `plain`.
         is_storing: Whether a commit is being stored: history is not to be read by other threads.
+        is_taken_in: Whether it, or a fork of it, was merged into another branch.
+        origin: The branch that it was forked from as the user said, which may itself have been at a
+            version of `base`; None for main.
+        merges: What was merged into this branch, in order.
     """
 
     is_read_only: ClassVar[bool] = False
@@ -138,6 +164,9 @@ class TreeRegistry:
         self.txn: OpenTransaction | None = None
         self.is_provisional = False
         self.is_storing = False
+        self.origin: TreeRegistry | None = None
+        self.is_taken_in = False
+        self.merges: list[MergePoint] = []
         self.turn = Turn()
         self.commits: list[
             tuple[Any, ...]

@@ -203,15 +203,16 @@ class Trees:
         Nothing is copied, and it is not held here before `hold`.
         """
         tree.check_version(version)
-        asked = tree
+        origin = tree
         while tree.base is not None and version <= tree.base_version:
             tree = tree.base
         numbers = self._branch_numbers.setdefault(tree.key, itertools.count(1))
         forked = TreeRegistry(
             tree.key, self.retention, branch=next(numbers), base=tree, base_version=version
         )
+        forked.origin = origin
         tree.pin(forked, version)
-        asked.check_version(version)  # once more: another thread may have let it go
+        origin.check_version(version)  # once more: another thread may have let it go
         return forked
 
     # --- finding ---

@@ -19,7 +19,7 @@ from registry.entity import Entity, fill, key_of, part
 from registry.errors import StructureError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored, cells_in, same_stored
 from registry.places import CONTAINERS, field_of
-from registry.schema import ABSENT
+from registry.schema import ABSENT, FIELDS_SET
 from registry.tracking import member_like
 from registry.values import ATOM, ENTITY, KIND, same_atom
 
@@ -82,7 +82,7 @@ class Updates:
         changed = False
         for name in names:
             index = schema.index.get(name)
-            if index is None:
+            if index is None or name == FIELDS_SET:
                 continue
             old = state[index]
             new = self._new_value(entity, node, name, old)
@@ -93,8 +93,11 @@ class Updates:
                 changed = True
                 self.bytes_kept += getsizeof(old, 64)
         fields_set = entity.__pydantic_fields_set__
-        if len(fields_set) != len(state[-1]) and (changed or node in self.changed):
-            # It rides along; alone it is no change of a value.
+        if FIELDS_SET in names:
+            is_other = fields_set != state[-1]
+        else:  # it rides along; alone it is no change of a value
+            is_other = len(fields_set) != len(state[-1]) and (changed or node in self.changed)
+        if is_other:
             state[-1] = schema.shared_set(fields_set)
             changed = True
         if changed:

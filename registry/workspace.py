@@ -24,6 +24,7 @@ from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
 from registry.errors import ArgumentError, NotFoundError, PrunedError, RegistrationError
 from registry.execution import Execution, Form, OnStale, Receipt, Setting
 from registry.ledger import ChangeSet, change_sets
+from registry.merging import MergeResult, OnConflict, merge
 from registry.nested import execution_inside
 from registry.nesting import running
 from registry.provenance import Asking, Why, why
@@ -33,6 +34,7 @@ from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
 from registry.tree import TreeRegistry
 from registry.trees import EntityAt, Target, Trees
+from registry.undoing import REVERT, UNDO, versions_made
 from registry.values import ENTITY, KIND, shown
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -465,6 +467,79 @@ class Workspace:
         execution = self._execution(PUT, None, on_stale)
         execution.run({"entity": f"@{wanted.id}", "path": path, "value": value})
         return f"@{execution.snapshots().ecs_id}{path}"
+
+    # --- taking back ---
+
+    def revert(self, target: Target, version: int) -> Receipt:
+        """Make a tree what it was at an older version, as a new one.
+
+        Entities that were removed since come back with their lineage, and, if they are as they
+        were when they left, with their very ids. If nothing differs there is no version.
+
+        Args:
+            target: The tree, named by its root or any entity in it.
+            version: What it shall be like.
+
+        Raises:
+            NotFoundError, PrunedError: The version does not exist, or is no longer kept.
+
+        Cost: what differs between the version and the head, and the ancestors of that.
+        """
+        root = self._locate(target)[0].root_ref
+        execution = self._execution(REVERT, None, None)
+        execution.run({"root": root, "version": version})
+        return execution.receipt()
+
+    def undo(self, execution_id: str) -> Receipt:
+        """Take back what one execution changed, in all its trees at once, and leave the rest.
+
+        That is an execution itself, so it can be undone. Of what it did, roots that it created
+        stay; an entity that it made a root of its own is in its tree again, beside that root.
+
+        Raises:
+            NotFoundError: No record and no version that is kept names the execution.
+            UndoError: It failed; or later executions rest on it, which are listed: they changed a
+                field that it changed, moved or removed an entity that it moved, or changed one
+                that it created, and that has not been taken back.
+            PrunedError: The version that it made, or the one before, is no longer kept.
+
+        Cost: what it changed, and a look at the commits since.
+        """
+        made = versions_made(self.trees, self.records, execution_id)
+        roots = [Ref(tree.key, tree.key, tree.branch) for tree, _ in made]
+        arguments = {"roots": roots, "execution": execution_id}
+        execution = self._execution(UNDO, None, None)
+        execution.run({**arguments, "versions": [version for _, version in made]})
+        return execution.receipt()
+
+    def merge(
+        self, source: Target, into: Target | None = None, *, on_conflict: OnConflict = "error"
+    ) -> MergeResult:
+        """Bring what a branch changed into another one, as one execution.
+
+        Three-way by entity and field, from the newest version that both come from, so that merging
+        again brings only what is new. The same change on both sides is no conflict; lists of
+        entities, dicts and sets are merged by member, and what both added at one place goes ours
+        first, then theirs. Entities keep their lineage; those that come in get an `ecs_id` of the
+        branch they come to, whose `previous_ecs_id` is the one that they had.
+
+        Args:
+            source: The branch to merge.
+            into: The branch to merge into; without one that which *source* was forked from.
+            on_conflict: What to do where both changed the same thing in different ways: refuse
+                (`error`), take `ours` or `theirs`, or ask a function, which gets the `Conflict`.
+
+        Raises:
+            ArgumentError: They are not two branches of one root.
+            MergeConflictError: There are conflicts without a decision, which are listed; nothing
+                has changed.
+            PrunedError: The version that both come from is no longer kept.
+
+        Cost: what both branches changed since, and the lists, dicts and sets that hold that.
+        """
+        branch = self._locate(source)[1]
+        target = None if into is None else self._locate(into)[1]
+        return merge(self._setting, next(self._numbers), branch, target, on_conflict)
 
     # --- reading ---
 

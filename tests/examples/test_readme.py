@@ -13,9 +13,9 @@ README = Path(__file__).parents[2] / "README.md"
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def python_blocks() -> list[tuple[int, str]]:
-    """Return every Python block with the number of its first line."""
-    text = README.read_text(encoding="utf-8")
+def python_blocks(path: Path = README) -> list[tuple[int, str]]:
+    """Return every Python block of a page with the number of its first line."""
+    text = path.read_text(encoding="utf-8")
     return [
         (text.count("\n", 0, match.start(1)) + 1, match.group(1))
         for match in PYTHON_BLOCK.finditer(text)

@@ -5,12 +5,14 @@ Only the public surface of the objects is used: attributes, iteration, `model_ex
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
+from tests.model import plain_trees
 from tests.model.values import Box
 
 PRIVATE = {"Secret": ("_count", "_log")}
@@ -85,3 +87,25 @@ def _form(value: Any, forms: dict[int, Any], entities: dict[int, Any]) -> Any:
         )
     # The type is part of an atom's form, because 1, True and 1.0 are three values here.
     return (type(value).__name__, repr(value))
+
+
+def to_plain(value: Any) -> Any:
+    """Return a tree of entities as plain objects that share nothing with it."""
+    if is_entity(value):
+        cls = plain_trees.CLASSES[type(value).__name__]
+        plain = cls(tag=value.tag)
+        for name in type(value).model_fields:
+            vars(plain)[name] = to_plain(getattr(value, name))
+        for name, item in (value.model_extra or {}).items():
+            plain.__pydantic_extra__[name] = to_plain(item)  # type: ignore[index]  # it allows some
+        for name in PRIVATE.get(type(value).__name__, ()):
+            setattr(plain, name, to_plain(getattr(value, name)))
+        return plain
+    if isinstance(value, dict):
+        return {key: to_plain(item) for key, item in value.items()}
+    for kind in (list, set, frozenset):
+        if isinstance(value, kind):
+            return kind(map(to_plain, value))
+    if type(value) is tuple:
+        return tuple(map(to_plain, value))
+    return copy.deepcopy(value)

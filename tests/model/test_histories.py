@@ -71,3 +71,39 @@ def test_edited_and_stale_snapshots_and_forks_equal_plain_python(
         world.step(*step)
 
     world.check_all()
+
+
+@histories(0.15)
+@given(growth=GROWTH, history=steps("run", "undo", "revert", "run", "undo_older", "fork", "hold"))
+def test_what_is_taken_back_equals_the_older_version(
+    growth: list[int],
+    history: list[tuple[str, int, list[int]]],
+) -> None:
+    """Undo of the last execution gives the version before it, of that undo the one after.
+
+    Revert gives any version, also from before a fork; lineages and the rest of history stay.
+    """
+    world = World(growth)
+
+    for step in history:
+        world.step(*step)
+
+    world.check_all()
+
+
+@histories(0.15)
+@given(growth=GROWTH, history=steps("merge", "run", "merge", "fork", "undo", "revert", "fail"))
+def test_merges_are_sound(
+    growth: list[int],
+    history: list[tuple[str, int, list[int]]],
+) -> None:
+    """A branch whose origin stood still comes back as it is, any other one once and without loss.
+
+    Then the origin comes into the branch, and both are equal; conflicts leave all as it was.
+    """
+    world = World(growth)
+
+    for step in history:
+        world.step(*step)
+
+    world.check_all()

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from registry import OutputEntity, Ref, Workspace
-from registry.errors import StructureError, WriteError
+from registry.errors import MergeConflictError, StructureError, UndoError, WriteError
 from tests.model import entity_trees, plain_trees
 from tests.model.actions import Action, Scene, run
 from tests.model.dice import Dice
 from tests.model.entity_trees import Node
-from tests.model.forms import Reading, is_entity, read
+from tests.model.forms import Reading, is_entity, read, to_plain
 from tests.model.programs import EDIT, FAIL, GROW, WORK, Chooser, Tags
 from tests.model.survey import everyone, has_cycle, survey
 from tests.model.values import Point
@@ -47,6 +47,8 @@ class Line:
     plain: list[Any] = dataclasses.field(default_factory=list)
     readings: list[Reading] = dataclasses.field(default_factory=list)
     ids: list[dict[int, Any]] = dataclasses.field(default_factory=list)
+    parent: Line | None = None
+    since: int = 0
 
     @property
     def head(self) -> int:
@@ -364,7 +366,7 @@ class World:
         self.check_head(line)
         branch = self.workspace.ref(returned)
         assert branch != line.ref
-        new = Line(branch, self.workspace.head(branch))
+        new = Line(branch, self.workspace.head(branch), parent=line, since=version)
         self.lines.append(new)
         self._expect(new, plain)
 
@@ -372,11 +374,112 @@ class World:
         version = line.first + dice.below(line.head - line.first + 1)
         ref = self.workspace.fork(line.ref, version)
         assert ref.branch != line.ref.branch
-        new = Line(ref, self.workspace.head(ref))
+        new = Line(ref, self.workspace.head(ref), parent=line, since=version)
         self.lines.append(new)
         self._expect(new, line.plain[version - line.first])
         assert new.ids[0] == line.ids[version - line.first], "a fork must not rename anything"
         self.check_head(line)
+
+    # An older version, or what an execution changed, is brought back.
+
+    def _step_revert(self, line: Line, dice: Dice, operations: Sequence[int]) -> None:
+        origin, last = line, line.head
+        while origin.parent is not None and dice.one_in(2):
+            last = min(last, origin.since)
+            origin = origin.parent
+        if last < origin.first:
+            return
+        version = origin.first + dice.below(last - origin.first + 1)
+        plain = origin.plain[version - origin.first]
+
+        receipt = self.workspace.revert(line.ref, version)
+
+        assert receipt.changed == 0 or receipt.version == line.head + 1
+        self._replaced(line, plain)
+
+    def _replaced(self, line: Line, plain: Any) -> None:
+        """Compare the head with what it shall have become."""
+        if read(plain).form != line.readings[-1].form:
+            assert self.workspace.head(line.ref) == line.head + 1, "a change made no version"
+            self._expect(line, plain)
+        else:
+            assert self.workspace.head(line.ref) == line.head, "no change made a version"
+            self.check_head(line)
+        self.check_working_tree(line)
+
+    def _step_undo(self, line: Line, dice: Dice, operations: Sequence[int]) -> None:
+        if line.head == line.first:
+            return
+        before = line.plain[-2], line.plain[-1]
+        for plain in before:  # and then the undo itself is undone
+            self.workspace.undo(self._execution_of(line, line.head))
+            self._replaced(line, plain)
+
+    def _execution_of(self, line: Line, version: int) -> str:
+        found = {info.version: info.execution_id for info in self.workspace.history(line.ref)}
+        return found[version] or ""
+
+    def _step_undo_older(self, line: Line, dice: Dice, operations: Sequence[int]) -> None:
+        if line.head - line.first < 2:
+            return
+        version = line.first + 1 + dice.below(line.head - line.first)
+        plain = line.plain[-1]
+        try:
+            undone = self.workspace.undo(self._execution_of(line, version))
+        except UndoError as error:
+            later = {each.version for each in error.dependents}
+        else:
+            later = set()
+        if later:
+            assert min(later) > version
+            assert max(later) <= line.head
+            self.check_head(line)
+            return
+        if undone.changed:
+            self._replaced(line, to_plain(self.workspace.snapshot(line.ref)))
+            self.workspace.undo(undone.execution_id)
+            self._replaced(line, plain)
+
+    # A branch goes its own way, and is merged into the one that it was forked from.
+
+    def _step_merge(self, line: Line, dice: Dice, operations: Sequence[int]) -> None:
+        if line.parent is None:
+            self._step_fork(line, Dice(0), ())
+            line = self.lines[-1]
+        into = line.parent
+        rule: Any = dice.of(("error", "ours", "theirs"))
+        assert into is not None
+        if dice.one_in(2):
+            self._step_run(line, dice, operations[::2])
+            self._step_run(into, dice, operations[1::2])
+        else:
+            self._step_run(line, dice, operations)
+        if self.over:
+            return
+        is_one_sided = into.head == line.since and into.head - into.first < len(into.plain)
+        try:
+            result = self.workspace.merge(line.ref, into.ref, on_conflict=rule)
+        except MergeConflictError as error:
+            conflicts = error.conflicts
+        else:
+            conflicts = ()
+        if conflicts:
+            assert not is_one_sided, "a conflict without a second side"
+            assert rule == "error" or {each.kind for each in conflicts} == {"lost"}
+            self.check_head(into)
+            self.check_working_tree(into)
+            return
+        merged = to_plain(self.workspace.snapshot(into.ref))
+        assert not is_one_sided or read(merged).form == line.readings[-1].form
+        assert not is_one_sided or not result.resolved
+        if result.resolved and result.changed and read(merged).form == into.readings[-1].form:
+            self.over = True  # a decision for what the oracle does not see: what a label had set
+            return
+        self._replaced(into, merged)
+        assert self.workspace.merge(line.ref, into.ref).changed == 0, "something was merged twice"
+        self.check_head(into)
+        self.workspace.merge(into.ref, into=line.ref)
+        self._replaced(line, merged)
 
     # Somebody holds a snapshot, read in part, or writes to it: nobody else notices.
 

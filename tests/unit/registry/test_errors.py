@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import re
 import threading
 from typing import Any
 
@@ -35,9 +36,9 @@ CONCRETE = [cls for cls in CLASSES if cls not in {TreerunnerError, UsageError, T
 
 def make(cls: Any) -> Any:
     """Build an error with an argument for each parameter, by its hint."""
-    samples = {"int": 7, "str": "s", "float": 0.5}
+    samples: dict[str, Any] = {"int": 7, "str": "s", "float": 0.5, "Sequence": ("one", "two")}
     arguments = {
-        name: samples.get(str(parameter.annotation).split(" ", maxsplit=1)[0], f"<{name}>")
+        name: samples.get(re.split(r"[ \[]", str(parameter.annotation))[0], f"<{name}>")
         for name, parameter in inspect.signature(cls.__init__).parameters.items()
         if name != "self"
     }
@@ -95,7 +96,11 @@ def test_a_text_is_a_sentence_without_capital_and_full_stop(cls: Any) -> None:
 def test_a_text_shows_the_values(cls: Any) -> None:
     error, arguments = make(cls)
 
-    shown = [name for name, value in arguments.items() if str(value) in str(error)]
+    shown = [
+        name
+        for name, value in arguments.items()
+        if all(str(each) in str(error) for each in (value if type(value) is tuple else (value,)))
+    ]
 
     assert shown == list(arguments)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from registry import paths, values
-from registry.copies import clone
+from registry.copies import Cloner
 from registry.entity import Entity, dict_of, key_of, label, parts, set_key, source_of
 from registry.errors import StructureError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored
@@ -31,7 +31,8 @@ class Adoption:
         entities: (object, its node), in the order in which they were reached.
     """
 
-    def __init__(self, version: int, created: float) -> None:
+    def __init__(self, version: int, created: float, cloner: Cloner | None = None) -> None:
+        self._cloner = cloner or new_cloner()
         self.version = version
         self.created = created
         self.nodes: dict[Key, Node] = {}
@@ -110,10 +111,14 @@ class Adoption:
             key = new_key()
             set_key(entity, key)
         elif entity.__home__ is not None:
-            entity = clone(entity, keep_identity=False)
+            entity = self.copied(entity)
             key = key_of(entity)
         self._queue.append((entity, node, key, is_fresh))
         return key
+
+    def copied(self, entity: Entity) -> Entity:
+        """Return a copy of an entity that belongs to another tree, with a new identity."""
+        return self._cloner.run(entity)
 
     def store_container(self, value: Any, kind: values.Kind, node: Node, up: Cell | None) -> Stored:
         """Return a new cell for a list, dict or set that is not in the tree yet."""
@@ -216,8 +221,27 @@ class Adoption:
         )
 
 
-def adopt(root: Entity, created: float) -> Adoption:
-    """Build version 1 of a new tree from an orphan graph."""
-    adoption = Adoption(1, created)
+def _never(_entity: Entity) -> bool:
+    return False
+
+
+def _if_orphan(entity: Entity) -> Entity | None:
+    return entity if entity.__home__ is None else None
+
+
+def new_cloner() -> Cloner:
+    """Return what copies entities of other trees for a new one: orphans below them stay."""
+    return Cloner(_never, _if_orphan)
+
+
+def adopt(root: Entity, created: float, cloner: Cloner | None = None) -> Adoption:
+    """Build version 1 of a new tree from an orphan graph.
+
+    Args:
+        root: The top of the graph.
+        created: Now.
+        cloner: Copies what belongs to other trees.
+    """
+    adoption = Adoption(1, created, cloner)
     adoption.run(root)
     return adoption

@@ -77,7 +77,8 @@ class Balance:
     Attributes:
         places: What was written.
         tree: The tree.
-        members: Every entity that was put or taken, by key.
+        members: Every entity that was put or taken: by key, or by a negative number for one of
+            another tree, which may have the key of a member here.
         boxes: Every container that arrives, or that was put into another place than its own, by
             `id`.
         taken_over: Containers that were put to another place while their owner seemed to leave,
@@ -87,11 +88,11 @@ class Balance:
     def __init__(self, places: Places) -> None:
         self.places = places
         self.tree = places.tree
-        self.members: dict[Key, Tally] = {}
+        self.members: dict[int, Tally] = {}
         self.boxes: dict[int, Tally] = {}
         self.taken_over: list[tuple[Any, Cell]] = []
         self._root = places.tree.root_node
-        self._departed: set[Key] = set()
+        self._departed: set[int] = set()
 
     def count(self) -> None:
         """Count everything. The questions below are answered by what was counted.
@@ -162,7 +163,7 @@ class Balance:
             node = self.tree.node(key_of(entity))
             if not node.removed:
                 return self._is_node_attached(node, seen)
-        tally = self.members.get(key_of(entity))
+        tally = self.members.get(self._mark(entity))
         return tally is not None and self._has_place(tally, seen)
 
     def _is_node_attached(self, node: Node | None, seen: frozenset[int]) -> bool:
@@ -178,6 +179,8 @@ class Balance:
 
     def _has_place(self, tally: Tally, seen: frozenset[int] = frozenset()) -> bool:
         """Tell whether something that was put into holders is in the tree by one of them."""
+        if tally.walked and not tally.member:
+            return True  # it was followed because it arrives; the chain above may be long
         if id(tally) in seen:
             return False  # it holds itself, and nothing in the tree holds it
         seen |= {id(tally)}
@@ -222,7 +225,7 @@ class Balance:
             if type(item) is Key:
                 self._member(self.tree.live(item)).lost += 1
 
-    def _count(self, item: Any, sign: int, holder: Any, place: Cell | None = None) -> None:
+    def _count(self, item: Any, sign: int, holder: Any, place: Cell | None = None) -> Tally | None:
         """Count an entity or container as put into a holder (1) or taken out of it (-1).
 
         Args:
@@ -231,6 +234,9 @@ class Balance:
             holder: An entity or a container.
             place: Cell of the holder, if it is a container that stayed; what stayed in it is not
                 counted.
+
+        Returns:
+            Its tally, if it was counted.
         """
         kind = KIND[type(item)]
         if kind == ENTITY:
@@ -238,20 +244,25 @@ class Balance:
         elif kind in CONTAINERS:
             cell = self.places.cell_of(item)
             if cell is not None and cell.up is place and place is not None:
-                return
+                return None
             tally = self._box(item)
         else:
-            return
+            return None
         if sign > 0:
             tally.holders.append(holder)
         else:
             tally.take(holder)
+        return tally
+
+    def _mark(self, entity: Entity) -> int:
+        home = entity.__home__
+        return key_of(entity) if home is None or home is self.tree else -id(entity)
 
     def _member(self, entity: Entity) -> Tally:
-        key = key_of(entity)
+        key = self._mark(entity)
         tally = self.members.get(key)
         if tally is None:
-            member = entity.__home__ is self.tree and not self.tree.node(key).removed
+            member = entity.__home__ is self.tree and not self.tree.node(key_of(entity)).removed
             tally = self.members[key] = Tally(entity, member)
         return tally
 
@@ -292,18 +303,18 @@ class Balance:
         """Count what arrivals bring with them, until nothing new arrives."""
         found = True
         while found:
-            found = False
-            for tally in self._tallies():
+            found, queue = False, self._tallies()
+            while queue:
+                tally = queue.pop()
                 if not (tally.member or tally.walked) and self._has_place(tally):
                     tally.walked = found = True
-                    for item in flat(self._contents(tally.item)):
-                        self._count(item, 1, tally.item)
+                    items = flat(self._contents(tally.item))
+                    counted = [self._count(item, 1, tally.item) for item in items]
+                    queue += [each for each in counted if each is not None]
 
     def _contents(self, item: Any) -> Iterator[Any]:
         """Yield what a new entity or container holds."""
         if isinstance(item, Entity):
-            if item.__home__ is not None and item.__home__ is not self.tree:
-                return  # of another tree: a copy of it will be adopted
             values: Any = (value for _, value in parts(item, schema_of(type(item))))
         else:
             values = items_of(item)

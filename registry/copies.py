@@ -26,18 +26,28 @@ def clone(entity: Entity, *, keep_identity: bool, resolve: Resolve | None = None
 
     Cost: proportional to what is copied.
     """
-    return _Clone(keep_identity, resolve).run(entity)
+    return Cloner(lambda _: keep_identity, resolve).run(entity)
 
 
-class _Clone:
-    def __init__(self, keep_identity: bool, resolve: Resolve | None) -> None:
-        self.keep_identity = keep_identity
+class Cloner:
+    """Makes orphan copies of entities and of all below them; one copy of each, however often asked.
+
+    Attributes:
+        keeps: Whether the copy of an entity carries on its lineage, or is a new entity with
+            provenance to it.
+        resolve: Gives the object that stands for an entity, or None to copy it.
+        made: The copies, by `id` of their sources, which must live as long.
+    """
+
+    def __init__(self, keeps: Callable[[Entity], bool], resolve: Resolve | None = None) -> None:
+        self.keeps = keeps
         self.resolve = resolve
         self.made: dict[int, Entity] = {}
         self.queue: list[tuple[Entity, Entity]] = []
 
     def run(self, entity: Entity) -> Entity:
-        top = self._shell(entity)
+        """Return the copy of an entity, with all below it."""
+        top = self.made.get(id(entity)) or self._shell(entity)
         self.drain()
         return top
 
@@ -55,7 +65,7 @@ class _Clone:
 
     def _shell(self, source: Entity) -> Entity:
         target = type(source).__new__(type(source))
-        if self.keep_identity:
+        if self.keeps(source):
             set_key(target, key_of(source))
         else:
             renew_key(target, version_of(source))
@@ -92,7 +102,7 @@ def copy_value(value: Any, holder: Entity, name: str, resolve: Resolve) -> Any:
 
     Entities that *resolve* does not know are cloned as they are.
     """
-    cloner = _Clone(keep_identity=True, resolve=resolve)
+    cloner = Cloner(lambda _: True, resolve)
     copied = cloner.value(value, holder, name)
     cloner.drain()
     return copied

@@ -33,6 +33,7 @@ from registry.errors import (
     RegistrationError,
     ReturnError,
 )
+from registry.founding import Founding, refuse_sharing
 from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
 from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, present
@@ -122,7 +123,8 @@ class Execution:
     _provisional: Sequence[TreeRegistry] = ()
     _txns: Sequence[Transaction] = ()
     _outputs: Sequence[tuple[TreeRegistry, Entity]] = ()
-    _own_trees: Mapping[int, TreeRegistry] = {}
+    _keys: Mapping[int, ids.Key] = {}  # of outputs that have another one than when returned
+    _founding: Founding | None = None
     _forks: Mapping[tuple[TreeRegistry, int], TreeRegistry] = {}
     _borrowing: Borrowing | None = None
     _edited: Sequence[Snapshot] = ()
@@ -445,6 +447,8 @@ class Execution:
         if registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(registered.name, self._txns[0].tree.name)
         outputs = () if KIND[type(result)] == ATOM else self._classify(result, plans)
+        if len(plans) > 1 or self._founding is not None:
+            refuse_sharing([each for _, each in plans if each is not None], self._founding)
         self._result = result
         after: list[int] = []
         for txn, changes in plans:
@@ -458,7 +462,7 @@ class Execution:
             after += (tree.key, tree.branch, before, tree.head)
         self._after = tuple(after)
         self._txns = ()
-        if self._provisional or self._own_trees:
+        if self._provisional or self._founding is not None:
             self._hold_new_trees()
 
     def _classify(
@@ -466,13 +470,20 @@ class Execution:
     ) -> tuple[tuple[int, int], ...]:
         """Give every returned entity its semantic, and its own tree if it needs one."""
         self._semantic = None
-        found = entities_in(result)
+        found = [each for each in entities_in(result) if not isinstance(each.__home__, Snapshot)]
+        places = {id(entity): self._place_in_inputs(entity, plans) for entity in found}
+        own = [entity for entity in found if places[id(entity)] is None]
+        new = {id(entity) for entity in own}
+        if own:
+            self._found(own, places)
         outputs = []
         for entity in found:
-            if isinstance(entity.__home__, Snapshot):
-                continue
-            tree, semantic = self._destination(entity, plans)
-            outputs.append((tree, entity))
+            place = places[id(entity)]
+            assert place is not None, "what is in no input tree has one of its own"
+            outputs.append((place[0], entity))
+            if entity.__key__ != place[1]:
+                self._keys = {**self._keys, id(entity): place[1]}
+            semantic = self._semantic_of(entity, plans) if id(entity) in new else MUTATION
             self._semantic = self._semantic or semantic
             hint = self.registered.semantic_hint
             if hint is not None and hint != semantic:
@@ -486,27 +497,36 @@ class Execution:
             return ()
         return tuple([self._stamp_after(tree, entity, plans) for tree, entity in outputs])
 
-    def _destination(
-        self, entity: Entity, plans: list[tuple[Transaction, Changes | None]]
-    ) -> tuple[TreeRegistry, str]:
+    @staticmethod
+    def _place_in_inputs(
+        entity: Entity, plans: list[tuple[Transaction, Changes | None]]
+    ) -> tuple[TreeRegistry, ids.Key] | None:
+        """Return where an entity of an input tree stays, or arrives: tree and key."""
         key, home = key_of(entity), entity.__home__
         for txn, plan in plans:
-            if plan is not None and plan.arrives(key):
-                return txn.tree, MUTATION
-            if home is not txn.tree:
-                continue
-            if plan is not None and plan.leaves(key):
-                return self._found(entity), DETACHMENT
-            if txn.tree.has(key):
-                return txn.tree, MUTATION
-        return self._found(entity), CREATION
+            if home is txn.tree and txn.tree.has(key) and not (plan and plan.leaves(key)):
+                return txn.tree, key
+        for txn, plan in plans:
+            arrived = plan.key_of_arrival(entity) if plan is not None else None
+            if arrived is not None:
+                return txn.tree, arrived
+        return None
 
-    def _found(self, entity: Entity) -> TreeRegistry:
-        """Make a tree of a returned entity that is in none."""
-        root = entity if entity.__home__ is None else clone(entity, keep_identity=False)
-        tree = self._trees.found(root, self._now, self.number, self.registered.name)
-        self._own_trees = {**self._own_trees, id(entity): tree}
-        return tree
+    @staticmethod
+    def _semantic_of(entity: Entity, plans: list[tuple[Transaction, Changes | None]]) -> str:
+        home = entity.__home__
+        is_taken_out = any(
+            txn.tree is home and plan is not None and plan.leaves(key_of(entity))
+            for txn, plan in plans
+        )
+        return DETACHMENT if is_taken_out else CREATION
+
+    def _found(
+        self, own: list[Entity], places: dict[int, tuple[TreeRegistry, ids.Key] | None]
+    ) -> None:
+        """Begin trees of returned entities that are in none."""
+        self._founding = Founding(self._trees, self._now, self.number, self.registered.name)
+        places.update(self._founding.found(own))
 
     def _stamp_after(
         self, tree: TreeRegistry, entity: Entity, plans: list[tuple[Transaction, Changes | None]]
@@ -520,7 +540,7 @@ class Execution:
         return key, ids.BIRTH
 
     def _key_in(self, tree: TreeRegistry, entity: Entity) -> ids.Key:
-        return tree.key if id(entity) in self._own_trees else key_of(entity)
+        return self._keys.get(id(entity)) or key_of(entity)
 
     def _hold_new_trees(self) -> None:
         """Hold the trees that this execution began and that are worth keeping."""
@@ -536,8 +556,9 @@ class Execution:
                 id(tree) in returned and not is_fork
             ):
                 self._trees.hold(tree)
-        for tree in self._own_trees.values():
-            self._trees.hold(tree)
+        if self._founding is not None:
+            for tree in self._founding.trees.values():
+                self._trees.hold(tree)
 
     def _roll_back(self) -> None:
         for txn in self._txns:
@@ -555,7 +576,12 @@ class Execution:
         if KIND[type(self._result)] == ATOM:
             return self._result
         outputs = self._outputs
-        if len(outputs) == 1 and self._result is outputs[0][1] and not self._own_trees:
+        if (
+            len(outputs) == 1
+            and self._result is outputs[0][1]
+            and not self._founding
+            and not self._keys
+        ):
             return Snapshot.of_head(*outputs[0])
         where = {id(entity): tree for tree, entity in outputs}
         shots: dict[int, Snapshot] = {}
@@ -576,7 +602,7 @@ class Execution:
         value, outputs = self._result, self._outputs
         if len(outputs) == 1 and value is outputs[0][1]:
             tree = outputs[0][0]
-            key = self._key_in(tree, value) if self._own_trees else value.__key__
+            key = self._keys.get(id(value)) or value.__key__
             given = self._located[0][3] if self._located else None
             if type(given) is Ref and given[1] == key and given[0] == tree.key:
                 value = given
@@ -642,7 +668,7 @@ class Execution:
         )
 
     def _output_stamp(self, tree: TreeRegistry, entity: Entity) -> tuple[int, int]:
-        key = ids.plain(self._key_in(tree, entity) if self._own_trees else key_of(entity))
+        key = ids.plain(self._key_in(tree, entity))
         node = tree.nodes.get(key)
         stamp = (
             tree.stamp_of(key, tree.head) if node is None else node.stamp_at(tree.head, tree.branch)

@@ -49,7 +49,7 @@ def _assign(holder: Entity, name: str, value: Any) -> None:
     cls = type(holder)
     try:
         if not cls.model_config.get("validate_assignment"):
-            value = _adapter(cls, name).validate_python(value)
+            value = adapter_of(cls, name).validate_python(value)
         setattr(holder, name, value)
     except ValidationError as error:
         reason = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -60,7 +60,8 @@ def _assign(holder: Entity, name: str, value: Any) -> None:
 
 
 @lru_cache(maxsize=1024)
-def _adapter(cls: type[Entity], name: str) -> TypeAdapter[Any]:
+def adapter_of(cls: type[Entity], name: str) -> TypeAdapter[Any]:
+    """Return what checks a value against the annotation of a field."""
     field = cls.model_fields[name]
     hint: Any = field.annotation
     if field.metadata:

@@ -97,12 +97,14 @@ class Cloner:
         return make([self.value(item, holder, name) for item in value])
 
 
-def copy_value(value: Any, holder: Entity, name: str, resolve: Resolve) -> Any:
+def copy_value(
+    value: Any, holder: Entity, name: str, resolve: Resolve, keeps: Callable[[Entity], bool]
+) -> Any:
     """Return a copy of a value that *holder* has under *name*.
 
-    Entities that *resolve* does not know are cloned as they are.
+    Entities that *resolve* does not know are cloned, as they are if *keeps* says so.
     """
-    cloner = Cloner(lambda _: True, resolve)
+    cloner = Cloner(keeps, resolve)
     copied = cloner.value(value, holder, name)
     cloner.drain()
     return copied

@@ -22,7 +22,7 @@ from registry.borrowing import Borrowing, mentions_address
 from registry.callables import RegisteredCallable
 from registry.changes import Changes
 from registry.clock import Clock
-from registry.copies import clone, copy_value, entities_in
+from registry.copies import clone, copy_value
 from registry.entity import Entity, fill, key_of, label, part
 from registry.errors import (
     ArgumentError,
@@ -34,7 +34,9 @@ from registry.errors import (
     ReturnError,
 )
 from registry.founding import Founding, refuse_sharing
-from registry.records import RecordLog
+from registry.moving import wishes
+from registry.records import RecordLog, TreeVersions
+from registry.results import entities_returned
 from registry.schema import ABSENT, FIELDS_SET, schema_of
 from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, present
 from registry.snapshot import Snapshot
@@ -417,6 +419,10 @@ class Execution:
             mine = entity.__home__ is snapshot and tree.has(key_of(entity))
             return tree.live(key_of(entity)) if mine else None
 
+        def keeps(entity: Entity) -> bool:
+            home: Any = entity.__home__  # of another tree it is another entity here
+            return home is None or getattr(home, "source", home).key == tree.key
+
         for entity, names in snapshot.edited():
             key = key_of(entity)
             if not tree.has(key):
@@ -429,7 +435,7 @@ class Execution:
                 if value is ABSENT:
                     Entity.__delattr__(live, name)
                 else:
-                    fill(live, schema, name, copy_value(value, entity, name, resolve))
+                    fill(live, schema, name, copy_value(value, entity, name, resolve, keeps))
             fill(live, schema, FIELDS_SET, set(entity.__pydantic_fields_set__))
 
     # --- outputs ---
@@ -446,7 +452,9 @@ class Execution:
         plans = [(txn, find(txn, now)) for txn in self._txns]
         if registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(registered.name, self._txns[0].tree.name)
-        outputs = () if KIND[type(result)] == ATOM else self._classify(result, plans)
+        wished = [entity for txn in self._txns for entity in wishes(txn)]
+        is_plain = KIND[type(result)] == ATOM and not wished
+        outputs = () if is_plain else self._classify(result, wished, plans)
         if len(plans) > 1 or self._founding is not None:
             refuse_sharing([each for _, each in plans if each is not None], self._founding)
         self._result = result
@@ -464,13 +472,27 @@ class Execution:
         self._txns = ()
         if self._provisional or self._founding is not None:
             self._hold_new_trees()
+            begun = [] if self._founding is None else [*self._founding.trees.values()]
+            for tree in [*begun, *self._provisional]:
+                if tree.head == 1:
+                    tree.note_outputs(outputs)
 
     def _classify(
-        self, result: Any, plans: list[tuple[Transaction, Changes | None]]
+        self, result: Any, wished: list[Entity], plans: list[tuple[Transaction, Changes | None]]
     ) -> tuple[tuple[int, int], ...]:
-        """Give every returned entity its semantic, and its own tree if it needs one."""
+        """Give every returned entity its semantic, and its own tree if it needs one.
+
+        Also what was detached, returned or not.
+        """
         self._semantic = None
-        found = [each for each in entities_in(result) if not isinstance(each.__home__, Snapshot)]
+        returned = entities_returned(self.registered, result)
+        found = [each for each in returned if not isinstance(each.__home__, Snapshot)]
+        known = {id(each) for each in found}
+        found += [
+            each
+            for each in wished
+            if id(each) not in known and self._place_in_inputs(each, plans) is None
+        ]
         places = {id(entity): self._place_in_inputs(entity, plans) for entity in found}
         own = [entity for entity in found if places[id(entity)] is None]
         new = {id(entity) for entity in own}
@@ -585,6 +607,7 @@ class Execution:
             return Snapshot.of_head(*outputs[0])
         where = {id(entity): tree for tree, entity in outputs}
         shots: dict[int, Snapshot] = {}
+        shown: dict[int, Entity] = {}
 
         def shot(entity: Entity) -> Entity:
             tree = where.get(id(entity))
@@ -593,7 +616,10 @@ class Execution:
             snapshot = shots.get(id(tree))
             if snapshot is None:
                 snapshot = shots[id(tree)] = Snapshot.of(tree, tree.head)
-            return snapshot.entity(self._key_in(tree, entity))
+            ghost = shown.get(id(entity))
+            if ghost is None:  # returned twice it is one object
+                ghost = shown[id(entity)] = snapshot.entity(self._key_in(tree, entity))
+            return ghost
 
         return present(self._result, shot)
 
@@ -619,6 +645,11 @@ class Execution:
                 value = present(value, lambda entity: by_id.get(id(entity)))
         version = self._first_version()
         return Receipt(self.number, self._semantic, version, self._changed, value, refs)
+
+    def versions(self) -> list[TreeVersions]:
+        """Return what it read and made of each input tree."""
+        after = self._after
+        return [TreeVersions(*after[at : at + 4]) for at in range(0, len(after), 4)]
 
     def _first_version(self) -> int:
         """Return the version that the first input tree has now; 0 without one."""

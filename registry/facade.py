@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, overload
 from uuid import UUID
 
-from registry import ids
+from registry import ids, moving
 from registry.address import Ref
 from registry.callables import RegisteredCallable, Semantic
 from registry.entity import Entity, key_of, reserve
@@ -228,5 +228,40 @@ def get_tree(self: Entity) -> EntityTree:
     return tree_of(self)
 
 
+def detach(self: Entity) -> Entity:
+    """Make the entity the root of its own tree, and return it.
+
+    Inside a callable it is taken out of what holds it, and is a root once the execution commits,
+    returned or not. Of a snapshot see `Workspace.detach`; the objects in hand get the new identity.
+
+    Raises:
+        StructureError: A field that cannot be empty holds it; nothing has changed.
+    """
+    if isinstance(self.__home__, TreeRegistry):
+        return moving.detach(self)
+    default_workspace().detach(self)
+    return self
+
+
+def attach(self: Entity, parent: Entity, field: str | None = None, key: Any = None) -> Entity:
+    """Move the entity below another one, and return it.
+
+    Inside a callable a *field* must be given, and the commit is that of the execution. Of a
+    snapshot, or of an orphan, see `Workspace.attach`: without a field the entity has been put
+    below *parent*, a root, already.
+
+    Raises:
+        StructureError: It would be below itself, the field cannot hold it, or it is held by one
+            that cannot be without it; nothing has changed.
+    """
+    homes = [getattr(each, "__home__", None) for each in (self, parent)]
+    if field is not None and any(isinstance(each, TreeRegistry) for each in homes):
+        return moving.attach(self, parent, field, key)
+    default_workspace().attach(self, parent, field, key)
+    return self
+
+
 reserve("promote_to_root", promote_to_root)
+reserve("detach", detach)
+reserve("attach", attach)
 reserve("get_tree", get_tree)

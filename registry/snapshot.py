@@ -11,7 +11,7 @@ A snapshot reads from a `Source`: a tree of this process, or pages that come fro
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from registry import ids, values
@@ -28,12 +28,13 @@ from registry.entity import (
     parts,
     put_in_order,
     set_home,
+    set_key,
 )
 from registry.history import Node, Stored
 from registry.ids import Key
-from registry.schema import ABSENT, FIELDS_SET, PRIVATE, Schema, schema_of
+from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
 from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
-from registry.tree import TreeRegistry
+from registry.tree import TreeRegistry, vars_set
 from registry.values import DICT, FROZENSET, KIND, LIST, OPAQUE, SET, TUPLE
 
 
@@ -145,6 +146,8 @@ class Snapshot:
         What was added becomes part of the snapshot.
         """
         for entity, _ in self.edits.values():
+            if entity.__home__ is not self:
+                continue  # it was detached
             for _name, value in parts(entity, schema_of(type(entity))):
                 for child in entities_in(value):
                     if child.__home__ is None:
@@ -269,6 +272,36 @@ class Snapshot:
                         fill(entity, schema, name, self._dressed_part(value, entity, name))
             set_home(entity, self)
 
+    def take_in(self, top: Entity, keys: Mapping[Key, Key]) -> None:
+        """Make objects of another snapshot, whose copies were adopted, part of this one.
+
+        Args:
+            top: The first of them. What of it is not loaded will be read here.
+            keys: Key here, by key there; what is not among them was an orphan.
+
+        Cost: what is loaded of them.
+        """
+        queue, taken = [top], []
+        while queue:
+            entity = queue.pop()
+            home = entity.__home__
+            if isinstance(home, Snapshot):
+                if home is self or key_of(entity) not in keys:
+                    continue
+                home.touched = [each for each in home.touched if each[0] is not entity]
+                set_key(entity, keys[key_of(entity)])
+            elif home is not None:
+                continue
+            set_home(entity, self)
+            taken.append(entity)
+            for _, value in _loaded(entity):
+                queue.extend(entities_in(value))
+        for entity in taken:
+            schema = schema_of(type(entity))
+            for name, value in _loaded(entity):
+                if KIND[type(value)]:
+                    fill(entity, schema, name, self._dressed_part(value, entity, name))
+
     def dress(self, root: Entity) -> None:
         """Make the objects of an orphan graph, whose copies were adopted, part of this snapshot."""
         queue: list[Any] = [root]
@@ -305,6 +338,16 @@ class Snapshot:
                 return tracked_set(self, (entity, name), items)
             return tuple(items) if kind == TUPLE else frozenset(items)
         return value
+
+
+def _loaded(entity: Entity) -> list[tuple[str, Any]]:
+    """Return the parts of an entity's state that are on the object, without loading others."""
+    slots = vars_set(entity)
+    privates = (entity.__pydantic_private__ or {}) if PRIVATE in slots else {}
+    found = [*dict_of(entity).items(), *privates.items()]
+    if EXTRA in slots:
+        found.append((EXTRA, entity.__pydantic_extra__))
+    return [each for each in found if each[0] in schema_of(type(entity)).index]
 
 
 class Page(NamedTuple):

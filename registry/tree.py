@@ -68,9 +68,11 @@ class TreeRegistry:
         entities: Live objects of the working tree that are loaded, in whole or as ghosts.
         is_provisional: Whether it is made of an orphan argument whose execution may still drop it.
         txn: What the open execution has written; None while none runs.
+        wished: A transaction, and what was detached in it: to be roots, see `moving.py`.
     """
 
     is_read_only: ClassVar[bool] = False
+    wished: tuple[OpenTransaction, list[Entity]] | None = None
 
     def __init__(
         self,
@@ -525,6 +527,12 @@ class TreeRegistry:
         self.bytes_kept += commit[_PAGES_KEPT] << _PAGE_BITS
         if head - self.oldest >= self._most_versions or self.bytes_kept > self._most_bytes:
             self._retire()
+
+    def note_outputs(self, outputs: tuple[tuple[int, int], ...]) -> None:
+        """Note on the newest version what the execution that made it returned."""
+        newest = Commit(*self.commits[-1][:_FIELDS])
+        rest = self.commits[-1][_FIELDS:]
+        self.commits[-1] = (*newest._replace(outputs=outputs), *rest)
 
     def _retire(self) -> None:
         """Let go of the oldest versions, as retention says."""

@@ -20,6 +20,8 @@ from registry.entity import Entity, key_of, label
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
 from registry.errors import NotFoundError, RegistrationError
 from registry.execution import Execution, OnStale, Receipt, Setting
+from registry.in_hand import attach_in_hand, detach_in_hand, is_root_in_hand
+from registry.moving import ATTACH, DETACH
 from registry.records import Record, RecordLog, Status
 from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
@@ -337,6 +339,66 @@ class Workspace:
         if made:
             snapshot.advance(tree, tree.head)
         return made
+
+    def detach(self, target: Target) -> Ref:
+        """Make an entity the root of its own tree; what held it loses it in the same commit.
+
+        The new root has an identity of its own, and the old one as `previous_ecs_id`. Edits of the
+        snapshot that the entity is of are committed too; afterwards the entity and what is below it
+        show version 1 of the new tree, the rest of the snapshot the new version of the old one. A
+        root stays one, and an orphan becomes one.
+
+        Args:
+            target: The entity; of a snapshot, or what names one.
+
+        Raises:
+            StructureError: A field that cannot be empty holds it; nothing has changed.
+            NotFoundError: Nothing here has that name or id.
+        """
+        if isinstance(target, Entity):
+            if target.__home__ is None:
+                return self.add(target)
+            if is_root_in_hand(target):
+                self.commit_edits(target)
+                return self.ref(target)
+            if isinstance(target.__home__, Snapshot):
+                return detach_in_hand(target, self.trees, self._done)
+        ref = self.ref(target)
+        return (
+            ref if ref.key == ref.root else self._done(DETACH, {"entity": ref}).receipt().outputs[0]
+        )
+
+    def attach(
+        self, target: Target, parent: Target, field: str | None = None, key: Any = None
+    ) -> Ref:
+        """Move an entity into a field of another one, also of another tree, in one commit.
+
+        In another tree it has a new identity, with the old one as `previous_ecs_id`; a root that is
+        put into another tree is copied, and stays as it is with its history.
+
+        Args:
+            target: What moves.
+            parent: What will hold it. Snapshots that are given show the new versions afterwards.
+            field: It is appended to a list, added to a set, set under *key* in a dict, else
+                assigned. None: it has been put into the snapshot of *parent* already.
+            key: For a dict.
+
+        Raises:
+            StructureError: It would be below itself, the field cannot hold it, or it is held by one
+                that cannot be without it; nothing has changed.
+        """
+        if isinstance(target, Entity) and not isinstance(parent, (Ref, UUID, str)):
+            return attach_in_hand(target, parent, field, key, self.trees, self._done)
+        arguments = {"entity": target, "parent": parent, "field": field or "", "key": key}
+        for name in ("entity", "parent"):
+            if not isinstance(arguments[name], Entity):
+                arguments[name] = self.ref(arguments[name])
+        return self._done(ATTACH, arguments).receipt().outputs[0]
+
+    def _done(self, registered: RegisteredCallable, arguments: Mapping[str, Any]) -> Execution:
+        execution = self._execution(registered, None, None)
+        execution.run(arguments)
+        return execution
 
     # --- by address ---
 

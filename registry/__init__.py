@@ -35,11 +35,12 @@ from registry.errors import (
 )
 from registry.execution import Receipt
 from registry.facade import CallableRegistry, EntityRegistry, default_workspace, use_workspace
-from registry.functional import batch_get, get, put
+from registry.functional import batch_get, compose, dependencies, get, put
 from registry.records import Record, Source
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
 from registry.snapshot import Page, snapshot_from_pages
+from registry.sources import Dependencies
 from registry.workspace import VersionInfo, Workspace
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "CallableRegistry",
     "Commit",
     "ConflictError",
+    "Dependencies",
     "Diff",
     "Edge",
     "EdgeKind",
@@ -85,7 +87,9 @@ __all__ = [
     "Workspace",
     "WriteError",
     "batch_get",
+    "compose",
     "default_workspace",
+    "dependencies",
     "get",
     "is_address",
     "parse_address",

@@ -12,7 +12,7 @@ from typing import Any
 
 from registry import paths, values
 from registry.copies import Cloner
-from registry.entity import Entity, dict_of, key_of, label, parts, set_key, source_of
+from registry.entity import Entity, borrowed_of, dict_of, key_of, label, parts, set_key, source_of
 from registry.errors import StructureError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored
 from registry.ids import Key, new_key
@@ -29,6 +29,7 @@ class Adoption:
     Attributes:
         nodes: The new nodes, by key.
         entities: (object, its node), in the order in which they were reached.
+        borrowed: Where fields came from, by key and name.
     """
 
     def __init__(self, version: int, created: float, cloner: Cloner | None = None) -> None:
@@ -37,6 +38,7 @@ class Adoption:
         self.created = created
         self.nodes: dict[Key, Node] = {}
         self.entities: list[tuple[Entity, Node]] = []
+        self.borrowed: dict[Key, dict[str, Any]] = {}
         self._queue: list[tuple[Entity, Node | None, Key, bool]] = []
         self._seen: dict[int, tuple[Entity | None, str]] = {}
         self._opaque: set[str] = set()
@@ -62,9 +64,15 @@ class Adoption:
             nodes[key] = node
             if not is_fresh:
                 node.source = source_of(entity)
+                self.note_borrowed(entity, node)
             node.state = self.state(entity, node)
             entities.append((entity, node))
         return nodes[key_of(root)]
+
+    def note_borrowed(self, entity: Entity, node: Node) -> None:
+        """Note where the fields of what enters came from."""
+        if entity.__origin__ is not None and (borrowed := borrowed_of(entity)):
+            self.borrowed[node.key] = borrowed
 
     def state(self, entity: Entity, node: Node) -> tuple[Stored, ...]:
         """Return the stored form of everything that a loaded entity holds."""

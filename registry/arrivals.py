@@ -113,6 +113,7 @@ class Arrivals(Adoption):
             self._refuse_second_place(entity, self.nodes[key].parent)
         node = Node(key, schema_of(type(entity)), None, self.version, self.created)
         node.source = source_of(entity)
+        self.note_borrowed(entity, node)
         self.nodes[key] = node
         node.parent = parent
         node.state = self.state(entity, node)
@@ -173,6 +174,8 @@ class Arrivals(Adoption):
         """
         tree = self.tree
         tree.nodes.update(self.nodes)
+        for key, sources in self.borrowed.items():
+            tree.store_sources(key, self.version, sources)
         for node in self.nodes.values():
             node.parent = self.node_of(node.parent)
         changed = self._revive()

@@ -283,7 +283,7 @@ def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> 
         parameter.name,
         entities,
         not entities and _mentions_entity(hint),
-        _takes_text(hint),
+        takes_text(hint),
         _exact_types(hint),
         _validator(adapter),
         parameter.default,
@@ -347,15 +347,15 @@ def _mentions_entity(hint: Any) -> bool:
     return bool(_entity_classes(hint)) or any(map(_mentions_entity, get_args(hint)))
 
 
-def _takes_text(hint: Any) -> bool:
+def takes_text(hint: Any) -> bool:
     """Tell whether a hint allows a text, also inside a collection; keys of dicts do not count."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is typing.Annotated:
-        return _takes_text(arguments[0])
+        return takes_text(arguments[0])
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _takes_text(arguments[-1])
+        return takes_text(arguments[-1])
     if arguments:
-        return any(map(_takes_text, arguments))
+        return any(map(takes_text, arguments))
     return hint in (str, Any, object)
 
 

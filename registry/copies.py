@@ -9,7 +9,17 @@ from collections.abc import Callable
 from typing import Any
 
 from registry import values
-from registry.entity import Entity, fill, key_of, label, parts, renew_key, set_key, version_of
+from registry.entity import (
+    Entity,
+    carry_origin,
+    fill,
+    key_of,
+    label,
+    parts,
+    renew_key,
+    set_key,
+    version_of,
+)
 from registry.schema import EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
 
 Resolve = Callable[[Entity], Entity | None]
@@ -79,6 +89,8 @@ class Cloner:
         fill(target, schema, EXTRA, None)
         for name, value in parts(source, schema):
             fill(target, schema, name, self.value(value, source, name))
+        if source.__home__ is None and key_of(target) == key_of(source):
+            carry_origin(source, target)
 
     def value(self, value: Any, holder: Entity, name: str) -> Any:
         """Return a copy of a value that *holder* has under *name*."""

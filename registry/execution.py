@@ -33,6 +33,7 @@ from registry.errors import (
     RegistrationError,
     ReturnError,
 )
+from registry.forcing import force
 from registry.founding import Founding, refuse_sharing
 from registry.moving import wishes
 from registry.records import RecordLog, TreeVersions
@@ -113,6 +114,7 @@ class Execution:
         registered: The callable.
         number: The execution, see `ids.execution_text`.
         started: When it began, seconds since the epoch.
+        is_forced: Whether every entity of the input trees gets a new id.
     """
 
     # What most executions do not need is made when it is needed: a run costs a few microseconds in
@@ -133,6 +135,7 @@ class Execution:
     _semantic: str | None = None
     _changed = 0
     _is_taken_over = False
+    is_forced = False
     _result: Any = None
     _after: tuple[int, ...] = ()
     _run_s = 0.0
@@ -437,6 +440,9 @@ class Execution:
                 else:
                     fill(live, schema, name, copy_value(value, entity, name, resolve, keeps))
             fill(live, schema, FIELDS_SET, set(entity.__pydantic_fields_set__))
+        for entity, name, _, source in snapshot.borrowed():
+            if tree.has(key_of(entity)):
+                tree.note_borrowed(tree.live(key_of(entity)), name, source)
 
     # --- outputs ---
 
@@ -450,6 +456,8 @@ class Execution:
         now = self._now = self._setting.clock()
         find = Transaction.plan if self._is_taken_over else plain_changes.plan
         plans = [(txn, find(txn, now)) for txn in self._txns]
+        if self.is_forced:
+            plans = [(txn, force(txn.tree, found, now)) for txn, found in plans]
         if registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(registered.name, self._txns[0].tree.name)
         wished = [entity for txn in self._txns for entity in wishes(txn)]
@@ -465,7 +473,11 @@ class Execution:
             if changes is None:
                 txn.rollback()  # nothing changed: what was written is as it was
             else:
+                noted = tree.noted_sources(txn) if tree.noting is not None else ()
                 self._changed += changes.apply(self.number, registered.name, outputs)
+                for key, name, source in noted:
+                    if tree.has(key):
+                        tree.store_sources(key, tree.head, {name: source})
                 txn.close()
             after += (tree.key, tree.branch, before, tree.head)
         self._after = tuple(after)

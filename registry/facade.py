@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, overload
 from uuid import UUID
 
-from registry import ids, moving
+from registry import ids, moving, sources
 from registry.address import Ref
 from registry.callables import RegisteredCallable, Semantic
 from registry.entity import Entity, key_of, reserve
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, tree_of, view_at
 from registry.execution import OnStale
 from registry.snapshot import Snapshot
+from registry.sources import Dependencies, dependencies
 from registry.tree import TreeRegistry
 from registry.workspace import Workspace
 
@@ -122,8 +123,11 @@ class EntityRegistry:
             default_workspace().add(entity)
 
     @classmethod
-    def version_entity(cls, entity: Entity) -> bool:
+    def version_entity(cls, entity: Entity, force_versioning: bool = False) -> bool:
         """Commit the edits of a snapshot; True exactly when a version was made.
+
+        With *force_versioning* one is made in any case, in which every entity of the tree has a new
+        id.
 
         Afterwards the snapshot shows the new version, and its entities carry the new ids. An
         outdated snapshot forks.
@@ -131,7 +135,7 @@ class EntityRegistry:
         if entity.is_orphan():
             default_workspace().add(entity)
             return True
-        return default_workspace().commit_edits(entity)
+        return default_workspace().commit_edits(entity, force=force_versioning)
 
     @classmethod
     def get_stored_entity(cls, root_ecs_id: UUID, ecs_id: UUID) -> Entity | None:
@@ -143,6 +147,11 @@ class EntityRegistry:
             if branch.stamp_of(wanted.key, version) == ids.stamp(wanted.branch, wanted.commit):
                 return Snapshot.of(branch, version).entity(wanted.key)
         return None
+
+    @classmethod
+    def get_entity_dependencies(cls, entity: Entity) -> Dependencies:
+        """Return what an entity was copied from, and what its fields were borrowed from."""
+        return dependencies(entity)
 
     @overload
     @classmethod
@@ -262,6 +271,7 @@ def attach(self: Entity, parent: Entity, field: str | None = None, key: Any = No
 
 
 reserve("promote_to_root", promote_to_root)
+reserve("borrow_attribute_from", sources.borrow)
 reserve("detach", detach)
 reserve("attach", attach)
 reserve("get_tree", get_tree)

@@ -71,8 +71,10 @@ class Snapshot:
             one entity, if an execution returned it beside what holds it.
     """
 
-    __slots__ = ("__weakref__", "_root", "edits", "source", "touched", "version")
+    __slots__ = ("__weakref__", "_borrowed", "_root", "edits", "source", "touched", "version")
     is_read_only: ClassVar[bool] = False
+
+    _borrowed: list[tuple[Entity, str, Any, Any]]  # set by the first borrowed field
 
     def __init__(self, source: Source, version: int) -> None:
         self.source = source
@@ -154,6 +156,7 @@ class Snapshot:
                         self.dress(child)
         self.source, self.version = tree, version
         self.edits = _NO_EDITS
+        self._borrowed = []
         tree.pin(self, version)
 
     # --- home ---
@@ -223,6 +226,16 @@ class Snapshot:
             self.edits = {}
         self.edits.setdefault(id(entity), (entity, set()))[1].add(name)
 
+    def note_borrowed(self, entity: Entity, name: str, source: Any) -> None:
+        """Note where a field came from that the holder just assigned."""
+        value = dict_of(entity)[name]
+        self._borrowed = [*self.borrowed(), (entity, name, value, source)]
+
+    def borrowed(self) -> list[tuple[Entity, str, Any, Any]]:
+        """Return (entity, field, value, source) of what the holder borrowed, if it is still so."""
+        noted: list[tuple[Entity, str, Any, Any]] = getattr(self, "_borrowed", [])
+        return [each for each in noted if dict_of(each[0]).get(each[1], ABSENT) is each[2]]
+
     def begin_writing(self, container: Tracked) -> list[Any]:
         """Note an edit inside a container; what exactly changed does not matter here."""
         self.note_write(*container.place)
@@ -241,7 +254,13 @@ class Snapshot:
 
     def identity(self, entity: Entity) -> Identity:
         """Return all that is known about an entity at the snapshot's version."""
-        return self.source.describe(key_of(entity), self.version)
+        identity = self.source.describe(key_of(entity), self.version)
+        mine = [each for each in self.borrowed() if each[0] is entity] if self.edits else []
+        if not mine and not (identity.attribute_source and id(entity) in self.edits):
+            return identity
+        edited = self.edits[id(entity)][1]
+        kept = {k: v for k, v in identity.attribute_source.items() if k not in edited}
+        return identity._replace(attribute_source=kept | {each[1]: each[3] for each in mine})
 
     def root_of(self, entity: Entity) -> Entity:
         """Return the root of the snapshot."""

@@ -99,6 +99,8 @@ class Trees:
         adoption = adopt(root, now, cloner)
         tree = TreeRegistry(key_of(root), self.retention)
         tree.nodes = adoption.nodes
+        for key, sources in adoption.borrowed.items():
+            tree.store_sources(key, 1, sources)
         tree.add_commit(tuple(Commit(1, now, execution_id, callable_name, (), (), (), (), (), 0)))
         return tree, adoption
 

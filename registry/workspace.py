@@ -12,8 +12,10 @@ from registry import ids, plain
 from registry.address import Ref, parse_address, write_path
 from registry.addressed import follow, own_copy
 from registry.assignment import PUT
+from registry.borrowing import mentions_address
 from registry.callables import RegisteredCallable, Semantic
 from registry.clock import Clock, system_clock
+from registry.composing import compose, pinned
 from registry.copies import clone
 from registry.diff import Diff, diff
 from registry.entity import Entity, key_of, label
@@ -25,9 +27,11 @@ from registry.moving import ATTACH, DETACH
 from registry.records import Record, RecordLog, Status
 from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
+from registry.sources import Dependencies, dependencies
 from registry.tree import TreeRegistry
 from registry.trees import EntityAt, Target, Trees
 
+_Entity = TypeVar("_Entity", bound=Entity)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -315,7 +319,9 @@ class Workspace:
         number = execution_id or next(self._numbers)
         return Execution(self._setting_for(on_stale), registered, number)
 
-    def commit_edits(self, entity: Entity, on_stale: OnStale | None = None) -> bool:
+    def commit_edits(
+        self, entity: Entity, on_stale: OnStale | None = None, *, force: bool = False
+    ) -> bool:
         """Commit what the holder of a snapshot wrote; True exactly when a version was made.
 
         Afterwards the snapshot shows the new version.
@@ -323,6 +329,8 @@ class Workspace:
         Args:
             entity: An entity of the snapshot.
             on_stale: What to do if the snapshot is outdated; the workspace's setting without one.
+            force: Make a version in any case, in which every entity of the tree has a new id; it
+                costs what the tree does.
 
         Raises:
             NotFoundError: The entity belongs to no tree of this workspace.
@@ -330,9 +338,10 @@ class Workspace:
         snapshot = entity.__home__
         if not isinstance(snapshot, Snapshot):
             raise NotFoundError(f"a snapshot of {label(entity)}", "the call; add() an orphan first")
-        if not snapshot.is_edited:
+        if not (snapshot.is_edited or force):
             return False
         execution = self._execution(_EDIT, None, on_stale)
+        execution.is_forced = force
         execution.run({"entity": entity})
         tree = self.trees.tree(self.ref(execution.receipt().outputs[0]))
         made = (tree is not snapshot.source) or tree.head != snapshot.version
@@ -440,7 +449,8 @@ class Workspace:
         """Write a value to a field, or to an element of a list, tuple or dict, as an execution.
 
         A dict may get a new key; a list keeps its length. An entity in the value is copied, and an
-        address in it is read as in an argument. An equal value makes no version.
+        address in it is read as in an argument; `attribute_source` has the source of a field. An
+        equal value makes no version.
 
         Args:
             address: The field or element.
@@ -461,8 +471,42 @@ class Workspace:
         wanted = parse_address(address)
         path = write_path(wanted.path)
         execution = self._execution(PUT, None, on_stale)
-        execution.run({"entity": f"@{wanted.id}", "path": path, "value": value})
+        arguments = {"entity": f"@{wanted.id}", "path": path, "value": value}
+        if mentions_address([value]):
+            arguments["value"], arguments["source"] = pinned(value, self.trees)
+        execution.run(arguments)
         return f"@{execution.snapshots().ecs_id}{path}"
+
+    def compose(
+        self, cls: type[_Entity], mapping: Mapping[str, Any], *, register: bool = False
+    ) -> _Entity:
+        """Build an entity from values and addresses; `attribute_source` tells where they came from.
+
+        An address is read in the version that it means now, also inside lists, tuples and dicts.
+        Where texts belong it is given as an `Address`, as in an argument. Entities are copied.
+
+        Args:
+            cls: Class of the entity.
+            mapping: Its fields.
+            register: Whether to add it as a root.
+
+        Raises:
+            ArgumentError: A value does not fit its field, or a name is none of a field.
+            AddressError, NotFoundError, PathError: An address names nothing.
+        """
+        entity = compose(cls, mapping, self.trees, self.get)
+        assert isinstance(entity, cls), "what is composed is of the class"
+        if register:
+            self.add(entity)
+        return entity
+
+    def dependencies(self, target: Target) -> Dependencies:
+        """Return what an entity was made of: what it was copied from, and what was borrowed.
+
+        Args:
+            target: A snapshot, an orphan, or what names an entity: then as it is at the head.
+        """
+        return dependencies(target if isinstance(target, Entity) else self.snapshot(target))
 
     # --- reading ---
 

@@ -484,7 +484,7 @@ class Execution:
         self._txns = ()
         if self._provisional or self._founding is not None:
             self._hold_new_trees()
-            begun = [] if self._founding is None else [*self._founding.trees.values()]
+            begun = [] if self._founding is None else self._founding.trees
             for tree in [*begun, *self._provisional]:
                 if tree.head == 1:
                     tree.note_outputs(outputs)
@@ -591,7 +591,7 @@ class Execution:
             ):
                 self._trees.hold(tree)
         if self._founding is not None:
-            for tree in self._founding.trees.values():
+            for tree in self._founding.trees:
                 self._trees.hold(tree)
 
     def _roll_back(self) -> None:

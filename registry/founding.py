@@ -8,9 +8,11 @@ would end in two trees is refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from registry.adoption import new_cloner
 from registry.changes import Changes
+from registry.copies import Cloner
 from registry.entity import Entity, key_label, key_of
 from registry.errors import StructureError
 from registry.ids import Key
@@ -19,17 +21,17 @@ from registry.trees import Trees
 
 
 class Founding:
-    """The trees that one execution begins.
-
-    Attributes:
-        trees: The trees, by their keys.
-    """
+    """The trees that one execution begins."""
 
     def __init__(self, trees: Trees, now: float, number: int | str, callable_name: str) -> None:
-        self.trees: dict[Key, TreeRegistry] = {}
         self._trees = trees
         self._made_by = (now, number, callable_name)
-        self._cloner = new_cloner()
+        self._begun: list[_Begun] = []
+
+    @property
+    def trees(self) -> list[TreeRegistry]:
+        """The trees, in the order of their roots."""
+        return [each.tree for each in self._begun]
 
     def found(self, entities: Iterable[Entity]) -> dict[int, tuple[TreeRegistry, Key]]:
         """Begin a tree for each entity that is not below another one.
@@ -45,19 +47,40 @@ class Founding:
 
         Cost: about 6 us per entity of the graphs.
         """
-        residents = {}
-        for entity in entities:
-            resident = entity if entity.__home__ is None else self._cloner.run(entity)
-            residents[id(entity)] = key = key_of(resident)
-            if not any(key in tree.nodes for tree in self.trees.values()):
-                tree, _ = self._trees.adopt(resident, *self._made_by, self._cloner)
-                for inner in [each for each in self.trees if each in tree.nodes]:
-                    del self.trees[inner]
-                self.trees[tree.key] = tree
-        return {known: (self._holding(key), key) for known, key in residents.items()}
+        wanted = list(entities)
+        for entity in wanted:
+            if self._place(entity) is None:
+                self._begin(entity)
+        places = {id(entity): self._place(entity) for entity in wanted}
+        return {known: place for known, place in places.items() if place is not None}
 
-    def _holding(self, key: Key) -> TreeRegistry:
-        return next(tree for tree in self.trees.values() if key in tree.nodes)
+    def _begin(self, root: Entity) -> None:
+        cloner = new_cloner()  # each its own: a child of two copies is two
+        resident = root if root.__home__ is None else cloner.run(root)
+        tree, _ = self._trees.adopt(resident, *self._made_by, cloner)
+        new = _Begun(root, tree, cloner)
+        self._begun = [each for each in self._begun if new.key_of(each.root) is None]
+        self._begun.append(new)
+
+    def _place(self, entity: Entity) -> tuple[TreeRegistry, Key] | None:
+        for each in self._begun:
+            key = each.key_of(entity)
+            if key is not None:
+                return each.tree, key
+        return None
+
+
+class _Begun(NamedTuple):
+    """A tree that was begun: what was returned as its root, and what copied other trees' parts."""
+
+    root: Entity
+    tree: TreeRegistry
+    cloner: Cloner
+
+    def key_of(self, entity: Entity) -> Key | None:
+        """Return the key of an entity in the tree; None if it is not there."""
+        here = entity if entity.__home__ is None else self.cloner.made.get(id(entity))
+        return key_of(here) if here is not None and key_of(here) in self.tree.nodes else None
 
 
 def refuse_sharing(plans: Sequence[Changes], founding: Founding | None) -> None:
@@ -73,7 +96,7 @@ def refuse_sharing(plans: Sequence[Changes], founding: Founding | None) -> None:
     Cost: what enters, if it enters more than one tree.
     """
     entering = [plan for plan in plans if plan.arriving()]
-    begun = list(founding.trees.values()) if founding is not None else []
+    begun = founding.trees if founding is not None else []
     if len(entering) + len(begun) < 2:
         return
     seen: dict[Key, TreeRegistry] = {}

@@ -5,18 +5,18 @@ An address is read in the version that it means now. What was read is a copy, en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from pydantic import ValidationError
 
-from registry import ids
-from registry.address import Address, parse_address, write_path
+from registry.address import Address, parse_address
+from registry.addressed import Addressed, follow
 from registry.assignment import source_for
 from registry.callables import takes_text
 from registry.entity import Entity, dict_of, note_borrowed
 from registry.errors import ArgumentError
+from registry.snapshot import Snapshot
 from registry.sources import copied
 from registry.trees import Trees
 from registry.values import DICT, KIND, LIST, TUPLE
@@ -34,9 +34,7 @@ class Read(NamedTuple):
     source: Any
 
 
-def compose(
-    cls: type[Entity], mapping: Mapping[str, Any], trees: Trees, get: Callable[[str], Any]
-) -> Entity:
+def compose(cls: type[Entity], mapping: Mapping[str, Any], trees: Trees) -> Entity:
     """Build an orphan from values and addresses.
 
     Raises:
@@ -48,7 +46,7 @@ def compose(
         if name not in hints and cls.model_config.get("extra") != "allow":
             raise ArgumentError("compose", name, "a value", f"a field: {', '.join(hints)}")
     reads = {
-        name: read(value, trees, get, texts=not takes_text(hints.get(name, Any)))
+        name: read(value, trees, texts=not takes_text(hints.get(name, Any)))
         for name, value in mapping.items()
     }
     try:
@@ -69,38 +67,37 @@ def compose(
     return entity
 
 
-def read(value: Any, trees: Trees, get: Callable[[str], Any], *, texts: bool) -> Read:
+def read(value: Any, trees: Trees, *, texts: bool) -> Read:
     """Return a value with what its addresses name in place of these.
 
     Args:
         value: The value; addresses may be in lists, tuples and dicts.
         trees: Where ids are looked up.
-        get: Reads an address.
         texts: Whether a text that begins with `@` is an address; an `Address` always is one.
     """
     if isinstance(value, Address) or (texts and isinstance(value, str) and value[:1] == "@"):
-        text, ecs_id = pin(value, trees)
-        read_value = copied(get(text))
-        return Read(read_value, source_for(read_value, ecs_id))
+        found = locate(value, trees)[1]
+        made = copied(found.value)
+        return Read(made, source_for(made, found.holder.ecs_id))
     kind = KIND[type(value)]
     if kind == DICT:
-        pairs = {key: read(each, trees, get, texts=texts) for key, each in value.items()}
+        pairs = {key: read(each, trees, texts=texts) for key, each in value.items()}
         sources = {key: each.source for key, each in pairs.items() if each.source is not None}
         return Read({key: each.value for key, each in pairs.items()}, sources or None)
     if kind in (LIST, TUPLE):
-        items = [read(each, trees, get, texts=texts) for each in value]
-        found = [each.value for each in items]
+        items = [read(each, trees, texts=texts) for each in value]
+        values = [each.value for each in items]
         is_borrowed = any(each.source is not None for each in items)
         source = [each.source for each in items] if is_borrowed else None
-        return Read(found if kind == LIST else tuple(found), source)
+        return Read(values if kind == LIST else tuple(values), source)
     return Read(value, None)
 
 
 def pinned(value: Any, trees: Trees) -> Read:
     """Return a value with each `Address` in it as one of the version that it means now."""
     if isinstance(value, Address):
-        text, ecs_id = pin(value, trees)
-        return Read(parse_address(text), ecs_id)
+        address, named = locate(value, trees)
+        return Read(address, named.holder.ecs_id)
     kind = KIND[type(value)]
     if kind == DICT:
         pairs = {key: pinned(each, trees) for key, each in value.items()}
@@ -115,13 +112,13 @@ def pinned(value: Any, trees: Trees) -> Read:
     return Read(value, None)
 
 
-def pin(address: str | Address, trees: Trees) -> tuple[str, UUID]:
-    """Return an address of the version that one means now, and the `ecs_id` of the entity.
+def locate(address: str | Address, trees: Trees) -> tuple[Address, Addressed]:
+    """Return an address of the version that one means now, and what it names there.
 
     Raises:
-        AddressError, NotFoundError: It names nothing.
+        AddressError, NotFoundError, PathError: It names nothing.
     """
     parsed = address if isinstance(address, Address) else parse_address(address)
     place = trees.locate(parsed.entity)
-    ecs_id = ids.to_uuid(place.key, place.tree.stamp_of(place.key, place.version))
-    return f"@{ecs_id}{write_path(parsed.path)}", ecs_id
+    entity = Snapshot.of(place.tree, place.version).entity(place.key)
+    return parsed._replace(id=entity.ecs_id), follow(entity, parsed)

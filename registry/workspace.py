@@ -494,7 +494,7 @@ class Workspace:
             ArgumentError: A value does not fit its field, or a name is none of a field.
             AddressError, NotFoundError, PathError: An address names nothing.
         """
-        entity = compose(cls, mapping, self.trees, self.get)
+        entity = compose(cls, mapping, self.trees)
         assert isinstance(entity, cls), "what is composed is of the class"
         if register:
             self.add(entity)

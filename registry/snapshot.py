@@ -33,7 +33,7 @@ from registry.entity import (
 from registry.history import Node, Stored
 from registry.ids import Key
 from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
-from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
+from registry.tracking import TRACKED, Tracked, tracked_dict, tracked_list, tracked_set
 from registry.tree import TreeRegistry, vars_set
 from registry.values import DICT, FROZENSET, KIND, LIST, OPAQUE, SET, TUPLE
 
@@ -147,9 +147,10 @@ class Snapshot:
 
         What was added becomes part of the snapshot.
         """
-        for entity, _ in self.edits.values():
+        for entity, names in self.edits.values():
             if entity.__home__ is not self:
                 continue  # it was detached
+            self._settle(entity, names)
             for _name, value in parts(entity, schema_of(type(entity))):
                 for child in entities_in(value):
                     if child.__home__ is None:
@@ -158,6 +159,29 @@ class Snapshot:
         self.edits = _NO_EDITS
         self._borrowed = []
         tree.pin(self, version)
+
+    def _settle(self, entity: Entity, names: set[str]) -> None:
+        """Make the containers in written parts such that the next write to them is noted."""
+        schema = schema_of(type(entity))
+        for name in names & schema.index.keys():
+            value = part(entity, schema, name)
+            if KIND[type(value)]:
+                touched: list[Any] = []
+                fill(entity, schema, name, self._settled(value, entity, name, touched))
+                if touched:
+                    self.touched = [*self.touched, (entity, name)]
+
+    def _settled(self, value: Any, entity: Entity, name: str, touched: list[Any]) -> Any:
+        if type(value) not in TRACKED or value.home is not self or value.place != (entity, name):
+            return self._dressed(value, entity, name, touched)
+        value.log = None  # the same object: its holder may have it at hand
+        if isinstance(value, list):
+            items = [self._settled(item, entity, name, touched) for item in value]
+            list.__setitem__(value, slice(None), items)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                dict.__setitem__(value, key, self._settled(item, entity, name, touched))
+        return value
 
     # --- home ---
 

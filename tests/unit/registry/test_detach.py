@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from registry import Entity, Ref, StructureError, Workspace, default_workspace, use_workspace
+from registry import (
+    Entity,
+    ReadOnlyViewError,
+    Ref,
+    StructureError,
+    Workspace,
+    default_workspace,
+    use_workspace,
+)
 from tests.unit.registry.shop import Item, Shelf, Shop, new_shop
 
 
@@ -410,3 +418,27 @@ def test_an_outdated_snapshot_forks_when_its_child_is_detached(
     assert [ref.branch for ref in workspace.branches(root)] == [0, 1]
     assert (shop.name, shop.star) == ("shop", None)
     assert workspace.head(root) == 2
+
+
+def test_siblings_are_detached_one_after_the_other_and_attached_again(shop: Any) -> None:
+    """Each call finds the list as the call before it left it."""
+    first, second = shop.shelves[0].items
+    first.detach()
+    second.detach()
+    assert (shop.version, shop.shelves[0].items) == (3, [])
+
+    first.attach(shop.shelves[0], "items")
+
+    assert shop.version == 4
+    assert shop.shelves[0].items == stored(shop).shelves[0].items == [first]
+    assert shop.shelves[0].items[0] is first
+
+
+def test_a_view_refuses_to_be_moved(workspace: Workspace, shop: Any) -> None:
+    view: Any = workspace.tree(shop, read_only=True).root
+
+    for move in (view.star.detach, lambda: Item().attach(view, "star")):
+        with pytest.raises(ReadOnlyViewError):
+            move()
+
+    assert workspace.head(shop) == 1

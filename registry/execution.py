@@ -485,7 +485,7 @@ class Execution:
         if self._provisional or self._founding is not None:
             self._hold_new_trees()
             begun = [] if self._founding is None else self._founding.trees
-            for tree in [*begun, *self._provisional]:
+            for tree in [*begun, *self._provisional] if outputs else ():
                 if tree.head == 1:
                     tree.note_outputs(outputs)
 
@@ -497,17 +497,20 @@ class Execution:
         Also what was detached, returned or not.
         """
         self._semantic = None
-        returned = entities_returned(self.registered, result)
-        found = [each for each in returned if not isinstance(each.__home__, Snapshot)]
-        known = {id(each) for each in found}
-        found += [
-            each
-            for each in wished
-            if id(each) not in known and self._place_in_inputs(each, plans) is None
-        ]
-        places = {id(entity): self._place_in_inputs(entity, plans) for entity in found}
-        own = [entity for entity in found if places[id(entity)] is None]
-        new = {id(entity) for entity in own}
+        found: list[Entity] = []
+        own: list[Entity] = []
+        places: dict[int, tuple[TreeRegistry, ids.Key] | None] = {}
+        for entity in entities_returned(self.registered, result):
+            if not isinstance(entity.__home__, Snapshot):
+                found.append(entity)
+                places[id(entity)] = place = self._place_in_inputs(entity, plans)
+                if place is None:
+                    own.append(entity)
+        for entity in wished:
+            if id(entity) not in places and self._place_in_inputs(entity, plans) is None:
+                found.append(entity)
+                own.append(entity)
+        new = {id(entity) for entity in own} if own else ()
         if own:
             self._found(own, places)
         outputs = []

@@ -48,19 +48,24 @@ class Founding:
         Cost: about 6 us per entity of the graphs.
         """
         wanted = list(entities)
+        if len(wanted) == 1:
+            tree = self._begin(wanted[0])
+            return {id(wanted[0]): (tree, tree.key)}
         for entity in wanted:
             if self._place(entity) is None:
                 self._begin(entity)
         places = {id(entity): self._place(entity) for entity in wanted}
         return {known: place for known, place in places.items() if place is not None}
 
-    def _begin(self, root: Entity) -> None:
+    def _begin(self, root: Entity) -> TreeRegistry:
         cloner = new_cloner()  # each its own: a child of two copies is two
         resident = root if root.__home__ is None else cloner.run(root)
         tree, _ = self._trees.adopt(resident, *self._made_by, cloner)
         new = _Begun(root, tree, cloner)
-        self._begun = [each for each in self._begun if new.key_of(each.root) is None]
+        if self._begun:
+            self._begun = [each for each in self._begun if new.key_of(each.root) is None]
         self._begun.append(new)
+        return tree
 
     def _place(self, entity: Entity) -> tuple[TreeRegistry, Key] | None:
         for each in self._begun:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator, Mapping, MappingView
+from collections.abc import Callable, Iterator, Mapping, MappingView
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Any, get_args, get_origin
 
 from registry import values
@@ -31,9 +32,12 @@ def entities_returned(registered: RegisteredCallable, result: Any) -> list[Entit
 
     Cost: the containers of the result, and a copy of each value that is none.
     """
+    kind = KIND[type(result)]
+    if kind == ENTITY:
+        return [result]
     found: dict[int, Entity] = {}
     _look(result, registered, found)
-    if KIND[type(result)] in _CONTAINERS and not keeps_hint(result, registered.return_hint):
+    if kind in _CONTAINERS and not keeps_hint(result, registered.return_hint):
         registered.refuse_result(result)
     return list(found.values())
 
@@ -44,7 +48,10 @@ def _look(value: Any, registered: RegisteredCallable, found: dict[int, Entity]) 
         found[id(value)] = value
     elif kind in _CONTAINERS:
         for item in value.values() if kind == DICT else value:
-            if KIND[type(item)] != ATOM:
+            inner = KIND[type(item)]
+            if inner == ENTITY:
+                found[id(item)] = item
+            elif inner != ATOM:
                 _look(item, registered, found)
     elif kind == OPAQUE:
         if isinstance(value, (Iterator, MappingView)):
@@ -60,33 +67,63 @@ def _look(value: Any, registered: RegisteredCallable, found: dict[int, Entity]) 
 def keeps_hint(value: Any, hint: Any) -> bool:
     """Tell whether a value is what a hint promises, as far as that is about classes and containers.
 
-    Cost: the containers of the value.
+    Cost: the containers of the value; each hint is compiled once.
     """
+    try:
+        check = _check_of(hint)
+    except TypeError:  # a hint that is not hashable
+        check = _compile(hint)
+    return check is None or check(value)
+
+
+Check = Callable[[Any], bool]
+
+
+def _compile(hint: Any) -> Check | None:
+    """Return what tells whether a value keeps a hint; None if all do."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is typing.Annotated:
-        return keeps_hint(value, arguments[0])
+        return _compile(arguments[0])
     if origin in (typing.Union, types.UnionType):
-        return any(keeps_hint(value, each) for each in arguments)
-    if hint is None:
-        return value is None
+        members = [_compile(each) for each in arguments]
+        known = [each for each in members if each is not None]
+        if len(known) < len(members):
+            return None
+        return lambda value: any(check(value) for check in known)
     if origin is None:
-        if hint is float:
-            return isinstance(value, (int, float))
-        is_class = isinstance(hint, type) and hint not in (Any, object)
-        return not is_class or getattr(hint, "_is_protocol", False) or isinstance(value, hint)
+        return _compile_class(hint)
     if not isinstance(origin, type):
-        return True
-    if not isinstance(value, origin):
-        return False
-    return not arguments or _items_keep(value, origin, arguments)
+        return None
+    inside = _compile_items(origin, arguments) if arguments else None
+    if inside is None:
+        return lambda value: isinstance(value, origin)
+    return lambda value: isinstance(value, origin) and inside(value)
 
 
-def _items_keep(value: Any, origin: type, arguments: tuple[Any, ...]) -> bool:
-    if issubclass(origin, Mapping):
-        return all(keeps_hint(item, arguments[-1]) for item in value.values())
+_check_of = lru_cache(maxsize=1024)(_compile)
+
+
+def _compile_class(hint: Any) -> Check | None:
+    if hint is None:
+        return lambda value: value is None
+    if hint is float:
+        return lambda value: isinstance(value, (int, float))
+    if not isinstance(hint, type) or hint is object or getattr(hint, "_is_protocol", False):
+        return None
+    return lambda value: isinstance(value, hint)
+
+
+def _compile_items(origin: type, arguments: tuple[Any, ...]) -> Check | None:
     if issubclass(origin, tuple) and arguments[-1:] != (...,):
-        wanted = () if arguments == ((),) else arguments
-        return len(value) == len(wanted) and all(map(keeps_hint, value, wanted))
+        wanted = [_compile(each) for each in arguments if each != ()]
+        return lambda value: (
+            len(value) == len(wanted)
+            and all(check is None or check(item) for check, item in zip(wanted, value, strict=True))
+        )
+    if issubclass(origin, Mapping):
+        check = _compile(arguments[-1])
+        return None if check is None else lambda value: all(map(check, value.values()))
     if issubclass(origin, (list, tuple, AbstractSet)):
-        return all(keeps_hint(item, arguments[0]) for item in value)
-    return True
+        check = _compile(arguments[0])
+        return None if check is None else lambda value: all(map(check, value))
+    return None

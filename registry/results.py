@@ -108,7 +108,8 @@ def _compile_class(hint: Any) -> Check | None:
         return lambda value: value is None
     if hint is float:
         return lambda value: isinstance(value, (int, float))
-    if not isinstance(hint, type) or hint is object or getattr(hint, "_is_protocol", False):
+    is_open = hint in (Any, object) or getattr(hint, "_is_protocol", False)
+    if is_open or not isinstance(hint, type):
         return None
     return lambda value: isinstance(value, hint)
 
@@ -124,6 +125,6 @@ def _compile_items(origin: type, arguments: tuple[Any, ...]) -> Check | None:
         check = _compile(arguments[-1])
         return None if check is None else lambda value: all(map(check, value.values()))
     if issubclass(origin, (list, tuple, AbstractSet)):
-        check = _compile(arguments[0])
-        return None if check is None else lambda value: all(map(check, value))
+        each = _compile(arguments[0])
+        return None if each is None else lambda value: all(map(each, value))
     return None

@@ -33,7 +33,7 @@ class Adoption:
     """
 
     def __init__(self, version: int, created: float, cloner: Cloner | None = None) -> None:
-        self._cloner = cloner or new_cloner()
+        self._cloner = cloner
         self.version = version
         self.created = created
         self.nodes: dict[Key, Node] = {}
@@ -126,6 +126,8 @@ class Adoption:
 
     def copied(self, entity: Entity) -> Entity:
         """Return a copy of an entity that belongs to another tree, with a new identity."""
+        if self._cloner is None:
+            self._cloner = new_cloner()
         return self._cloner.run(entity)
 
     def store_container(self, value: Any, kind: values.Kind, node: Node, up: Cell | None) -> Stored:

@@ -36,7 +36,7 @@ class Arrivals(Adoption):
         self.balance = balance
         self.tree = balance.tree
         self.revived: list[tuple[Node, tuple[Stored, ...], Node | Later]] = []
-        self._cloner = Cloner(self._keeps, self._here)
+        self._cloner: Cloner = Cloner(self._keeps, self._here)
         self._cells: dict[int, Cell] = {}
 
     # --- building, which may be refused ---

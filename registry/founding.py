@@ -49,7 +49,7 @@ class Founding:
         """
         wanted = list(entities)
         if len(wanted) == 1:
-            tree = self._begin(wanted[0])
+            tree = self._begin(wanted[0], is_alone=True)
             return {id(wanted[0]): (tree, tree.key)}
         for entity in wanted:
             if self._place(entity) is None:
@@ -57,9 +57,11 @@ class Founding:
         places = {id(entity): self._place(entity) for entity in wanted}
         return {known: place for known, place in places.items() if place is not None}
 
-    def _begin(self, root: Entity) -> TreeRegistry:
-        cloner = new_cloner()  # each its own: a child of two copies is two
-        resident = root if root.__home__ is None else cloner.run(root)
+    def _begin(self, root: Entity, *, is_alone: bool = False) -> TreeRegistry:
+        is_new = root.__home__ is None
+        # Each its own: a child of two copies is two.
+        cloner = None if is_new and is_alone else new_cloner()
+        resident = root if is_new or cloner is None else cloner.run(root)
         tree, _ = self._trees.adopt(resident, *self._made_by, cloner)
         new = _Begun(root, tree, cloner)
         if self._begun:
@@ -80,11 +82,12 @@ class _Begun(NamedTuple):
 
     root: Entity
     tree: TreeRegistry
-    cloner: Cloner
+    cloner: Cloner | None
 
     def key_of(self, entity: Entity) -> Key | None:
         """Return the key of an entity in the tree; None if it is not there."""
-        here = entity if entity.__home__ is None else self.cloner.made.get(id(entity))
+        made = {} if self.cloner is None else self.cloner.made
+        here = entity if entity.__home__ is None else made.get(id(entity))
         return key_of(here) if here is not None and key_of(here) in self.tree.nodes else None
 
 

@@ -45,7 +45,7 @@ from registry.errors import (
 )
 from registry.execution import Receipt
 from registry.facade import CallableRegistry, EntityRegistry, default_workspace, use_workspace
-from registry.functional import batch_get, get, put
+from registry.functional import batch_get, compose, dependencies, get, put
 from registry.kept import KeptText
 from registry.ledger import ChangeSet
 from registry.merging import Choice, MergeResult
@@ -56,6 +56,7 @@ from registry.replay import Difference, Replay
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
 from registry.snapshot import Page, snapshot_from_pages
+from registry.sources import Dependencies
 from registry.trial import DryRun
 from registry.workspace import Workspace
 
@@ -73,6 +74,7 @@ __all__ = [
     "Conflict",
     "ConflictError",
     "DeadlockError",
+    "Dependencies",
     "Dependent",
     "Diff",
     "Difference",
@@ -123,7 +125,9 @@ __all__ = [
     "Workspace",
     "WriteError",
     "batch_get",
+    "compose",
     "default_workspace",
+    "dependencies",
     "get",
     "is_address",
     "parse_address",

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from registry import paths, values
-from registry.copies import clone
+from registry.copies import Cloner
 from registry.depth import MAX_NESTING, TOO_DEEP, WAY_OUT
-from registry.entity import Entity, dict_of, key_of, label, parts, set_key, source_of
+from registry.entity import Entity, borrowed_of, dict_of, key_of, label, parts, set_key, source_of
 from registry.errors import StructureError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored
 from registry.ids import Key, new_key
@@ -31,13 +31,16 @@ class Adoption:
     Attributes:
         nodes: The new nodes, by key.
         entities: (object, its node), in the order in which they were reached.
+        borrowed: Where fields came from, by key and name.
     """
 
-    def __init__(self, version: int, created: float) -> None:
+    def __init__(self, version: int, created: float, cloner: Cloner | None = None) -> None:
+        self._cloner = cloner
         self.version = version
         self.created = created
         self.nodes: dict[Key, Node] = {}
         self.entities: list[tuple[Entity, Node]] = []
+        self.borrowed: dict[Key, dict[str, Any]] = {}
         self._queue: list[tuple[Entity, Node | None, Key, bool]] = []
         self._seen: dict[int, tuple[Entity | None, str]] = {}
         self._opaque: set[str] = set()
@@ -64,9 +67,15 @@ class Adoption:
             nodes[key] = node
             if not is_fresh:
                 node.source = source_of(entity)
+                self.note_borrowed(entity, node)
             node.state = self.state(entity, node)
             entities.append((entity, node))
         return nodes[key_of(root)]
+
+    def note_borrowed(self, entity: Entity, node: Node) -> None:
+        """Note where the fields of what enters came from."""
+        if entity.__origin__ is not None and (borrowed := borrowed_of(entity)):
+            self.borrowed[node.key] = borrowed
 
     def state(self, entity: Entity, node: Node) -> tuple[Stored, ...]:
         """Return the stored form of everything that a loaded entity holds."""
@@ -120,10 +129,16 @@ class Adoption:
             key = new_key()
             set_key(entity, key)
         elif entity.__home__ is not None:
-            entity = clone(entity, keep_identity=False)
+            entity = self.copied(entity)
             key = key_of(entity)
         self._queue.append((entity, node, key, is_fresh))
         return key
+
+    def copied(self, entity: Entity) -> Entity:
+        """Return a copy of an entity that belongs to another tree, with a new identity."""
+        if self._cloner is None:
+            self._cloner = new_cloner()
+        return self._cloner.run(entity)
 
     def store_container(self, value: Any, kind: values.Kind, node: Node, up: Cell | None) -> Stored:
         """Return a new cell for a list, dict or set that is not in the tree yet."""
@@ -252,8 +267,27 @@ def fixed_key(key: Any, place: Callable[[], str]) -> Any:
     )
 
 
-def adopt(root: Entity, created: float) -> Adoption:
-    """Build version 1 of a new tree from an orphan graph."""
-    adoption = Adoption(1, created)
+def _never(_entity: Entity) -> bool:
+    return False
+
+
+def _if_orphan(entity: Entity) -> Entity | None:
+    return entity if entity.__home__ is None else None
+
+
+def new_cloner() -> Cloner:
+    """Return what copies entities of other trees for a new one: orphans below them stay."""
+    return Cloner(_never, _if_orphan)
+
+
+def adopt(root: Entity, created: float, cloner: Cloner | None = None) -> Adoption:
+    """Build version 1 of a new tree from an orphan graph.
+
+    Args:
+        root: The top of the graph.
+        created: Now.
+        cloner: Copies what belongs to other trees.
+    """
+    adoption = Adoption(1, created, cloner)
     adoption.run(root)
     return adoption

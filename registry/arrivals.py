@@ -13,12 +13,13 @@ from typing import Any
 from registry import ids
 from registry.adoption import Adoption
 from registry.balance import Balance, Later
-from registry.copies import clone
+from registry.copies import Cloner
 from registry.entity import Entity, dict_of, fill, key_of, set_home, source_of
 from registry.history import Cell, Node, Stored, cells_in, same_stored
 from registry.ids import Key
 from registry.places import items_of
 from registry.schema import schema_of
+from registry.tree import TreeRegistry
 from registry.values import KIND
 
 
@@ -38,7 +39,7 @@ class Arrivals(Adoption):
         self.balance = balance
         self.tree = balance.tree
         self.revived: list[tuple[Node, tuple[Stored, ...], Node | Later]] = []
-        self._clones: dict[int, Entity] = {}
+        self._cloner: Cloner = Cloner(self._keeps, self._here)
         self._cells: dict[int, Cell] = {}
 
     # --- building, which may be refused ---
@@ -54,9 +55,6 @@ class Arrivals(Adoption):
             holders = [] if tally.member else self.balance.holders_in_tree(tally)
             if holders:
                 self._adopt_one(tally.item, self.balance.owner(holders[0]))
-        while self._queue:  # what came with copies of foreign entities
-            entity, parent, _, _ = self._queue.pop()
-            self._add_node(entity, parent)
 
     def stored(
         self, value: Any, node: Node, name: str, *, holder: Entity | None, up: Cell | None = None
@@ -82,15 +80,24 @@ class Arrivals(Adoption):
 
         A copy, if the given one belongs to another tree.
         """
-        if entity.__home__ is None or entity.__home__ is self.tree:
-            return entity
-        copied = self._clones.get(id(entity))
-        if copied is None:
-            # An orphan argument lives in a tree of its own until it is known where it belongs: it
-            # is not crossing.
-            keep = getattr(entity.__home__, "is_provisional", False)
-            copied = self._clones[id(entity)] = clone(entity, keep_identity=keep)
-        return copied
+        return self._here(entity) or self._cloner.run(entity)
+
+    def _here(self, entity: Entity) -> Entity | None:
+        """Return an entity that enters as the object that it is; None for one of another tree."""
+        home = entity.__home__
+        return entity if home is None or home is self.tree else None
+
+    def _keeps(self, entity: Entity) -> bool:
+        """Tell whether an entity that comes from another tree carries on its lineage.
+
+        An orphan argument lives in a tree of its own until it is known where it belongs: if it is
+        put here as a whole, nothing crosses.
+        """
+        home = entity.__home__
+        if not (isinstance(home, TreeRegistry) and home.is_provisional):
+            return False
+        tally = self.balance.members.get(-id(home.root))
+        return tally is not None and bool(self.balance.holders_in_tree(tally))
 
     def _adopt_one(self, entity: Entity, owner: Node | Later) -> None:
         resident = self.resident(entity)
@@ -113,6 +120,7 @@ class Arrivals(Adoption):
         if source is not None and source[0] == key:
             # It comes from another version or branch, where its ids name other contents.
             node.first_stamp = ids.stamp(self.tree.branch, self.version)
+        self.note_borrowed(entity, node)
         self.nodes[key] = node
         node.parent = parent
         node.state = self.state(entity, node)
@@ -125,15 +133,7 @@ class Arrivals(Adoption):
 
         Members and arrivals were counted before.
         """
-        resident = self.resident(entity)
-        key = key_of(resident)
-        if (
-            resident.__home__ is None
-            and key not in self.balance.members
-            and resident not in self._clones.values()
-        ):
-            self._queue.append((resident, node, key, False))  # below a copy
-        return key
+        return key_of(self.resident(entity))
 
     def store_container(self, value: Any, kind: Any, node: Node, up: Cell | None) -> Stored:
         """Return the cell of a container: its own if it stayed, a new one if not."""
@@ -155,6 +155,11 @@ class Arrivals(Adoption):
         """Tell whether an entity arrives."""
         return key in self.nodes or any(node.key == key for node, _, _ in self.revived)
 
+    def key_of_arrival(self, entity: Entity) -> Key | None:
+        """Return the key that an entity has here, if it arrives: its own, or that of its copy."""
+        key = key_of(self._cloner.made.get(id(entity), entity))
+        return key if self.has(key) else None
+
     def is_revived(self, node: Node) -> bool:
         """Tell whether the entity of a node comes back."""
         return any(known is node for known, _, _ in self.revived)
@@ -163,7 +168,7 @@ class Arrivals(Adoption):
         """Return the node of an owner, also of one that had none when it was found."""
         if not isinstance(owner, Later):
             return owner
-        key = key_of(self._clones.get(id(owner.entity), owner.entity))
+        key = key_of(self.resident(owner.entity))
         return self.nodes.get(key) or self.tree.node(key)
 
     # --- entering, which cannot fail ---
@@ -176,6 +181,8 @@ class Arrivals(Adoption):
         """
         tree = self.tree
         tree.nodes.update(self.nodes)
+        for key, sources in self.borrowed.items():
+            tree.store_sources(key, self.version, sources)
         for node in self.nodes.values():
             node.parent = self.node_of(node.parent)
         changed = self._revive()

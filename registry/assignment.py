@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -17,11 +18,11 @@ from registry.addressed import field_names, find_key, follow, is_missing
 from registry.callables import RegisteredCallable
 from registry.entity import Entity, label
 from registry.errors import ArgumentError, PathError
-from registry.values import shown
+from registry.values import DICT, KIND, LIST, TUPLE, shown
 
 
-def put(entity: Entity, path: str, value: Any) -> Entity:
-    """Write a value at a path below an entity.
+def put(entity: Entity, path: str, value: Any, source: Any = None) -> Entity:
+    """Write a value at a path below an entity, and note where the value of a whole field came from.
 
     Raises:
         PathError: The path leads nowhere, or to where nothing can be written.
@@ -38,30 +39,52 @@ def put(entity: Entity, path: str, value: Any) -> Entity:
         raise PathError(str(address), len(address.path) - len(rest), f"field {name!r}", where)
     if rest:
         value = _with(getattr(holder, str(name)), tuple(rest), value, address)
-    _assign(holder, str(name), value)
+    assign(holder, str(name), value)
+    if source is not None and not rest:
+        home: Any = holder.__home__
+        home.note_borrowed(holder, name, source_for(value, source))
     return entity
+
+
+def source_for(value: Any, source: Any) -> Any:
+    """Return where a value came from: per item of a list or tuple, per key of a dict.
+
+    One source stands for all items.
+    """
+    if not isinstance(source, UUID):
+        return source
+    kind = KIND[type(value)]
+    if kind in (LIST, TUPLE):
+        return [source] * len(value)
+    return dict.fromkeys(value, source) if kind == DICT else source
 
 
 PUT = RegisteredCallable("put", put)
 
 
-def _assign(holder: Entity, name: str, value: Any) -> None:
-    """Assign a field as pydantic does for classes that validate, for all others after a check."""
+def assign(holder: Entity, name: str, value: Any, callable_name: str = "put") -> None:
+    """Assign a field as pydantic does for classes that validate, for all others after a check.
+
+    Raises:
+        ArgumentError: The value does not fit the field; nothing has changed.
+    """
     cls = type(holder)
     try:
         if not cls.model_config.get("validate_assignment"):
-            value = _adapter(cls, name).validate_python(value)
+            value = adapter_of(cls, name).validate_python(value)
         setattr(holder, name, value)
     except ValidationError as error:
         reason = error.errors(include_url=False, include_context=False, include_input=False)[0]
         hint = cls.model_fields[name].annotation
         expected = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
         given = f"{shown(value)} for {name!r} of {label(holder)}"
-        raise ArgumentError("put", "value", given, f"{expected} ({reason['msg']})") from None
+        expected = f"{expected} ({reason['msg']})"
+        raise ArgumentError(callable_name, "value", given, expected) from None
 
 
 @lru_cache(maxsize=1024)
-def _adapter(cls: type[Entity], name: str) -> TypeAdapter[Any]:
+def adapter_of(cls: type[Entity], name: str) -> TypeAdapter[Any]:
+    """Return what checks a value against the annotation of a field."""
     field = cls.model_fields[name]
     hint: Any = field.annotation
     if field.metadata:

@@ -78,7 +78,8 @@ class Balance:
     Attributes:
         places: What was written.
         tree: The tree.
-        members: Every entity that was put or taken, by key.
+        members: Every entity that was put or taken: by key, or by a negative number for one of
+            another tree, which may have the key of a member here.
         boxes: Every container that arrives, or that was put into another place than its own, by
             `id`.
         taken_over: Containers that were put to another place while their owner seemed to leave,
@@ -88,11 +89,11 @@ class Balance:
     def __init__(self, places: Places) -> None:
         self.places = places
         self.tree = places.tree
-        self.members: dict[Key, Tally] = {}
+        self.members: dict[int, Tally] = {}
         self.boxes: dict[int, Tally] = {}
         self.taken_over: list[tuple[Any, Cell]] = []
         self._root = places.tree.root_node
-        self._departed: set[Key] = set()
+        self._departed: set[int] = set()
         self._is_counted = False
         self._attached: dict[int, bool] = {}
 
@@ -173,7 +174,7 @@ class Balance:
                 node = self.tree.node(key_of(holder))
                 if not node.removed:
                     return self._look_up_from(node)
-            return _alone(self.members.get(key_of(holder)))
+            return _alone(self.members.get(self._mark(holder)))
         cell = holder if isinstance(holder, Cell) else self.places.cell_of(holder)
         if cell is None:
             return _alone(self.boxes.get(id(holder)))
@@ -251,7 +252,7 @@ class Balance:
                 counted.
 
         Returns:
-            Its tally; None if it is not counted.
+            Its tally, if it was counted.
         """
         kind = KIND[type(item)]
         if kind == ENTITY:
@@ -269,11 +270,15 @@ class Balance:
             tally.take(holder)
         return tally
 
+    def _mark(self, entity: Entity) -> int:
+        home = entity.__home__
+        return key_of(entity) if home is None or home is self.tree else -id(entity)
+
     def _member(self, entity: Entity) -> Tally:
-        key = key_of(entity)
+        key = self._mark(entity)
         tally = self.members.get(key)
         if tally is None:
-            member = entity.__home__ is self.tree and not self.tree.node(key).removed
+            member = entity.__home__ is self.tree and not self.tree.node(key_of(entity)).removed
             tally = self.members[key] = Tally(entity, member)
         return tally
 
@@ -314,8 +319,9 @@ class Balance:
         """Count what arrivals bring with them, until nothing new arrives."""
         found = True
         while found:
-            found = False
-            for tally in self._tallies():
+            found, queue = False, self._tallies()
+            while queue:
+                tally = queue.pop()
                 if not (tally.member or tally.walked) and self._has_place(tally):
                     found = True
                     self._walk(tally)
@@ -336,8 +342,6 @@ class Balance:
     def _contents(self, item: Any) -> Iterator[Any]:
         """Yield what a new entity or container holds."""
         if isinstance(item, Entity):
-            if item.__home__ is not None and item.__home__ is not self.tree:
-                return  # of another tree: a copy of it will be adopted
             values: Any = (value for _, value in parts(item, schema_of(type(item))))
         else:
             values = items_of(item)

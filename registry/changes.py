@@ -69,6 +69,14 @@ class Changes:
         """Tell whether an entity enters the tree."""
         return False
 
+    def key_of_arrival(self, entity: Entity) -> Key | None:
+        """Return the key under which an entity enters the tree; None if it does not."""
+        return None
+
+    def arriving(self) -> Iterable[tuple[Key, Entity]]:
+        """Return what enters the tree, by key."""
+        return ()
+
     def leaves(self, key: Key) -> bool:
         """Tell whether an entity leaves the tree."""
         return False

@@ -10,7 +10,17 @@ from typing import Any
 
 from registry import values
 from registry.depth import MAX_NESTING, TOO_DEEP, WAY_OUT, nesting_problem
-from registry.entity import Entity, fill, key_of, label, parts, renew_key, set_key, version_of
+from registry.entity import (
+    Entity,
+    carry_origin,
+    fill,
+    key_of,
+    label,
+    parts,
+    renew_key,
+    set_key,
+    version_of,
+)
 from registry.errors import StructureError
 from registry.schema import EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
 
@@ -34,19 +44,29 @@ def clone(entity: Entity, *, keep_identity: bool, resolve: Resolve | None = None
 
     Cost: proportional to what is copied.
     """
-    return _Clone(keep_identity, resolve).run(entity)
+    return Cloner(lambda _: keep_identity, resolve).run(entity)
 
 
-class _Clone:
-    def __init__(self, keep_identity: bool, resolve: Resolve | None) -> None:
-        self.keep_identity = keep_identity
+class Cloner:
+    """Makes orphan copies of entities and of all below them; one copy of each, however often asked.
+
+    Attributes:
+        keeps: Whether the copy of an entity carries on its lineage, or is a new entity with
+            provenance to it.
+        resolve: Gives the object that stands for an entity, or None to copy it.
+        made: The copies, by `id` of their sources, which must live as long.
+    """
+
+    def __init__(self, keeps: Callable[[Entity], bool], resolve: Resolve | None = None) -> None:
+        self.keeps = keeps
         self.resolve = resolve
         self.depth = 0
         self.made: dict[int, Entity] = {}
         self.queue: list[tuple[Entity, Entity]] = []
 
     def run(self, entity: Entity) -> Entity:
-        top = self._shell(entity)
+        """Return the copy of an entity, with all below it."""
+        top = self.made.get(id(entity)) or self._shell(entity)
         self.drain()
         return top
 
@@ -64,7 +84,7 @@ class _Clone:
 
     def _shell(self, source: Entity) -> Entity:
         target = type(source).__new__(type(source))
-        if self.keep_identity:
+        if self.keeps(source):
             set_key(target, key_of(source))
         else:
             renew_key(target, version_of(source))
@@ -78,6 +98,8 @@ class _Clone:
         fill(target, schema, EXTRA, None)
         for name, value in parts(source, schema):
             fill(target, schema, name, self.value(value, source, name))
+        if source.__home__ is None and key_of(target) == key_of(source):
+            carry_origin(source, target)
 
     def value(self, value: Any, holder: Entity, name: str) -> Any:
         """Return a copy of a value that *holder* has under *name*."""
@@ -100,12 +122,14 @@ class _Clone:
         return copied
 
 
-def copy_value(value: Any, holder: Entity, name: str, resolve: Resolve) -> Any:
+def copy_value(
+    value: Any, holder: Entity, name: str, resolve: Resolve, keeps: Callable[[Entity], bool]
+) -> Any:
     """Return a copy of a value that *holder* has under *name*.
 
-    Entities that *resolve* does not know are cloned as they are.
+    Entities that *resolve* does not know are cloned, as they are if *keeps* says so.
     """
-    cloner = _Clone(keep_identity=True, resolve=resolve)
+    cloner = Cloner(keeps, resolve)
     copied = cloner.value(value, holder, name)
     cloner.drain()
     return copied

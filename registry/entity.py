@@ -87,6 +87,7 @@ class _Origin(NamedTuple):
 
     source: tuple[int, int] | None
     created: float
+    borrowed: dict[str, tuple[Any, Any]] = {}  # noqa: RUF012 - replaced, never written
 
 
 class Entity(BaseModel):
@@ -194,6 +195,8 @@ class Entity(BaseModel):
             state["__key__"] = self.__key__
         else:
             state["__origin__"] = version_of(self)
+        if sources := self.attribute_source:
+            state["__borrowed__"] = sources
         return state
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
@@ -203,6 +206,9 @@ class Entity(BaseModel):
             set_key(self, key)
         if (origin := state.get("__origin__")) is not None:
             renew_key(self, origin)
+        if (sources := state.get("__borrowed__")) is not None:
+            fields = dict_of(self)
+            note_borrowed(self, {name: (each, fields[name]) for name, each in sources.items()})
 
     def model_dump(self, **kwargs: Any) -> dict[str, Any]:
         """Dump the fields as pydantic does.
@@ -305,7 +311,10 @@ class Entity(BaseModel):
 
     @property
     def attribute_source(self) -> dict[str, Any]:
-        """Where borrowed fields came from: field name to the source's `ecs_id`."""
+        """Where borrowed fields came from: the source's `ecs_id` by field name.
+
+        For a list one per item, for a dict one per key. As long as the field is as it was borrowed.
+        """
         return self._identity().attribute_source
 
     def is_orphan(self) -> bool:
@@ -361,6 +370,35 @@ def source_of(entity: Entity) -> tuple[int, int] | None:
     """Return the version of another entity that an orphan was copied from, if it was."""
     origin: _Origin | None = entity.__origin__
     return None if origin is None else origin.source
+
+
+def borrowed_of(entity: Entity) -> dict[str, Any]:
+    """Return where fields of an orphan came from, as far as these are as they were borrowed."""
+    origin: _Origin | None = entity.__origin__
+    if origin is None or not origin.borrowed:
+        return {}
+    fields = dict_of(entity)
+    return {
+        name: source
+        for name, (source, value) in origin.borrowed.items()
+        if fields.get(name, ABSENT) is value
+    }
+
+
+def note_borrowed(entity: Entity, borrowed: dict[str, tuple[Any, Any]]) -> None:
+    """Note where fields of an orphan came from: (source, value as it is now) by name."""
+    key_of(entity)  # what has no key at adoption is taken to have no origin
+    origin: _Origin = entity.__origin__ or _Origin(None, time.time())
+    _set_origin(entity, origin._replace(borrowed={**origin.borrowed, **borrowed}))
+
+
+def carry_origin(source: Entity, target: Entity) -> None:
+    """Let a copy that stands for an orphan know of itself what the orphan knows."""
+    origin: _Origin | None = source.__origin__
+    if origin is not None:
+        fields = dict_of(target)
+        borrowed = {name: (each, fields[name]) for name, each in borrowed_of(source).items()}
+        _set_origin(target, origin._replace(borrowed=borrowed))
 
 
 def renew_key(entity: Entity, source: tuple[int, int]) -> Key:
@@ -520,7 +558,7 @@ def _orphan_identity(entity: Entity) -> Identity:
         derived_from_execution_id=None,
         sibling_output_entities=[],
         output_index=None,
-        attribute_source={},
+        attribute_source=borrowed_of(entity),
     )
 
 

@@ -27,7 +27,7 @@ from registry.changes import Changes
 from registry.clock import Clock
 from registry.config import ConfigEntity
 from registry.config_store import ConfigStore
-from registry.copies import clone, copy_value, entities_in
+from registry.copies import clone, copy_value
 from registry.depth import nesting_problem
 from registry.entity import Entity, fill, key_of, label, part, renew_key, version_of
 from registry.errors import (
@@ -39,10 +39,14 @@ from registry.errors import (
     ReturnError,
     UnfinishedError,
 )
+from registry.forcing import force
+from registry.founding import Founding, refuse_sharing
 from registry.kept import keep
+from registry.moving import wishes
 from registry.nesting import Nest, running
 from registry.outputs import PendingOutput
-from registry.records import RecordLog
+from registry.records import RecordLog, TreeVersions
+from registry.results import entities_returned
 from registry.schema import ABSENT, FIELDS_SET, schema_of
 from registry.semantics import CREATION, DETACHMENT, MUTATION, own_value, present
 from registry.snapshot import Snapshot
@@ -125,6 +129,9 @@ class Setting(NamedTuple):
 Plans: TypeAlias = list[tuple[Transaction, Changes | None]]
 """What each transaction will do to its tree, if anything."""
 
+Place: TypeAlias = tuple[TreeRegistry, ids.Key]
+"""Where an entity is: tree and key."""
+
 Located: TypeAlias = tuple[str, TreeRegistry | None, ids.Key, Any]
 """(parameter, tree, key, what was given) of an entity among the arguments; without a tree it is new
 to all of them."""
@@ -147,7 +154,7 @@ class Execution:
         registered: The callable.
         number: The execution, see `ids.execution_text`.
         started: When it began, seconds since the epoch.
-        own_trees: The trees of entities that it returned and that were in none, by `id` of these.
+        is_forced: Whether every entity of the input trees gets a new id.
     """
 
     # What most executions do not need is made when it is needed: a run costs a few microseconds in
@@ -160,7 +167,11 @@ class Execution:
     _provisional: Sequence[TreeRegistry] = ()
     _txns: Sequence[Transaction] = ()
     _outputs: Sequence[tuple[TreeRegistry, Entity]] = ()
-    own_trees: Mapping[int, TreeRegistry] = {}
+    _keys: Mapping[int, ids.Key] = {}  # of outputs that have another one than when returned
+    _returned: Sequence[Entity] = ()
+    _own: Sequence[Entity] = ()
+    _places: dict[int, Place] = {}  # noqa: RUF012 - replaced, never written
+    _founding: Founding | None = None
     _forks: Mapping[tuple[TreeRegistry, int], TreeRegistry] = {}
     _borrowing: Borrowing | None = None
     _configs: Sequence[tuple[str, Entity, TreeRegistry]] = ()
@@ -174,6 +185,7 @@ class Execution:
     _is_open = False
     _has_entities = False
     _output: PendingOutput | None = None
+    is_forced = False
     _result: Any = None
     _after: tuple[int, ...] = ()
     _is_bound = False
@@ -625,6 +637,10 @@ class Execution:
             mine = entity.__home__ is snapshot and tree.has(key_of(entity))
             return tree.live(key_of(entity)) if mine else None
 
+        def keeps(entity: Entity) -> bool:
+            home: Any = entity.__home__  # of another tree it is another entity here
+            return home is None or getattr(home, "source", home).key == tree.key
+
         for entity, names in snapshot.edited():
             key = key_of(entity)
             if not tree.has(key):
@@ -637,8 +653,11 @@ class Execution:
                 if value is ABSENT:
                     Entity.__delattr__(live, name)
                 else:
-                    fill(live, schema, name, copy_value(value, entity, name, resolve))
+                    fill(live, schema, name, copy_value(value, entity, name, resolve, keeps))
             fill(live, schema, FIELDS_SET, set(entity.__pydantic_fields_set__))
+        for entity, name, _, source in snapshot.borrowed():
+            if tree.has(key_of(entity)):
+                tree.note_borrowed(tree.live(key_of(entity)), name, source)
 
     # --- outputs ---
 
@@ -651,15 +670,15 @@ class Execution:
         now = self._now = self._setting.clock()
         find = Transaction.plan if self._is_looked_at else plain_changes.plan
         plans = [(txn, find(txn, now)) for txn in self._txns]
+        if self.is_forced:
+            plans = [(txn, force(txn.tree, found, now)) for txn, found in plans]
         registered = self.registered
         if registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(registered.name, self._txns[0].tree.name)
-        found = () if KIND[type(result)] == ATOM else entities_in(result)
-        result = self._own_result(result, found)  # while it can be refused
-        outputs = self._classify(found, plans) if found else ()
-        for inner in self._nest.inner if self._nest else ():
-            inner.classify_with(self, plans)
-        self._has_entities = bool(found)
+        outputs = self._settle_results(result, plans)
+        if len(plans) > 1 or self._founding is not None:
+            refuse_sharing([each for _, each in plans if each is not None], self._founding)
+        result = self._result
         self._result = result
         after: list[int] = []
         for txn, changes in plans:
@@ -668,18 +687,45 @@ class Execution:
             if changes is None:
                 txn.rollback()  # nothing changed: what was written is as it was
             else:
-                self._changed += changes.apply(self.number, self.registered.name, outputs)
+                noted = tree.noted_sources(txn) if tree.noting is not None else ()
+                self._changed += changes.apply(self.number, registered.name, outputs)
+                for key, name, source in noted:
+                    if tree.has(key):
+                        tree.store_sources(key, tree.head, {name: source})
                 txn.close()
             after += (tree.key, tree.branch, before, tree.head)
         self._after = tuple(after)
         self._txns = ()
         self._is_open = False
-        if self._provisional or self.own_trees:
-            self._hold_new_trees()
-        if self._form == "entities" and not found:
-            self._semantic = CREATION
+        if self._provisional or self._founding is not None:
+            self._hold_new_trees(outputs)
+        if self._form == "entities" and not self._has_entities:
+            self._semantic = self._semantic or CREATION
             kept = self._trees.outputs.keep(registered.name, self.number, self._result, now)
             self._output = kept
+
+    def _settle_results(self, result: Any, plans: Plans) -> tuple[tuple[int, int], ...]:
+        """Find out what became of all that was returned, by what ran inside, too.
+
+        Return (key, stamp) of each entity returned, if there are several.
+        """
+        found = () if KIND[type(result)] == ATOM else entities_returned(self.registered, result)
+        self._has_entities = bool(found)
+        self._result = self._own_result(result, found)  # while it can be refused
+        wished = [entity for txn in self._txns for entity in wishes(txn)]
+        parts: list[Execution] = [self]
+        if self._nest is not None:
+            parts += [each for each in self._nest.inner if each.has_entities]
+        if not (found or wished or len(parts) > 1):
+            return ()
+        for each in parts:
+            each.place_results(plans, wished if each is self else ())
+        if any(each.own for each in parts):
+            self._founding = founding = Founding(self._trees)
+            for each in parts:
+                founding.found(each.own, self._now, each.number, each.registered.name)
+        outputs = [each.classify(self._founding, plans) for each in parts]
+        return outputs[0]
 
     def _own_result(self, result: Any, found: Sequence[Entity]) -> Any:
         """Return a copy of a result, its entities excepted.
@@ -714,15 +760,53 @@ class Execution:
             self._targets = tuple(nest.trees)
             self._provisional = [*self._provisional, *nest.provisional]
 
-    def _classify(self, found: Sequence[Entity], plans: Plans) -> tuple[tuple[int, int], ...]:
-        """Give every returned entity its semantic, and its own tree if it needs one."""
+    @property
+    def has_entities(self) -> bool:
+        """Whether entities were returned."""
+        return self._has_entities
+
+    @property
+    def own(self) -> Sequence[Entity]:
+        """What was returned, or detached, and is in no tree: a tree of its own begins with it."""
+        return self._own
+
+    def place_results(self, plans: Plans, wished: Sequence[Entity]) -> None:
+        """Find out where the returned entities are, and those that were detached."""
+        returned: list[Entity] = []
+        own: list[Entity] = []
+        places: dict[int, Place] = {}
+        kind = KIND[type(self._result)]
+        found = () if kind == ATOM else entities_returned(self.registered, self._result)
+        for entity in found:
+            if not isinstance(entity.__home__, Snapshot):
+                returned.append(entity)
+                place = self._place_in_inputs(entity, plans) or self._place_of_config(entity)
+                if place is None:
+                    own.append(entity)
+                else:
+                    places[id(entity)] = place
+        for entity in wished:
+            is_known = id(entity) in places or any(each is entity for each in own)
+            if not is_known and self._place_in_inputs(entity, plans) is None:
+                returned.append(entity)
+                own.append(entity)
+        self._returned, self._own, self._places = returned, own, places
+
+    def classify(self, founding: Founding | None, plans: Plans) -> tuple[tuple[int, int], ...]:
+        """Give every returned entity its semantic, also what was detached, returned or not."""
         self._semantic = None
         outputs = []
-        for entity in found:
-            if isinstance(entity.__home__, Snapshot):
-                continue
-            tree, semantic = self._destination(entity, plans)
-            outputs.append((tree, entity))
+        for entity in self._returned:
+            place = self._places.get(id(entity))
+            semantic = MUTATION
+            if place is None and founding is not None:
+                place, semantic = founding.place(entity), self._semantic_of(entity, plans)
+            elif place is not None and isinstance(entity, ConfigEntity):
+                semantic = self._semantic_of_config(entity, place, semantic)
+            assert place is not None, "what is in no input tree has one of its own"
+            outputs.append((place[0], entity))
+            if entity.__key__ != place[1]:
+                self._keys = {**self._keys, id(entity): place[1]}
             self._semantic = self._semantic or semantic
             hint = self.registered.semantic_hint
             if hint is not None and hint != semantic:
@@ -736,32 +820,39 @@ class Execution:
             return ()
         return tuple([self._stamp_after(tree, entity, plans) for tree, entity in outputs])
 
-    def _destination(self, entity: Entity, plans: Plans) -> tuple[TreeRegistry, str]:
+    @staticmethod
+    def _place_in_inputs(entity: Entity, plans: Plans) -> Place | None:
+        """Return where an entity of an input tree stays, or arrives: tree and key."""
         key, home = key_of(entity), entity.__home__
         for txn, plan in plans:
-            if plan is not None and plan.arrives(key):
-                return txn.tree, MUTATION
-            if home is not txn.tree:
-                continue
-            if plan is not None and plan.leaves(key):
-                return self._found(entity), DETACHMENT
-            if txn.tree.has(key):
-                return txn.tree, MUTATION
-        if isinstance(entity, ConfigEntity) and (stored := self._setting.configs.find(entity)):
-            self.own_trees = {**self.own_trees, id(entity): stored}
-            is_given = any(own is entity and tree is stored for _, own, tree in self._configs)
-            return stored, MUTATION if is_given else CREATION
-        return self._found(entity), CREATION
+            if home is txn.tree and txn.tree.has(key) and not (plan and plan.leaves(key)):
+                return txn.tree, key
+        for txn, plan in plans:
+            arrived = plan.key_of_arrival(entity) if plan is not None else None
+            if arrived is not None:
+                return txn.tree, arrived
+        return None
 
-    def _found(self, entity: Entity) -> TreeRegistry:
-        """Make a tree of a returned entity that is in none."""
-        known = self.own_trees.get(id(entity))
-        if known is not None:
-            return known
-        root = entity if entity.__home__ is None else clone(entity, keep_identity=False)
-        tree = self._trees.found(root, self._now, self.number, self.registered.name)
-        self.own_trees = {**self.own_trees, id(entity): tree}
-        return tree
+    def _place_of_config(self, entity: Entity) -> Place | None:
+        if isinstance(entity, ConfigEntity) and (stored := self._setting.configs.find(entity)):
+            return stored, stored.key
+        return None
+
+    def _semantic_of_config(self, entity: Entity, place: Place, semantic: str) -> str:
+        """Return the semantic of a config that was stored before: one that was not given is new."""
+        if any(txn.tree is place[0] for txn in self._txns):
+            return semantic
+        is_given = any(own is entity and tree is place[0] for _, own, tree in self._configs)
+        return MUTATION if is_given else CREATION
+
+    @staticmethod
+    def _semantic_of(entity: Entity, plans: Plans) -> str:
+        home = entity.__home__
+        is_taken_out = any(
+            txn.tree is home and plan is not None and plan.leaves(key_of(entity))
+            for txn, plan in plans
+        )
+        return DETACHMENT if is_taken_out else CREATION
 
     def _stamp_after(self, tree: TreeRegistry, entity: Entity, plans: Plans) -> tuple[int, int]:
         key = self._key_in(tree, entity)
@@ -773,9 +864,9 @@ class Execution:
         return key, ids.BIRTH
 
     def _key_in(self, tree: TreeRegistry, entity: Entity) -> ids.Key:
-        return tree.key if id(entity) in self.own_trees else key_of(entity)
+        return self._keys.get(id(entity)) or key_of(entity)
 
-    def _hold_new_trees(self) -> None:
+    def _hold_new_trees(self, outputs: tuple[tuple[int, int], ...]) -> None:
         """Hold the trees that this execution began and that are worth keeping."""
         inner = self._nest.inner if self._nest else ()
         returned = {id(tree) for each in (self, *inner) for tree, _ in each.outputs}
@@ -790,10 +881,15 @@ class Execution:
                 id(tree) in returned and not is_fork
             ):
                 self._trees.hold(tree)
-        for tree in self.own_trees.values():
-            self._trees.hold(tree)
-            if issubclass(tree.class_of(tree.key), ConfigEntity):
-                self._setting.configs.remember(tree)
+        if self._founding is not None:
+            for tree in self._founding.trees:
+                self._trees.hold(tree)
+                if issubclass(tree.class_of(tree.key), ConfigEntity):
+                    self._setting.configs.remember(tree)
+        begun = [] if self._founding is None else self._founding.trees
+        for tree in [*begun, *self._provisional] if outputs else ():
+            if tree.head == 1:
+                tree.note_outputs(outputs)
 
     def _conclude(self) -> None:
         """Record what was done and hold on to its versions, before others have their turns."""
@@ -819,11 +915,13 @@ class Execution:
             return self._result if self._output is None else self._output.shown()
         outputs = self._outputs
         shots = dict(self._shots)
-        if len(outputs) == 1 and self._result is outputs[0][1] and not self.own_trees:
+        is_alone = len(outputs) == 1 and self._result is outputs[0][1]
+        if is_alone and not self._founding and not self._keys:
             tree, entity = outputs[0]
             known = shots.get(id(tree))
             return known.entity(key_of(entity)) if known else Snapshot.of_head(tree, entity)
         where = {id(entity): tree for tree, entity in outputs}
+        shown: dict[int, Entity] = {}
 
         def shot(entity: Entity) -> Entity:
             tree = where.get(id(entity))
@@ -832,7 +930,10 @@ class Execution:
             snapshot = shots.get(id(tree))
             if snapshot is None:
                 snapshot = shots[id(tree)] = Snapshot.of(tree, tree.head)
-            return snapshot.entity(self._key_in(tree, entity))
+            ghost = shown.get(id(entity))
+            if ghost is None:  # returned twice it is one object
+                ghost = shown[id(entity)] = snapshot.entity(self._key_in(tree, entity))
+            return ghost
 
         return present(self._result, shot)
 
@@ -841,7 +942,7 @@ class Execution:
         value, outputs = self._result, self._outputs
         if len(outputs) == 1 and value is outputs[0][1]:
             tree = outputs[0][0]
-            key = self._key_in(tree, value) if self.own_trees else value.__key__
+            key = self._keys.get(id(value)) or value.__key__
             given = self._located[0][3] if self._located else None
             if type(given) is Ref and given[1] == key and given[0] == tree.key:
                 value = given
@@ -858,6 +959,11 @@ class Execution:
                 value = present(value, lambda entity: by_id.get(id(entity)))
         version = self._first_version()
         return Receipt(self.number, self._semantic, version, self._changed, value, refs)
+
+    def versions(self) -> list[TreeVersions]:
+        """Return what it read and made of each input tree."""
+        after = self._after
+        return [TreeVersions(*after[at : at + 4]) for at in range(0, len(after), 4)]
 
     def _first_version(self) -> int:
         """Return the version that the first input tree has now; 0 without one."""
@@ -900,7 +1006,7 @@ class Execution:
         stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
         outputs = tuple([number for pair in stamps for number in pair])
         if self._output is not None:
-            outputs = self._output.key_and_stamp
+            outputs += self._output.key_and_stamp
         sources = self._borrowing.sources if self._borrowing else ()
         self._setting.records.add(
             (
@@ -957,7 +1063,7 @@ class Execution:
         )
 
     def _output_stamp(self, tree: TreeRegistry, entity: Entity) -> tuple[int, int]:
-        key = ids.plain(self._key_in(tree, entity) if self.own_trees else key_of(entity))
+        key = ids.plain(self._key_in(tree, entity))
         node = tree.nodes.get(key)
         stamp = (
             tree.stamp_of(key, tree.head) if node is None else node.stamp_at(tree.head, tree.branch)

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, overload
 from uuid import UUID
 
-from registry import ids
+from registry import ids, moving, sources
 from registry.address import Ref
 from registry.callables import RegisteredCallable, Semantic
 from registry.entity import Entity, key_of, reserve
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, tree_of, view_at
 from registry.execution import OnStale
 from registry.snapshot import Snapshot
+from registry.sources import Dependencies, dependencies
 from registry.tree import TreeRegistry
 from registry.workspace import Workspace
 
@@ -141,8 +142,11 @@ class EntityRegistry:
             default_workspace().add(entity)
 
     @classmethod
-    def version_entity(cls, entity: Entity) -> bool:
+    def version_entity(cls, entity: Entity, force_versioning: bool = False) -> bool:
         """Commit the edits of a snapshot; True exactly when a version was made.
+
+        With *force_versioning* one is made in any case, in which every entity of the tree has a new
+        id.
 
         Afterwards the snapshot shows the new version, and its entities carry the new ids. An
         outdated snapshot forks.
@@ -150,7 +154,7 @@ class EntityRegistry:
         if entity.is_orphan():
             default_workspace().add(entity)
             return True
-        return default_workspace().commit_edits(entity)
+        return default_workspace().commit_edits(entity, force=force_versioning)
 
     @classmethod
     def get_stored_entity(cls, root_ecs_id: UUID, ecs_id: UUID) -> Entity | None:
@@ -162,6 +166,11 @@ class EntityRegistry:
             if branch.stamp_of(wanted.key, version) == ids.stamp(wanted.branch, wanted.commit):
                 return Snapshot.of(branch, version).entity(wanted.key)
         return None
+
+    @classmethod
+    def get_entity_dependencies(cls, entity: Entity) -> Dependencies:
+        """Return what an entity was copied from, and what its fields were borrowed from."""
+        return dependencies(entity)
 
     @overload
     @classmethod
@@ -256,5 +265,41 @@ def get_tree(self: Entity) -> EntityTree:
     return tree_of(self)
 
 
+def detach(self: Entity) -> Entity:
+    """Make the entity the root of its own tree, and return it.
+
+    Inside a callable it is taken out of what holds it, and is a root once the execution commits,
+    returned or not. Of a snapshot see `Workspace.detach`; the objects in hand get the new identity.
+
+    Raises:
+        StructureError: A field that cannot be empty holds it; nothing has changed.
+    """
+    if isinstance(self.__home__, TreeRegistry):
+        return moving.detach(self)
+    default_workspace().detach(self)
+    return self
+
+
+def attach(self: Entity, parent: Entity, field: str | None = None, key: Any = None) -> Entity:
+    """Move the entity below another one, and return it.
+
+    Inside a callable a *field* must be given, and the commit is that of the execution. Of a
+    snapshot, or of an orphan, see `Workspace.attach`: without a field the entity has been put
+    below *parent*, a root, already.
+
+    Raises:
+        StructureError: It would be below itself, the field cannot hold it, or it is held by one
+            that cannot be without it; nothing has changed.
+    """
+    homes = [getattr(each, "__home__", None) for each in (self, parent)]
+    if field is not None and any(isinstance(each, TreeRegistry) for each in homes):
+        return moving.attach(self, parent, field, key)
+    default_workspace().attach(self, parent, field, key)
+    return self
+
+
 reserve("promote_to_root", promote_to_root)
+reserve("borrow_attribute_from", sources.borrow)
+reserve("detach", detach)
+reserve("attach", attach)
 reserve("get_tree", get_tree)

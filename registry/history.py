@@ -346,6 +346,17 @@ class Node:
         index = bisect_right(versions, version)
         return self.state if index == len(versions) else self.states[index]
 
+    def is_kept(self, index: int, since: int, until: int) -> bool:
+        """Tell whether a part of the state did not change after one version, up to another."""
+        versions, states = self.versions or [], [*(self.states or ()), self.state]
+        first, end = bisect_right(versions, since), bisect_right(versions, until)
+        value = states[end][index]
+        if any(states[at][index] is not value for at in range(first, end)):
+            return False
+        return not any(
+            since < version <= until for cell in cells_in(value) for version in cell.versions
+        )
+
     def rename(self, version: int) -> bool:
         """Note that the id changes with *version*; False if that was noted already."""
         renamed = self.renamed

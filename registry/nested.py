@@ -15,19 +15,18 @@ from typing import Any
 from registry import ids
 from registry.address import Ref
 from registry.callables import RegisteredCallable
-from registry.copies import entities_in
 from registry.entity import Entity, key_of
 from registry.errors import BusyError, ReadOnlyError, UnfinishedError
 from registry.execution import (
     Execution,
     Form,
     Located,
-    Plans,
     Receipt,
     Setting,
     would_wait_for_itself,
 )
 from registry.nesting import Outer
+from registry.results import entities_returned
 from registry.savepoint import Savepoint
 from registry.semantics import CREATION, present
 from registry.snapshot import Snapshot
@@ -172,7 +171,7 @@ class NestedExecution(Execution):
         assert self._savepoint is not None, "_begin made it"
         if self.registered.read_only and (self._savepoint.has_changed or self._has_written()):
             raise ReadOnlyError(self.registered.name, self._place)
-        found = () if KIND[type(result)] == ATOM else entities_in(result)
+        found = () if KIND[type(result)] == ATOM else entities_returned(self.registered, result)
         self._has_entities = bool(found)
         self._result = self._own_result(result, found)
         if self._form == "entities" and not self._has_entities:
@@ -245,13 +244,6 @@ class NestedExecution(Execution):
 
     # --- with the outermost execution ---
 
-    def classify_with(self, outermost: Execution, plans: Plans) -> None:
-        """Give what it returned its semantic, now that it is known what became of it."""
-        if self._ended[0] == "ok" and self._has_entities:
-            self.own_trees = outermost.own_trees
-            self._classify(entities_in(self._result), plans)
-            outermost.own_trees = self.own_trees
-
     def record_with(self, outermost: Execution, is_ok: bool, error_type: str) -> None:
         """Record it, now that it is known whether it is committed."""
         status, its_type, its_error = self._ended
@@ -278,6 +270,11 @@ class NestedExecution(Execution):
         for inner in self._joined.inner[self._first_inner :]:
             inner.take_back(self.registered.name, error)
         super()._record_failure(arguments, error)
+
+    @property
+    def has_entities(self) -> bool:
+        """Whether entities were returned, and what it did was not taken back."""
+        return self._has_entities and self._ended[0] == "ok"
 
     def take_back(self, outer: str, error: BaseException) -> None:
         """Learn that what it did was taken back with an execution that it ran inside of."""

@@ -98,7 +98,7 @@ def compile_parameter(name: str, parameter: inspect.Parameter, hints: dict[str, 
         parameter.name,
         () if configs else entities,
         holds_entities,
-        _takes_text(hint),
+        takes_text(hint),
         _exact_types(hint),
         _validator(adapter, holds_entities=holds_entities, holds_others=_holds_others(hint)),
         parameter.default,
@@ -116,7 +116,7 @@ def _config_classes(classes: tuple[type[Entity], ...]) -> tuple[type[ConfigEntit
 def config_field(name: str, config: type[ConfigEntity]) -> Parameter:
     """Return what there is to know about a field of a config that is given by keyword."""
     hint = config.model_fields[name].annotation
-    return Parameter(name, (), False, _takes_text(hint), frozenset(), _as_it_is, EMPTY, hint)
+    return Parameter(name, (), False, takes_text(hint), frozenset(), _as_it_is, EMPTY, hint)
 
 
 def _as_it_is(value: Any) -> Any:
@@ -210,15 +210,15 @@ def _holds_others(hint: Any) -> bool:
     return not arguments or any(map(_holds_others, arguments))
 
 
-def _takes_text(hint: Any) -> bool:
+def takes_text(hint: Any) -> bool:
     """Tell whether a hint allows a text, also inside a collection; keys of dicts do not count."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is typing.Annotated:
-        return _takes_text(arguments[0])
+        return takes_text(arguments[0])
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _takes_text(arguments[-1])
+        return takes_text(arguments[-1])
     if arguments:
-        return any(map(_takes_text, arguments))
+        return any(map(takes_text, arguments))
     return hint in (str, Any, object)
 
 

@@ -7,12 +7,13 @@ in a fraction of the time, and whatever is not certain here is left to it.
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from sys import getsizeof
 from typing import Any, TypeAlias
 
 from registry.adoption import Adoption
 from registry.changes import COMMIT_BYTES, Changes, forget_cached, rename
-from registry.entity import Entity, dict_of, fill, key_of, set_home, source_of
+from registry.entity import Entity, borrowed_of, dict_of, fill, key_of, set_home, source_of
 from registry.errors import StructureError
 from registry.history import DictCell, ListCell, Node, Stored
 from registry.ids import Key
@@ -157,6 +158,16 @@ class ChangesWithArrivals(Changes):
         """Tell whether an entity enters the tree."""
         return key in self.arrivals
 
+    def key_of_arrival(self, entity: Entity) -> Key | None:
+        """Return the key under which an entity enters the tree; None if it does not."""
+        key = key_of(entity)
+        known = self.arrivals.get(key)
+        return key if known is not None and known[0] is entity else None
+
+    def arriving(self) -> Iterable[tuple[Key, Entity]]:
+        """Return what enters the tree, by key."""
+        return [(key, entity) for key, (entity, _) in self.arrivals.items()]
+
     def apply(
         self, execution_id: int | str, callable_name: str, outputs: tuple[tuple[int, int], ...]
     ) -> int:
@@ -271,6 +282,8 @@ def _arrival(tree: TreeRegistry, item: Any, parent: Node, new: Arrivals) -> Key 
         node.source = source = source_of(item)
         if source is not None and source[0] == key:
             return None  # from another version or branch: see Arrivals
+        if borrowed_of(item):
+            return None
     try:
         node.state = Adoption(tree.head + 1, 0.0).state(item, node)
     except StructureError:

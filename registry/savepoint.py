@@ -67,6 +67,8 @@ class _Point:
 
     def __init__(self, txn: Transaction, new: _NewObjects) -> None:
         self.txn = txn
+        self.wished = list(tree.wished[1]) if (tree := txn.tree).wished else []
+        self.noted = list(tree.noting[1]) if tree.noting else []
         self.lengths = [(each, len(each.log or ())) for each in txn.containers]
         self.writes: dict[Key, tuple[Entity, dict[str, Any], set[str]]] = {}
         for key, (entity, names) in txn.writes.items():
@@ -104,6 +106,7 @@ class _Point:
 
     def restore(self, new: _NewObjects) -> None:
         txn, tree = self.txn, self.txn.tree
+        tree.wished, tree.noting = (txn, self.wished), (txn, self.noted)
         for container, length in self.lengths:
             _go_back(tree, container, length)
         for container in txn.containers[len(self.lengths) :]:

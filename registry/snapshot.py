@@ -11,7 +11,7 @@ A snapshot reads from a `Source`: a tree of this process, or pages that come fro
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from registry import ids, values
@@ -28,12 +28,13 @@ from registry.entity import (
     parts,
     put_in_order,
     set_home,
+    set_key,
 )
 from registry.history import Node, Stored
 from registry.ids import Key
-from registry.schema import ABSENT, FIELDS_SET, PRIVATE, Schema, schema_of
-from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
-from registry.tree import TreeRegistry
+from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
+from registry.tracking import TRACKED, Tracked, tracked_dict, tracked_list, tracked_set
+from registry.tree import TreeRegistry, vars_set
 from registry.values import DICT, FROZENSET, KIND, LIST, OPAQUE, SET, TUPLE
 
 
@@ -70,8 +71,10 @@ class Snapshot:
             one entity, if an execution returned it beside what holds it.
     """
 
-    __slots__ = ("__weakref__", "_root", "edits", "source", "touched", "version")
+    __slots__ = ("__weakref__", "_borrowed", "_root", "edits", "source", "touched", "version")
     is_read_only: ClassVar[bool] = False
+
+    _borrowed: list[tuple[Entity, str, Any, Any]]  # set by the first borrowed field
 
     def __init__(self, source: Source, version: int) -> None:
         self.source = source
@@ -144,14 +147,41 @@ class Snapshot:
 
         What was added becomes part of the snapshot.
         """
-        for entity, _ in self.edits.values():
+        for entity, names in self.edits.values():
+            if entity.__home__ is not self:
+                continue  # it was detached
+            self._settle(entity, names)
             for _name, value in parts(entity, schema_of(type(entity))):
                 for child in entities_in(value):
                     if child.__home__ is None:
                         self.dress(child)
         self.source, self.version = tree, version
         self.edits = _NO_EDITS
+        self._borrowed = []
         tree.pin(self, version)
+
+    def _settle(self, entity: Entity, names: set[str]) -> None:
+        """Make the containers in written parts such that the next write to them is noted."""
+        schema = schema_of(type(entity))
+        for name in names & schema.index.keys():
+            value = part(entity, schema, name)
+            if KIND[type(value)]:
+                touched: list[Any] = []
+                fill(entity, schema, name, self._settled(value, entity, name, touched))
+                if touched:
+                    self.touched = [*self.touched, (entity, name)]
+
+    def _settled(self, value: Any, entity: Entity, name: str, touched: list[Any]) -> Any:
+        if type(value) not in TRACKED or value.home is not self or value.place != (entity, name):
+            return self._dressed(value, entity, name, touched)
+        value.log = None  # the same object: its holder may have it at hand
+        if isinstance(value, list):
+            items = [self._settled(item, entity, name, touched) for item in value]
+            list.__setitem__(value, slice(None), items)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                dict.__setitem__(value, key, self._settled(item, entity, name, touched))
+        return value
 
     # --- home ---
 
@@ -220,6 +250,16 @@ class Snapshot:
             self.edits = {}
         self.edits.setdefault(id(entity), (entity, set()))[1].add(name)
 
+    def note_borrowed(self, entity: Entity, name: str, source: Any) -> None:
+        """Note where a field came from that the holder just assigned."""
+        value = dict_of(entity)[name]
+        self._borrowed = [*self.borrowed(), (entity, name, value, source)]
+
+    def borrowed(self) -> list[tuple[Entity, str, Any, Any]]:
+        """Return (entity, field, value, source) of what the holder borrowed, if it is still so."""
+        noted: list[tuple[Entity, str, Any, Any]] = getattr(self, "_borrowed", [])
+        return [each for each in noted if dict_of(each[0]).get(each[1], ABSENT) is each[2]]
+
     def begin_writing(self, container: Tracked) -> list[Any]:
         """Note an edit inside a container; what exactly changed does not matter here."""
         self.note_write(*container.place)
@@ -238,7 +278,13 @@ class Snapshot:
 
     def identity(self, entity: Entity) -> Identity:
         """Return all that is known about an entity at the snapshot's version."""
-        return self.source.describe(key_of(entity), self.version)
+        identity = self.source.describe(key_of(entity), self.version)
+        mine = [each for each in self.borrowed() if each[0] is entity] if self.edits else []
+        if not mine and not (identity.attribute_source and id(entity) in self.edits):
+            return identity
+        edited = self.edits[id(entity)][1]
+        kept = {k: v for k, v in identity.attribute_source.items() if k not in edited}
+        return identity._replace(attribute_source=kept | {each[1]: each[3] for each in mine})
 
     def root_of(self, entity: Entity) -> Entity:
         """Return the root of the snapshot."""
@@ -268,6 +314,36 @@ class Snapshot:
                     if KIND[type(value)]:
                         fill(entity, schema, name, self._dressed_part(value, entity, name))
             set_home(entity, self)
+
+    def take_in(self, top: Entity, keys: Mapping[Key, Key]) -> None:
+        """Make objects of another snapshot, whose copies were adopted, part of this one.
+
+        Args:
+            top: The first of them. What of it is not loaded will be read here.
+            keys: Key here, by key there; what is not among them was an orphan.
+
+        Cost: what is loaded of them.
+        """
+        queue, taken = [top], []
+        while queue:
+            entity = queue.pop()
+            home = entity.__home__
+            if isinstance(home, Snapshot):
+                if home is self or key_of(entity) not in keys:
+                    continue
+                home.touched = [each for each in home.touched if each[0] is not entity]
+                set_key(entity, keys[key_of(entity)])
+            elif home is not None:
+                continue
+            set_home(entity, self)
+            taken.append(entity)
+            for _, value in _loaded(entity):
+                queue.extend(entities_in(value))
+        for entity in taken:
+            schema = schema_of(type(entity))
+            for name, value in _loaded(entity):
+                if KIND[type(value)]:
+                    fill(entity, schema, name, self._dressed_part(value, entity, name))
 
     def dress(self, root: Entity) -> None:
         """Make the objects of an orphan graph, whose copies were adopted, part of this snapshot."""
@@ -305,6 +381,16 @@ class Snapshot:
                 return tracked_set(self, (entity, name), items)
             return tuple(items) if kind == TUPLE else frozenset(items)
         return value
+
+
+def _loaded(entity: Entity) -> list[tuple[str, Any]]:
+    """Return the parts of an entity's state that are on the object, without loading others."""
+    slots = vars_set(entity)
+    privates = (entity.__pydantic_private__ or {}) if PRIVATE in slots else {}
+    found = [*dict_of(entity).items(), *privates.items()]
+    if EXTRA in slots:
+        found.append((EXTRA, entity.__pydantic_extra__))
+    return [each for each in found if each[0] in schema_of(type(entity)).index]
 
 
 class Page(NamedTuple):

@@ -13,6 +13,7 @@ Then all of it is stored as one version, and the live objects show what is store
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from registry import paths
@@ -68,8 +69,8 @@ class Structure(Changes):
 
     def _judge(self) -> None:
         """Refuse two places for one thing; note what moved and what left."""
-        for key, tally in self.balance.members.items():
-            self._judge_entity(key, tally)
+        for tally in self.balance.members.values():
+            self._judge_entity(tally)
         for tally in self.balance.boxes.values():
             if len(self.balance.holders_in_tree(tally)) + tally.member > 1:
                 self._refuse_two_fields(tally.item)
@@ -78,9 +79,9 @@ class Structure(Changes):
             if self.balance.has_owner(cell):
                 self._refuse_two_fields(container)
 
-    def _judge_entity(self, key: Key, tally: Tally) -> None:
+    def _judge_entity(self, tally: Tally) -> None:
         holders = self.balance.holders_in_tree(tally)
-        if key == self.tree.key and holders:
+        if tally.item is self.tree.root and holders:
             raise StructureError(
                 label(tally.item), "would hold itself", "a root is held by nothing"
             )
@@ -88,7 +89,7 @@ class Structure(Changes):
             self._refuse_two_places(tally, holders)
         if not tally.member or tally.stayed:
             return
-        node = self.tree.node(key)
+        node = self.tree.node(key_of(tally.item))
         if not holders:
             self.removed.append(node)
             return
@@ -156,6 +157,14 @@ class Structure(Changes):
     def arrives(self, key: Key) -> bool:
         """Tell whether an entity enters the tree."""
         return self.arrivals.has(key)
+
+    def key_of_arrival(self, entity: Entity) -> Key | None:
+        """Return the key under which an entity enters the tree; None if it does not."""
+        return self.arrivals.key_of_arrival(entity)
+
+    def arriving(self) -> Iterable[tuple[Key, Entity]]:
+        """Return what enters the tree, by key."""
+        return [(node.key, entity) for entity, node in self.arrivals.entities]
 
     def leaves(self, key: Key) -> bool:
         """Tell whether an entity leaves the tree."""

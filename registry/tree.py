@@ -137,12 +137,18 @@ class TreeRegistry:
         origin: The branch that it was forked from as the user said, which may itself have been at a
             version of `base`; None for main.
         merges: What was merged into this branch, in order.
+        wished: A transaction, and what was detached in it: to be roots, see `moving.py`.
+        noting: A transaction, and what was borrowed in it: entity, field, its value, its source.
+        borrowed: Where fields came from: (version, field, source) by key; see `sources.py`.
     """
 
     is_read_only: ClassVar[bool] = False
     nest: Nest | None = None  # on the class: few ever have one
     is_trial = False
     forks: Passivation | None = None
+    wished: tuple[OpenTransaction, list[Entity]] | None = None
+    noting: tuple[OpenTransaction, list[tuple[Entity, str, Any, Any]]] | None = None
+    borrowed: dict[Key, list[tuple[int, str, Any]]] = {}  # noqa: RUF012 - replaced, never written
 
     def __init__(
         self,
@@ -690,8 +696,67 @@ class TreeRegistry:
             if mine
             else [],
             output_index=mine[0] if mine else None,
-            attribute_source={},
+            attribute_source=self.sources_at(key, version),
         )
+
+    # --- where borrowed fields came from ---
+
+    def note_borrowed(self, entity: Entity, name: str, source: Any) -> None:
+        """Note in the open transaction where a field that was just assigned came from."""
+        txn = self.txn
+        assert txn is not None, "the field was assigned"
+        if self.noting is None or self.noting[0] is not txn:
+            self.noting = (txn, [])
+        self.noting[1].append((entity, name, dict_of(entity).get(name, ABSENT), source))
+        # Looked at as a whole: the short way of plain changes does not come by here.
+        txn.touched = [*txn.touched, (entity, name)]
+
+    def noted_sources(self, txn: OpenTransaction) -> list[tuple[Key, str, Any]]:
+        """Return what was borrowed in a transaction and is still as it was: key, field, source."""
+        noted, self.noting = self.noting, None
+        if noted is None or noted[0] is not txn:
+            return []
+        return [
+            (key_of(entity), name, source)
+            for entity, name, value, source in noted[1]
+            if dict_of(entity).get(name, ABSENT) is value
+        ]
+
+    def store_sources(self, key: Key, version: int, sources: dict[str, Any]) -> None:
+        """Keep where fields of an entity came from, as of a version."""
+        if not self.borrowed:
+            self.borrowed = {}
+        known = self.borrowed.setdefault(ids.plain(key), [])
+        known += [(version, name, source) for name, source in sources.items()]
+
+    def sources_at(self, key: Key, version: int) -> dict[str, Any]:
+        """Return where fields came from that are at *version* as they were borrowed."""
+        found: dict[str, Any] = {}
+        changed: set[str] = set()
+        tree: TreeRegistry | None = self
+        while tree is not None and not tree.borrowed:
+            tree = tree.base
+        if tree is None:
+            return found  # nothing was ever borrowed here
+        tree = self
+        while tree is not None:
+            start, node = tree.base_version, tree.nodes.get(key)
+            if node is not None and version > start:
+                last: dict[str, tuple[int, Any]] = {}
+                for at, name, source in tree.borrowed.get(key, ()):
+                    if at <= version:
+                        last[name] = (at, source)
+                for name, (at, source) in last.items():
+                    if name not in found and name not in changed:
+                        if node.is_kept(node.schema.index[name], at, version):
+                            found[name] = source
+                        else:
+                            changed.add(name)
+                if tree.base is not None:
+                    names = node.schema.index.items()
+                    changed |= {n for n, at in names if not node.is_kept(at, start, version)}
+            version, tree = min(version, start), tree.base
+        return found
 
     # --- growth and retention ---
 
@@ -720,6 +785,12 @@ class TreeRegistry:
             heads.append(tree.head)
             tree = tree.base
         return tuple(heads)
+
+    def note_outputs(self, outputs: tuple[tuple[int, int], ...]) -> None:
+        """Note on the newest version what the execution that made it returned."""
+        newest = Commit(*self.commits[-1][:_FIELDS])
+        rest = self.commits[-1][_FIELDS:]
+        self.commits[-1] = (*newest._replace(outputs=outputs), *rest)
 
     def _retire(self) -> None:
         """Let go of the oldest versions, as retention says."""
@@ -800,6 +871,12 @@ class TreeRegistry:
 
     def _forget(self, key: Key, floor: int) -> None:
         node: Node | None = self.nodes.get(key)
+        if key in self.borrowed:
+            later = [each for each in self.borrowed[key] if each[0] > floor]
+            kept = self.sources_at(key, floor) if node is not None and not node.removed else {}
+            self.borrowed[key] = [(floor, *each) for each in kept.items()] + later
+            if not self.borrowed[key]:
+                del self.borrowed[key]
         if node is not None and node.removed and node.removed <= floor:
             del self.nodes[key]
         while node is not None:

@@ -16,6 +16,7 @@ from registry import ids
 from registry.address import Ref, parse_address
 from registry.adoption import Adoption, adopt
 from registry.changeset import Commit
+from registry.copies import Cloner
 from registry.entity import Entity, key_of, label
 from registry.errors import (
     AddressError,
@@ -119,14 +120,21 @@ class Trees:
         return self.adopt(root, now, execution_id, callable_name)[0]
 
     def adopt(
-        self, root: Entity, now: float, execution_id: int | str = "", callable_name: str = ""
+        self,
+        root: Entity,
+        now: float,
+        execution_id: int | str = "",
+        callable_name: str = "",
+        cloner: Cloner | None = None,
     ) -> tuple[TreeRegistry, Adoption]:
         """Build a tree as `found`; return also which object became which node."""
         if (key_of(root), 0) in self.by_root:
             raise IdentityTakenError(label(root))
-        adoption = adopt(root, now)
+        adoption = adopt(root, now, cloner)
         tree = TreeRegistry(key_of(root), self.retention)
         tree.nodes = adoption.nodes
+        for key, sources in adoption.borrowed.items():
+            tree.store_sources(key, 1, sources)
         tree.add_commit(tuple(Commit(1, now, execution_id, callable_name, (), (), (), (), (), 0)))
         return tree, adoption
 

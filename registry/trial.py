@@ -15,6 +15,7 @@ from registry.address import Ref
 from registry.adoption import Adoption
 from registry.callables import RegisteredCallable
 from registry.config_store import ConfigStore
+from registry.copies import Cloner
 from registry.diff import Diff, diff
 from registry.entity import Entity, key_of, label
 from registry.errors import IdentityTakenError, NotFoundError
@@ -67,12 +68,17 @@ class TrialTrees(Trees):
         self._versions = versions or {}
 
     def adopt(
-        self, root: Entity, now: float, execution_id: int | str = "", callable_name: str = ""
+        self,
+        root: Entity,
+        now: float,
+        execution_id: int | str = "",
+        callable_name: str = "",
+        cloner: Cloner | None = None,
     ) -> tuple[TreeRegistry, Adoption]:
         """Build a tree as `Trees.adopt`."""
         if (key_of(root), 0) in self.origin.by_root:
             raise IdentityTakenError(label(root))
-        return super().adopt(root, now, execution_id, callable_name)
+        return super().adopt(root, now, execution_id, callable_name, cloner)
 
     def tree(self, ref: Ref) -> TreeRegistry:
         """Return the stand-in for the tree of a ref."""

@@ -7,14 +7,17 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal, TypeVar, overload
+from uuid import UUID
 
 from registry import chronicle, ids, plain, trial
 from registry.address import Address, Ref, parse_address, write_path
 from registry.addressed import follow, own_copy
 from registry.assignment import PUT
+from registry.borrowing import mentions_address
 from registry.callables import RegisteredCallable, Semantic
 from registry.chronicle import VersionInfo
 from registry.clock import Clock, system_clock
+from registry.composing import compose, pinned
 from registry.config import ConfigEntity
 from registry.config_store import ConfigStore
 from registry.copies import clone
@@ -23,8 +26,10 @@ from registry.entity import Entity, key_label, key_of, label
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
 from registry.errors import ArgumentError, NotFoundError, PrunedError, RegistrationError
 from registry.execution import Execution, Form, OnStale, Receipt, Setting
+from registry.in_hand import attach_in_hand, detach_in_hand, is_root_in_hand
 from registry.ledger import ChangeSet, change_sets
 from registry.merging import MergeResult, OnConflict, merge
+from registry.moving import ATTACH, DETACH
 from registry.nested import execution_inside
 from registry.nesting import running
 from registry.provenance import Asking, Why, why
@@ -32,11 +37,13 @@ from registry.records import Record, RecordLog, Status, unpack
 from registry.replay import Replay, replay
 from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
+from registry.sources import Dependencies, dependencies
 from registry.tree import TreeRegistry
 from registry.trees import EntityAt, Target, Trees
 from registry.undoing import REVERT, UNDO, versions_made
 from registry.values import ENTITY, KIND, shown
 
+_Entity = TypeVar("_Entity", bound=Entity)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -367,7 +374,9 @@ class Workspace:
         setting = self._setting_for(on_stale)
         return execution_inside(running.get(), setting, registered, number, form)
 
-    def commit_edits(self, entity: Entity, on_stale: OnStale | None = None) -> bool:
+    def commit_edits(
+        self, entity: Entity, on_stale: OnStale | None = None, *, force: bool = False
+    ) -> bool:
         """Commit what the holder of a snapshot wrote; True exactly when a version was made.
 
         Afterwards the snapshot shows the new version.
@@ -375,6 +384,8 @@ class Workspace:
         Args:
             entity: An entity of the snapshot.
             on_stale: What to do if the snapshot is outdated; the workspace's setting without one.
+            force: Make a version in any case, in which every entity of the tree has a new id; it
+                costs what the tree does.
 
         Raises:
             NotFoundError: The entity belongs to no tree of this workspace.
@@ -383,15 +394,76 @@ class Workspace:
         if not isinstance(snapshot, Snapshot):
             what = label(entity) if isinstance(entity, Entity) else shown(entity)
             raise NotFoundError(f"a snapshot of {what}", "the call; add() an orphan first")
-        if not snapshot.is_edited:
+        if not (snapshot.is_edited or force):
             return False
         execution = self._execution(_EDIT, None, on_stale)
+        execution.is_forced = force
         execution.run({"entity": entity})
         tree = self.trees.tree(self.ref(execution.receipt().outputs[0]))
         made = (tree is not snapshot.source) or tree.head != snapshot.version
         if made:
             snapshot.advance(tree, tree.head)
         return made
+
+    def detach(self, target: Target) -> Ref:
+        """Make an entity the root of its own tree; what held it loses it in the same commit.
+
+        The new root has an identity of its own, and the old one as `previous_ecs_id`. Edits of the
+        snapshot that the entity is of are committed too; afterwards the entity and what is below it
+        show version 1 of the new tree, the rest of the snapshot the new version of the old one. A
+        root stays one, and an orphan becomes one.
+
+        Args:
+            target: The entity; of a snapshot, or what names one.
+
+        Raises:
+            StructureError: A field that cannot be empty holds it; nothing has changed.
+            NotFoundError: Nothing here has that name or id.
+        """
+        if isinstance(target, Entity):
+            if target.__home__ is None:
+                return self.add(target)
+            if is_root_in_hand(target):
+                self.commit_edits(target)
+                return self.ref(target)
+            if isinstance(target.__home__, Snapshot):
+                return detach_in_hand(target, self.trees, self._done)
+        ref = self.ref(target)
+        return (
+            ref if ref.key == ref.root else self._done(DETACH, {"entity": ref}).receipt().outputs[0]
+        )
+
+    def attach(
+        self, target: Target, parent: Target, field: str | None = None, key: Any = None
+    ) -> Ref:
+        """Move an entity into a field of another one, also of another tree, in one commit.
+
+        In another tree it has a new identity, with the old one as `previous_ecs_id`; a root that is
+        put into another tree is copied, and stays as it is with its history.
+
+        Args:
+            target: What moves.
+            parent: What will hold it. Snapshots that are given show the new versions afterwards.
+            field: It is appended to a list, added to a set, set under *key* in a dict, else
+                assigned. None: it has been put into the snapshot of *parent* already.
+            key: For a dict.
+
+        Raises:
+            StructureError: It would be below itself, the field cannot hold it, or it is held by one
+                that cannot be without it; nothing has changed.
+        """
+        if isinstance(target, Entity) and not isinstance(parent, (Ref, UUID, str)):
+            return attach_in_hand(target, parent, field, key, self.trees, self._done)
+        arguments = {"entity": target, "parent": parent, "field": field or "", "key": key}
+        for name in ("entity", "parent"):
+            if not isinstance(arguments[name], Entity):
+                arguments[name] = self.ref(arguments[name])
+        return self._done(ATTACH, arguments).receipt().outputs[0]
+
+    def _done(self, registered: RegisteredCallable, arguments: Mapping[str, Any]) -> Execution:
+        execution = self._execution(registered, None, None)
+        execution.run(arguments)
+        return execution
 
     # --- by address ---
 
@@ -444,7 +516,8 @@ class Workspace:
         """Write a value to a field, or to an element of a list, tuple or dict, as an execution.
 
         A dict may get a new key; a list keeps its length. An entity in the value is copied, and an
-        address in it is read as in an argument. An equal value makes no version.
+        address in it is read as in an argument; `attribute_source` has the source of a field. An
+        equal value makes no version.
 
         Args:
             address: The field or element.
@@ -465,8 +538,42 @@ class Workspace:
         wanted = parse_address(address)
         path = write_path(wanted.path)
         execution = self._execution(PUT, None, on_stale)
-        execution.run({"entity": f"@{wanted.id}", "path": path, "value": value})
+        arguments = {"entity": f"@{wanted.id}", "path": path, "value": value}
+        if mentions_address([value]):
+            arguments["value"], arguments["source"] = pinned(value, self.trees)
+        execution.run(arguments)
         return f"@{execution.snapshots().ecs_id}{path}"
+
+    def compose(
+        self, cls: type[_Entity], mapping: Mapping[str, Any], *, register: bool = False
+    ) -> _Entity:
+        """Build an entity from values and addresses; `attribute_source` tells where they came from.
+
+        An address is read in the version that it means now, also inside lists, tuples and dicts.
+        Where texts belong it is given as an `Address`, as in an argument. Entities are copied.
+
+        Args:
+            cls: Class of the entity.
+            mapping: Its fields.
+            register: Whether to add it as a root.
+
+        Raises:
+            ArgumentError: A value does not fit its field, or a name is none of a field.
+            AddressError, NotFoundError, PathError: An address names nothing.
+        """
+        entity = compose(cls, mapping, self.trees)
+        assert isinstance(entity, cls), "what is composed is of the class"
+        if register:
+            self.add(entity)
+        return entity
+
+    def dependencies(self, target: Target) -> Dependencies:
+        """Return what an entity was made of: what it was copied from, and what was borrowed.
+
+        Args:
+            target: A snapshot, an orphan, or what names an entity: then as it is at the head.
+        """
+        return dependencies(target if isinstance(target, Entity) else self.snapshot(target))
 
     # --- taking back ---
 

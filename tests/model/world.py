@@ -285,7 +285,9 @@ class World:
             if plain.tag in line.readings[-1].forms:
                 assert returned.ecs_id == line.ids[-1][plain.tag]
                 assert returned.version == line.head
-                self.held.append(Held(returned, line.readings[-1].forms[plain.tag]))
+                # What is returned twice is one object, whose holder writes to it once.
+                if all(held.snapshot is not returned for held in self.held):
+                    self.held.append(Held(returned, line.readings[-1].forms[plain.tag]))
             else:
                 self._new_line(returned, plain)
         elif isinstance(returned, OutputEntity):

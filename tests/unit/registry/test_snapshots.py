@@ -446,3 +446,48 @@ def test_committing_no_edits_makes_no_version_also_of_an_old_snapshot(
 
     assert workspace.head(shop) == 2
     assert workspace.branches(shop) == [shop]
+
+
+EDITS: dict[str, Callable[[Any], Any]] = {
+    "list": lambda shop: shop.numbers.append(9),
+    "assigned list": lambda shop: (
+        shop.numbers.append(9) if 9 in shop.numbers else setattr(shop, "numbers", [9])
+    ),
+    "dict": lambda shop: shop.table.update({f"k{len(shop.table)}": 1}),
+    "set": lambda shop: shop.marks.add(max(shop.marks) + 1),
+    "children": lambda shop: shop.shelves[0].items.append(Item(name="new")),
+    "private": lambda shop: setattr(shop, "_visits", shop._visits + 1),
+    "opaque": lambda shop: shop.point.trail.append(1),
+    "nested": lambda shop: (
+        shop.anything[0].append(1) if shop.anything else setattr(shop, "anything", [[]])
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_the_same_place_is_edited_and_committed_again_and_again(
+    workspace: Workspace, shop: Ref, edit: Callable[[Any], Any]
+) -> None:
+    shown: Any = workspace.snapshot(shop)
+    for version in range(2, 6):
+        edit(shown)
+
+        assert workspace.commit_edits(shown)
+
+        assert shown.version == workspace.head(shop) == version
+        stored: Any = workspace.snapshot(shop)
+        assert stored.model_dump() == shown.model_dump()
+        assert stored._visits == shown._visits
+        assert not workspace.commit_edits(shown)
+
+
+def test_a_list_at_hand_goes_on_noting_edits_after_a_commit(
+    workspace: Workspace, shop: Ref
+) -> None:
+    shown: Any = workspace.snapshot(shop)
+    numbers = shown.numbers
+    for number in (7, 8):
+        numbers.append(number)
+        assert workspace.commit_edits(shown)
+
+    assert workspace.snapshot(shop).numbers == [3, 1, 2, 7, 8]

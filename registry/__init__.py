@@ -15,9 +15,12 @@ from registry.errors import (
     AddressError,
     ArgumentError,
     BusyError,
+    CascadeError,
     ConflictError,
+    CursorError,
     DeadlockError,
     EntityClassError,
+    EventError,
     IdentityTakenError,
     NameTakenError,
     NotFoundError,
@@ -35,9 +38,22 @@ from registry.errors import (
     UsageError,
     WriteError,
 )
+from registry.events import (
+    DataBorrowed,
+    EntityAttached,
+    EntityDetached,
+    EntityPromoted,
+    EntityRegistered,
+    EntityVersioned,
+    Event,
+    ExecutionCompleted,
+    ExecutionFailed,
+    ExecutionStarted,
+)
 from registry.execution import Receipt
 from registry.facade import CallableRegistry, EntityRegistry, default_workspace, use_workspace
-from registry.functional import batch_get, get, put
+from registry.feed import Cursor
+from registry.functional import batch_get, emit, get, on, put, unsubscribe
 from registry.records import Record, Source
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
@@ -50,17 +66,31 @@ __all__ = [
     "ArgumentError",
     "BusyError",
     "CallableRegistry",
+    "CascadeError",
     "Commit",
     "ConflictError",
+    "Cursor",
+    "CursorError",
+    "DataBorrowed",
     "DeadlockError",
     "Diff",
     "Edge",
     "EdgeKind",
     "Entity",
+    "EntityAttached",
     "EntityClassError",
+    "EntityDetached",
+    "EntityPromoted",
+    "EntityRegistered",
     "EntityRegistry",
     "EntityTree",
     "EntityTreeView",
+    "EntityVersioned",
+    "Event",
+    "EventError",
+    "ExecutionCompleted",
+    "ExecutionFailed",
+    "ExecutionStarted",
     "FieldChange",
     "IdentityTakenError",
     "Move",
@@ -90,10 +120,13 @@ __all__ = [
     "WriteError",
     "batch_get",
     "default_workspace",
+    "emit",
     "get",
     "is_address",
+    "on",
     "parse_address",
     "put",
     "snapshot_from_pages",
+    "unsubscribe",
     "use_workspace",
 ]

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from registry import ids, plain_changes
 from registry.address import Ref
 from registry.borrowing import Borrowing, mentions_address
+from registry.bus import Bus
 from registry.callables import RegisteredCallable
 from registry.changes import Changes
 from registry.clock import Clock
@@ -83,12 +84,14 @@ class Setting(NamedTuple):
         records: Where their records go.
         clock: Where time comes from.
         on_stale: What to do with an outdated snapshot as input.
+        bus: Who listens to what they do.
     """
 
     trees: Trees
     records: RecordLog
     clock: Clock
     on_stale: OnStale
+    bus: Bus
 
 
 Plans: TypeAlias = list[tuple[Transaction, Changes | None]]
@@ -164,6 +167,7 @@ class Execution:
                 self._run_s = (ended := _perf()) - began
                 self._commit(result)
                 self._commit_s = _perf() - ended
+                self._record("ok", "", "")  # before anyone else commits: in the order of commits
             except BaseException:
                 self._roll_back()
                 raise
@@ -172,7 +176,6 @@ class Execution:
         except BaseException as error:
             self._record_failure(arguments, error)
             raise
-        self._record("ok", "", "")
 
     def _call(self, live: Mapping[str, Any]) -> Any:
         token = running.set(self)
@@ -196,10 +199,10 @@ class Execution:
         self._run_s, began = run_s, _perf()
         try:
             self._commit(result)
+            self._commit_s = _perf() - began
+            self._record("ok", "", "")
         finally:
             self._give_back_others()
-        self._commit_s = _perf() - began
-        self._record("ok", "", "")
         return self
 
     def abandon(self, error: BaseException) -> None:
@@ -224,10 +227,12 @@ class Execution:
         """
         with contextlib.suppress(RuntimeError):
             asyncio.get_running_loop()
-            raise RegistrationError(
+            refusal = RegistrationError(
                 self.registered.name,
                 "is a coroutine function; in an event loop, await aexecute(...)",
             )
+            self._record_failure(arguments, refusal)
+            raise refusal
         asyncio.run(self.run_async(arguments, is_alone=True))
 
     async def run_async(self, arguments: Mapping[str, Any], *, is_alone: bool = False) -> None:
@@ -245,6 +250,7 @@ class Execution:
                 self._run_s = (ended := _perf()) - began
                 self._commit(result)
                 self._commit_s = _perf() - ended
+                self._record("ok", "", "")  # before anyone else commits: in the order of commits
             except BaseException:
                 self._roll_back()
                 raise
@@ -253,7 +259,6 @@ class Execution:
         except BaseException as error:
             self._record_failure(arguments, error)
             raise
-        self._record("ok", "", "")
 
     async def _call_async(self, live: Mapping[str, Any]) -> Any:
         token = running.set(self)
@@ -274,6 +279,10 @@ class Execution:
     def is_open(self) -> bool:
         """Whether its callable still runs."""
         return bool(self._is_open)
+
+    def is_of(self, trees: Trees) -> bool:
+        """Tell whether it runs on the trees of a workspace."""
+        return self._trees is trees
 
     @property
     def nest(self) -> Nest:
@@ -634,9 +643,29 @@ class Execution:
             if tree.head > (tree.base_version if is_fork else 1) or (
                 id(tree) in returned and not is_fork
             ):
-                self._trees.hold(tree)
+                self._hold(tree, "promoted")
         for tree in self.own_trees.values():
-            self._trees.hold(tree)
+            self._hold(tree, "registered")
+
+    def _hold(self, tree: TreeRegistry, kind: str) -> None:
+        """Hold a tree, and tell the record log if it is a new root."""
+        is_new = tree.base is None and not self._trees.holds(tree)
+        self._trees.hold(tree)
+        if is_new:
+            self._note_adoption(tree, kind)
+
+    def _note_adoption(self, tree: TreeRegistry, kind: str) -> None:
+        """Tell the record log of a new root, which may have been part of an input tree."""
+        source = tree.root_node.source
+        key = tree.key if source is None else source[0]
+        left: tuple[int, ...] = ()
+        for other in self._targets:
+            commit = other.commit_of(other.head) if other is not tree else None
+            if commit and commit.execution_id == self.number and key in commit.removed:
+                kind, left = "detached", (other.key, ids.stamp(other.branch, other.head))
+        name = self.registered.name
+        entry = (None, kind, tree.key, tree.branch, self._now, self.number, name, *left)
+        self._setting.records.add(entry)
 
     def _roll_back(self) -> None:
         self._absorb()

@@ -71,11 +71,12 @@ class CallableRegistry:
     ) -> Any:
         """Run a callable as one transaction; see `Workspace.execute`.
 
-        The `skip_` switches of the seed design are accepted and change nothing: an edited snapshot
-        knows that it is one, so there is no check to skip, and no event costs anything while nobody
-        listens.
+        `skip_divergence_check` of the seed design is accepted and changes nothing: an edited
+        snapshot knows that it is one, so there is no check to skip.
         """
-        return default_workspace().execute(func_name, on_stale=on_stale, **arguments)
+        return default_workspace().execute(
+            func_name, on_stale=on_stale, skip_events=skip_events, **arguments
+        )
 
     @classmethod
     async def aexecute(
@@ -89,7 +90,9 @@ class CallableRegistry:
         **arguments: Any,
     ) -> Any:
         """Run a callable from an event loop; see `Workspace.aexecute`."""
-        return await default_workspace().aexecute(func_name, on_stale=on_stale, **arguments)
+        return await default_workspace().aexecute(
+            func_name, on_stale=on_stale, skip_events=skip_events, **arguments
+        )
 
     @classmethod
     def execute_batch_sync(cls, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:

@@ -23,22 +23,15 @@ from registry.semantics import present
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
-from registry.trees import Trees
 
 
 def execution_inside(
     outer: Outer | None, setting: Setting, registered: RegisteredCallable, number: int | str
 ) -> Execution:
     """Return a new execution: inside *outer* if that still runs and is of the same workspace."""
-    if outer is None or not outer.is_open or not _is_of(outer, setting.trees):
+    if outer is None or not outer.is_open or not outer.is_of(setting.trees):
         return Execution(setting, registered, number)
     return NestedExecution(setting, registered, number, outer)
-
-
-def _is_of(outer: Outer, trees: Trees) -> bool:
-    if isinstance(outer, Execution):
-        return outer.trees is trees
-    return isinstance(outer, Transaction) and trees.holds(outer.tree)
 
 
 class NestedExecution(Execution):

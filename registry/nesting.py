@@ -16,6 +16,7 @@ from registry.turn import Turn
 if TYPE_CHECKING:
     from registry.transaction import Transaction
     from registry.tree import TreeRegistry
+    from registry.trees import Trees
 
 
 class Outer(Protocol):
@@ -29,9 +30,18 @@ class Outer(Protocol):
     def nest(self) -> Nest:
         """What runs inside its outermost execution."""
 
+    def is_of(self, trees: Trees) -> bool:
+        """Tell whether it runs on the trees of a workspace."""
+
 
 running: ContextVar[Outer | None] = ContextVar("running", default=None)
 """The execution whose callable the current code is called by, directly or not."""
+
+
+def is_inside(trees: Trees) -> bool:
+    """Tell whether the current code runs inside an open execution on the trees of a workspace."""
+    outer = running.get()
+    return outer is not None and outer.is_open and outer.is_of(trees)
 
 
 class Nest:

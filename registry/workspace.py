@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 from uuid import UUID
@@ -12,6 +13,7 @@ from registry import ids, plain
 from registry.address import Ref, parse_address, write_path
 from registry.addressed import follow, own_copy
 from registry.assignment import PUT
+from registry.bus import Bus, Handler, Predicate, muted
 from registry.callables import RegisteredCallable, Semantic
 from registry.clock import Clock, system_clock
 from registry.copies import clone
@@ -19,7 +21,9 @@ from registry.diff import Diff, diff
 from registry.entity import Entity, key_of, label
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
 from registry.errors import NotFoundError, RegistrationError
+from registry.events import Event, wants
 from registry.execution import Execution, OnStale, Receipt, Setting
+from registry.feed import Cursor, Told, end_of, read
 from registry.nested import execution_inside
 from registry.nesting import running
 from registry.records import Record, RecordLog, Status
@@ -72,7 +76,8 @@ class Workspace:
         self.trees = Trees(self.retention)
         self.records = RecordLog(self.retention.records)
         self._callables: dict[str, RegisteredCallable] = {}
-        self._setting = Setting(self.trees, self.records, clock, on_stale)
+        self._bus = Bus(self.trees, self.records, clock)
+        self._setting = Setting(self.trees, self.records, clock, on_stale, self._bus)
         self._numbers = itertools.count(ids.first_execution_number() + 1)
 
     # --- callables ---
@@ -169,6 +174,7 @@ class Workspace:
         ref = self.trees.hold(tree, name)
         if home is None:
             Snapshot.of(tree, 1).take_over(adoption.entities)
+        self._tell_adoption(tree)
         return ref
 
     def add_owned(self, root: Entity, name: str | None = None) -> Ref:
@@ -178,7 +184,15 @@ class Workspace:
         """
         if name is not None:
             self.trees.check_name(name)
-        return self.trees.hold(self.trees.found(root, self.clock()), name)
+        tree = self.trees.found(root, self.clock())
+        ref = self.trees.hold(tree, name)
+        self._tell_adoption(tree)
+        return ref
+
+    def _tell_adoption(self, tree: TreeRegistry) -> None:
+        self.records.add((None, "registered", tree.key, tree.branch, tree.root_node.created))
+        if self._bus.is_heard:
+            self._bus.deliver()
 
     def ref(self, target: Target) -> Ref:
         """Return the ref of a name, address, id or snapshot.
@@ -198,12 +212,21 @@ class Workspace:
 
     # --- executing ---
 
-    def execute(self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any) -> Any:
+    def execute(
+        self,
+        name: str,
+        /,
+        *,
+        on_stale: OnStale | None = None,
+        skip_events: bool = False,
+        **arguments: Any,
+    ) -> Any:
         """Run a callable as one transaction; a coroutine function runs in an event loop of its own.
 
         Args:
             name: Name of the callable.
             on_stale: What to do with an outdated snapshot; the workspace's setting without one.
+            skip_events: Whether nobody who listens is told of this execution and what it executes.
             **arguments: Its arguments, by name: entities (snapshots, refs, orphans), plain values,
                 and in place of either the address of one, also inside lists and dicts; where texts
                 belong, an `Address`, since a text there is never read as one.
@@ -222,18 +245,28 @@ class Workspace:
 
         Cost: what the callable changed, and the ancestors of that.
         """
+        if skip_events and self._bus.is_heard:
+            with muted():
+                return self._run(name, arguments, None, on_stale, as_receipt=False)
         return self._run(name, arguments, None, on_stale, as_receipt=False)
 
     async def aexecute(
-        self, name: str, /, *, on_stale: OnStale | None = None, **arguments: Any
+        self,
+        name: str,
+        /,
+        *,
+        on_stale: OnStale | None = None,
+        skip_events: bool = False,
+        **arguments: Any,
     ) -> Any:
         """Run a callable as `execute`, from an event loop.
 
         Executions on different trees interleave.
         """
         execution = self._execution(self.callable(name), None, on_stale)
-        await execution.run_async(arguments)
-        return execution.snapshots()
+        with muted() if skip_events else self._hearing(execution):
+            await execution.run_async(arguments)
+            return execution.snapshots()
 
     def execute_batch(self, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:
         """Run several callables one after the other; one that fails costs only itself.
@@ -298,7 +331,8 @@ class Workspace:
         *,
         as_receipt: bool,
     ) -> Any:
-        return plain.run(
+        run = plain.run_heard if self._bus.is_heard else plain.run
+        return run(
             self._setting if on_stale is None else self._setting_for(on_stale),
             self._callables.get(name) or self.callable(name),
             arguments,
@@ -314,6 +348,12 @@ class Workspace:
     ) -> Execution:
         number = execution_id or next(self._numbers)
         return execution_inside(running.get(), self._setting_for(on_stale), registered, number)
+
+    def _hearing(self, execution: Execution) -> contextlib.AbstractContextManager[None]:
+        """Tell those who listen, if there are any, of an execution in the block."""
+        if not self._bus.is_heard:
+            return contextlib.nullcontext()
+        return self._bus.hearing(execution.number, execution.registered.name)
 
     def commit_edits(self, entity: Entity, on_stale: OnStale | None = None) -> bool:
         """Commit what the holder of a snapshot wrote; True exactly when a version was made.
@@ -333,7 +373,8 @@ class Workspace:
         if not snapshot.is_edited:
             return False
         execution = self._execution(_EDIT, None, on_stale)
-        execution.run({"entity": entity})
+        with self._hearing(execution):
+            execution.run({"entity": entity})
         tree = self.trees.tree(self.ref(execution.receipt().outputs[0]))
         made = (tree is not snapshot.source) or tree.head != snapshot.version
         if made:
@@ -401,8 +442,9 @@ class Workspace:
         wanted = parse_address(address)
         path = write_path(wanted.path)
         execution = self._execution(PUT, None, on_stale)
-        execution.run({"entity": f"@{wanted.id}", "path": path, "value": value})
-        return f"@{execution.snapshots().ecs_id}{path}"
+        with self._hearing(execution):
+            execution.run({"entity": f"@{wanted.id}", "path": path, "value": value})
+            return f"@{execution.snapshots().ecs_id}{path}"
 
     # --- reading ---
 
@@ -529,6 +571,127 @@ class Workspace:
         if entity is not None:
             key = key_of(entity) if isinstance(entity, Entity) else self.ref(entity).key
         return list(self.records.select(name, key, status))
+
+    # --- events ---
+
+    @overload
+    def on(
+        self,
+        *types: type[Event] | str,
+        pattern: str | None = None,
+        predicate: Predicate | None = None,
+        priority: int = 0,
+        handler: None = None,
+    ) -> Callable[[_Function], _Function]: ...
+
+    @overload
+    def on(
+        self,
+        *types: type[Event] | str,
+        pattern: str | None = None,
+        predicate: Predicate | None = None,
+        priority: int = 0,
+        handler: _Function,
+    ) -> _Function: ...
+
+    def on(
+        self,
+        *types: type[Event] | str,
+        pattern: str | None = None,
+        predicate: Predicate | None = None,
+        priority: int = 0,
+        handler: Any = None,
+    ) -> Any:
+        """Tell a handler, the decorated function or *handler*, what happens from now on.
+
+        After the commit, in the order of commits, when all turns are given back; `started` before
+        the callable runs. So a handler may execute and emit; that is told after what is told now.
+        A synchronous handler is called by the thread that executes (or by another that is telling
+        already), never by two at once. A coroutine function runs as a task of the event loop that
+        the execution ran in, one event after the other; without a loop, to its end before
+        `execute` returns. A handler that fails is logged (`registry.events`), and that is all.
+
+        Args:
+            *types: Classes of events, with their subclasses, or texts of types: any of these; all
+                events without one.
+            pattern: A glob that the type must match as well, like `execution.*`.
+            predicate: What must be true of the event as well.
+            priority: Higher ones are told first, then those that subscribed first.
+            handler: The handler, if it is not decorated.
+
+        Returns:
+            The handler, or what subscribes the function that it decorates and returns that.
+
+        Raises:
+            EventError: A type is neither a class of events nor a text, or the handler no function.
+
+        Cost: nothing while nobody listens; else some microseconds for each execution.
+        """
+        if handler is not None:
+            self._bus.subscribe(handler, types, pattern, predicate, priority)
+            return handler
+        wants(types)  # refused here, not where the function is decorated
+
+        def decorate(function: _Function) -> _Function:
+            self._bus.subscribe(function, types, pattern, predicate, priority)
+            return function
+
+        return decorate
+
+    def unsubscribe(self, handler: Handler) -> bool:
+        """Tell a handler nothing more; False if it was not told anything."""
+        return self._bus.unsubscribe(handler)
+
+    def emit(self, event: Event) -> None:
+        """Tell an event of your own to those who want it.
+
+        In a callable: when its outermost execution is committed, in order with what that did, and
+        not at all if it is taken back.
+
+        Raises:
+            EventError: It is no event.
+            CascadeError: Handlers caused it by events that they caused, a thousand times.
+        """
+        self._bus.emit(event)
+
+    async def settle_events(self) -> None:
+        """Wait until the handlers that run as tasks of this event loop were told everything."""
+        await self._bus.settle()
+
+    def events(
+        self,
+        after: Cursor | None = None,
+        types: Iterable[type[Event] | str] = (),
+        *,
+        pattern: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Told]:
+        """Yield (cursor, event) of what happened after a cursor, oldest first, as of now.
+
+        The same as is told to those who listen, from all that the record log retains: executions,
+        failed ones too, and adoptions, in the order of commits. Not events of your own, which are
+        told and not kept.
+
+        Args:
+            after: The cursor of the last event that was read; None for the oldest that is kept.
+            types: As for `on`.
+            pattern: As for `on`.
+            limit: At most so many.
+
+        Raises:
+            EventError: As for `on`.
+            CursorError: Retention has dropped what comes next, or the cursor is not of this
+                workspace.
+
+        Cost: a copy of the record log, which is a pointer for each entry; then about 10 us for
+            each execution that is read. Once called, executions cost 0.2 us more.
+        """
+        told = read(self.records, self.trees, after, wants(tuple(types), pattern))
+        return told if limit is None else itertools.islice(told, limit)
+
+    def event_cursor(self) -> Cursor:
+        """Return the cursor after all that has happened: what `events` yields after it is new."""
+        return end_of(self.records)
 
     def page(self, target: Target, version: int | None = None, limit: int = 1000) -> Page:
         """Return a part of a snapshot that can travel.

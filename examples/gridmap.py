@@ -9,7 +9,7 @@ Run: python -m examples.gridmap
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 from pydantic import Field
 
@@ -82,6 +82,19 @@ def move_agent_global(
 def set_speed(gridmap: GridMap, node_index: int, agent_index: int, speed: int) -> None:
     """Change one field of one agent; what changed is committed although nothing is returned."""
     gridmap.nodes[node_index].agents[agent_index].speed = speed
+
+
+def demo() -> Workspace:
+    """Return a small grid that has a history, for `treerunner show grid` and others."""
+    workspace = Workspace()
+    for registered in app.callables().values():
+        workspace.add_callable(registered)
+    grid = workspace.add(make_grid(nodes=3, agents=2), name="grid")
+    move: dict[str, Any] = {"gridmap": grid, "agent_name": "agent-0-1"}
+    workspace.execute("move_agent_global", source_index=0, target_index=1, **move)
+    workspace.execute("set_speed", gridmap=grid, node_index=1, agent_index=2, speed=7)
+    workspace.execute("move_agent_global", source_index=1, target_index=2, **move)
+    return workspace
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from registry.address import Address, Ref, is_address, parse_address
 from registry.callables import RegisteredCallable
 from registry.changeset import Commit
+from registry.chronicle import VersionInfo
 from registry.diff import Diff, FieldChange, Move
 from registry.entity import Entity
 from registry.entity_tree import EntityTree, EntityTreeView
@@ -22,6 +23,7 @@ from registry.errors import (
     EntityClassError,
     EventError,
     IdentityTakenError,
+    NaiveTimeError,
     NameTakenError,
     NotFoundError,
     PathError,
@@ -29,6 +31,7 @@ from registry.errors import (
     ReadOnlyError,
     ReadOnlyViewError,
     RegistrationError,
+    ReplayError,
     ReturnError,
     StructureError,
     TransientError,
@@ -54,19 +57,26 @@ from registry.execution import Receipt
 from registry.facade import CallableRegistry, EntityRegistry, default_workspace, use_workspace
 from registry.feed import Cursor
 from registry.functional import batch_get, emit, get, on, put, unsubscribe
+from registry.kept import KeptText
+from registry.ledger import ChangeSet
+from registry.provenance import Borrowed, Step, Why
 from registry.records import Record, Source
+from registry.replay import Difference, Replay
 from registry.retention import Retention
 from registry.shape import Edge, EdgeKind
 from registry.snapshot import Page, snapshot_from_pages
-from registry.workspace import VersionInfo, Workspace
+from registry.trial import DryRun
+from registry.workspace import Workspace
 
 __all__ = [
     "Address",
     "AddressError",
     "ArgumentError",
+    "Borrowed",
     "BusyError",
     "CallableRegistry",
     "CascadeError",
+    "ChangeSet",
     "Commit",
     "ConflictError",
     "Cursor",
@@ -74,6 +84,8 @@ __all__ = [
     "DataBorrowed",
     "DeadlockError",
     "Diff",
+    "Difference",
+    "DryRun",
     "Edge",
     "EdgeKind",
     "Entity",
@@ -93,7 +105,9 @@ __all__ = [
     "ExecutionStarted",
     "FieldChange",
     "IdentityTakenError",
+    "KeptText",
     "Move",
+    "NaiveTimeError",
     "NameTakenError",
     "NotFoundError",
     "Page",
@@ -106,9 +120,12 @@ __all__ = [
     "Ref",
     "RegisteredCallable",
     "RegistrationError",
+    "Replay",
+    "ReplayError",
     "Retention",
     "ReturnError",
     "Source",
+    "Step",
     "StructureError",
     "TransientError",
     "TreerunnerError",
@@ -116,6 +133,7 @@ __all__ = [
     "UnfinishedError",
     "UsageError",
     "VersionInfo",
+    "Why",
     "Workspace",
     "WriteError",
     "batch_get",

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -101,6 +102,11 @@ def parse_address(text: str) -> Address:
     """
     if not isinstance(text, str):
         raise AddressError(repr(text)[:MAX_DIGITS], f"it is a {type(text).__name__}, no text", 0)
+    return _parse(text if type(text) is str else str.__str__(text))
+
+
+@lru_cache(4096)
+def _parse(text: str) -> Address:
     if text[:1] != "@":
         raise AddressError(text, "it does not start with '@'", 0)
     found = _ID.match(text, 1)

@@ -19,14 +19,14 @@ from registry import ids, mermaid, values
 from registry.address import Ref
 from registry.entity import Entity
 from registry.errors import NotFoundError
-from registry.history import Stored
 from registry.ids import Key
 from registry.mermaid import Box, Link
-from registry.schema import ABSENT, EXTRA, FIELDS_SET
+from registry.readable import comparable, readable
+from registry.schema import EXTRA, FIELDS_SET
 from registry.shape import Shape, shape_of, title
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
-from registry.values import Opaque, same_value
+from registry.values import same_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def diff(tree: TreeRegistry, a: int, b: int) -> Diff:
         before, after = tree.contains(key, a), tree.contains(key, b)
         ref = Ref(tree.key, key, tree.branch)
         if before and after:
-            changed.extend(_field_changes(tree, ref, a, b))
+            changed.extend(field_changes(tree, ref, a, b))
             old, new = _parent(tree, key, a), _parent(tree, key, b)
             if old != new and old is not None and new is not None:
                 moved.append(Move(ref, ids.to_uuid(old), ids.to_uuid(new)))
@@ -161,35 +161,18 @@ def _parent(tree: TreeRegistry, key: Key, version: int) -> Key | None:
     return None if found is None else found[0].parent_at(found[1])
 
 
-def _field_changes(tree: TreeRegistry, ref: Ref, a: int, b: int) -> Iterator[FieldChange]:
+def field_changes(tree: TreeRegistry, ref: Ref, a: int, b: int) -> Iterator[FieldChange]:
+    """Yield the fields in which an entity that both versions have differs, as declared."""
+
+    def as_ref(key: Key) -> Ref:
+        return Ref(tree.key, key, tree.branch)
+
     schema, old_state = tree.state_at(ref.key, a)
     _, new_state = tree.state_at(ref.key, b)
     for name, old, new in zip(schema.names, old_state, new_state, strict=True):
-        if name != FIELDS_SET and not same_value(_shown(old), _shown(new)):
+        if name != FIELDS_SET and not same_value(comparable(old), comparable(new)):
             label = "model_extra" if name == EXTRA else name
-            yield FieldChange(ref, label, _readable(old, tree), _readable(new, tree))
-
-
-def _shown(stored: Stored) -> Any:
-    """Return stored data in a form that compares by content."""
-    return _map(stored, lambda key: ("entity", int(key)))
-
-
-def _readable(stored: Stored, tree: TreeRegistry) -> Any:
-    return _map(stored, lambda key: Ref(tree.key, key, tree.branch))
-
-
-def _map(stored: Stored, child: Any) -> Any:
-    cls = type(stored)
-    if cls is Key:
-        return child(stored)
-    if cls is Opaque:
-        return stored.value
-    if cls is dict:
-        return {key: _map(item, child) for key, item in stored.items()}
-    if cls in (list, tuple, set, frozenset):
-        return cls(_map(item, child) for item in stored)
-    return None if stored is ABSENT else stored
+            yield FieldChange(ref, label, readable(old, as_ref), readable(new, as_ref))
 
 
 # --- Mermaid ---

@@ -153,6 +153,33 @@ class PrunedError(UsageError, LookupError):
         )
 
 
+class NaiveTimeError(UsageError, ValueError):
+    """A time was given without its zone, so that it may mean any of many moments."""
+
+    def __init__(self, time: str) -> None:
+        super().__init__(time)
+        self.time = time
+
+    def __str__(self) -> str:
+        return (
+            f"the time {self.time} has no time zone; "
+            "give it one, as in datetime(2030, 1, 31, tzinfo=UTC) or moment.astimezone()"
+        )
+
+
+class ReplayError(UsageError):
+    """A recorded execution cannot be run again; nothing has run, or nothing of it is kept."""
+
+    def __init__(self, execution_id: str, problem: str, way_out: str) -> None:
+        super().__init__(execution_id, problem, way_out)
+        self.execution_id = execution_id
+        self.problem = problem
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        return f"execution {self.execution_id} cannot be replayed: {self.problem}; {self.way_out}"
+
+
 class StructureError(UsageError, ValueError):
     """The entities below a root do not form a tree, or one sits where it cannot be tracked."""
 

@@ -34,6 +34,7 @@ from registry.errors import (
     ReturnError,
     UnfinishedError,
 )
+from registry.kept import keep
 from registry.nesting import Nest, running
 from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
@@ -46,8 +47,8 @@ from registry.values import ATOM, DICT, ENTITY, KIND, LIST, SET, TUPLE
 
 OnStale = Literal["fork", "error", "head"]
 
-_TEXT = 200
-"""Characters of an argument's text that a record keeps."""
+EDITS = "@edits"
+"""Among the arguments of a record: how many fields the holders of its snapshots had edited."""
 _perf = time.perf_counter
 
 
@@ -139,7 +140,7 @@ class Execution:
     _edited: Sequence[Snapshot] = ()
     _semantic: str | None = None
     _changed = 0
-    _is_taken_over = False
+    _is_looked_at = False
     _is_open = False
     _result: Any = None
     _after: tuple[int, ...] = ()
@@ -186,7 +187,6 @@ class Execution:
 
     def take_over(self, begun: Begun, txn: Transaction) -> None:
         """Go on with an execution that `plain.py` began and whose outcome is not the usual one."""
-        self._is_taken_over = True  # its changes were looked at, and are not plain
         self.started = begun.started
         self._located = ((begun.parameter, txn.tree, begun.given[1], begun.given),)
         self._targets = (txn.tree,)
@@ -194,8 +194,15 @@ class Execution:
         self._names, self._values = begun.names, begun.values
         self._nest, txn.tree.nest = txn.tree.nest, None
 
-    def conclude(self, result: Any, run_s: float) -> Execution:
-        """Commit what a callable that was taken over returned, and record it."""
+    def conclude(self, result: Any, run_s: float, is_looked_at: bool) -> Execution:
+        """Commit what a callable that was taken over returned, and record it.
+
+        Args:
+            result: What it returned.
+            run_s: How long it ran.
+            is_looked_at: Whether its changes were found not to be plain.
+        """
+        self._is_looked_at = is_looked_at
         self._run_s, began = run_s, _perf()
         try:
             self._commit(result)
@@ -271,9 +278,9 @@ class Execution:
     # --- what runs inside ---
 
     @property
-    def trees(self) -> Trees:
-        """The trees of the workspace that it belongs to."""
-        return self._trees
+    def setting(self) -> Setting:
+        """What it shares with the others of its workspace."""
+        return self._setting
 
     @property
     def is_open(self) -> bool:
@@ -313,7 +320,7 @@ class Execution:
         self._bound = bound
         # Taken down now: the callable may change what it was given.
         values = bound.values()
-        self._values = tuple(values if registered.takes_atoms else map(_as_text, values))
+        self._values = tuple(values if registered.takes_atoms else map(keep, values))
         self._names = tuple(bound)
         self._located = located
         borrowed = self._borrowing.trees if self._borrowing else ()
@@ -355,10 +362,10 @@ class Execution:
         home = entity.__home__
         if isinstance(home, Snapshot):
             if isinstance(home.source, TreeRegistry):
-                return home.source
+                return self._trees.stand_in(home.source)
             return self._trees.tree(self._trees.ref(entity))
         if isinstance(home, TreeRegistry):
-            return home
+            return self._trees.stand_in(home)
         for tree in self._provisional:
             if key_of(entity) in tree.nodes:
                 return tree
@@ -529,7 +536,7 @@ class Execution:
                 raise UnfinishedError(self.registered.name, unfinished)
             self._absorb()
         now = self._now = self._setting.clock()
-        find = Transaction.plan if self._is_taken_over else plain_changes.plan
+        find = Transaction.plan if self._is_looked_at else plain_changes.plan
         plans = [(txn, find(txn, now)) for txn in self._txns]
         if self.registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(self.registered.name, self._txns[0].tree.name)
@@ -743,8 +750,13 @@ class Execution:
         )
         if not self._values:  # refused before it was bound
             self._names = tuple(arguments)
-            self._values = tuple(map(_as_text, arguments.values()))
+            self._values = tuple(map(keep, arguments.values()))
         self._record("failed", type(error).__name__, str(error))
+
+    def _note_edits(self) -> None:
+        edited = [names for snapshot in self._edited for _, names in snapshot.edits.values()]
+        self._names = (*(self._names or self.registered.names), EDITS)
+        self._values = (*self._values, sum(map(len, edited)))
 
     def _record(self, status: str, error_type: str, error: str) -> None:
         for inner in self._nest.inner if self._nest else ():
@@ -752,6 +764,8 @@ class Execution:
         self._add_record(status, error_type, error)
 
     def _add_record(self, status: str, error_type: str, error: str) -> None:
+        if self._edited:
+            self._note_edits()
         inputs = tuple([each for name, _, key, _ in self._located for each in (name, key)])
         stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
         outputs = tuple([number for pair in stamps for number in pair])
@@ -798,16 +812,3 @@ class Execution:
 
 def _turn_order(tree: TreeRegistry) -> tuple[int, int]:
     return tree.key, tree.branch
-
-
-def _as_text(value: Any) -> Any:
-    """Return an atom as it is, any other plain value as text, cut.
-
-    None for an entity: see inputs.
-    """
-    if KIND[type(value)] == ATOM:
-        return value
-    if type(value) is Ref or isinstance(value, Entity):
-        return None
-    text = repr(value)
-    return text if len(text) <= _TEXT else text[: _TEXT - 3] + "..."

@@ -67,6 +67,7 @@ class CallableRegistry:
         skip_divergence_check: bool = False,
         skip_events: bool = False,
         on_stale: OnStale | None = None,
+        dry_run: bool = False,
         **arguments: Any,
     ) -> Any:
         """Run a callable as one transaction; see `Workspace.execute`.
@@ -75,7 +76,7 @@ class CallableRegistry:
         snapshot knows that it is one, so there is no check to skip.
         """
         return default_workspace().execute(
-            func_name, on_stale=on_stale, skip_events=skip_events, **arguments
+            func_name, on_stale=on_stale, skip_events=skip_events, dry_run=dry_run, **arguments
         )
 
     @classmethod
@@ -87,11 +88,12 @@ class CallableRegistry:
         skip_divergence_check: bool = False,
         skip_events: bool = False,
         on_stale: OnStale | None = None,
+        dry_run: bool = False,
         **arguments: Any,
     ) -> Any:
         """Run a callable from an event loop; see `Workspace.aexecute`."""
         return await default_workspace().aexecute(
-            func_name, on_stale=on_stale, skip_events=skip_events, **arguments
+            func_name, on_stale=on_stale, skip_events=skip_events, dry_run=dry_run, **arguments
         )
 
     @classmethod
@@ -186,9 +188,18 @@ class EntityRegistry:
         return None
 
     @classmethod
-    def history(cls, lineage_id: UUID) -> list[UUID]:
-        """Return the version ids of a root's main branch that are retained, oldest first."""
-        return [info.ecs_id for info in default_workspace().history(lineage_id)]
+    def history(cls, lineage_id: UUID, *, branch: int | Ref | None = None) -> list[UUID]:
+        """Return the version ids of a root that are retained, oldest first.
+
+        Those of the main branch, or of another one and of what it was forked from.
+        """
+        rows = default_workspace().history(lineage_id, branch=branch)
+        return [info.ecs_id for info in rows]
+
+    @classmethod
+    def roots(cls, of: type[Entity] | None = None) -> list[Ref]:
+        """Return the refs of all roots and their branches, of a class and its subclasses."""
+        return default_workspace().roots(of)
 
     @classmethod
     def branches(cls, lineage_id: UUID) -> list[Ref]:

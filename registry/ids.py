@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import random
+from functools import lru_cache
 from typing import NamedTuple, cast
 from uuid import UUID
 
@@ -98,6 +99,7 @@ def to_uuid(key: int, version_stamp: int = 0) -> UUID:
     )
 
 
+@lru_cache(4096)  # an address is read several times in one execution, and again in the next
 def from_uuid(uuid: UUID) -> EntityVersion:
     """Read an id of ours; the inverse of `to_uuid`.
 

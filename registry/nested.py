@@ -28,10 +28,17 @@ from registry.tree import TreeRegistry
 def execution_inside(
     outer: Outer | None, setting: Setting, registered: RegisteredCallable, number: int | str
 ) -> Execution:
-    """Return a new execution: inside *outer* if that still runs and is of the same workspace."""
-    if outer is None or not outer.is_open or not outer.is_of(setting.trees):
-        return Execution(setting, registered, number)
-    return NestedExecution(setting, registered, number, outer)
+    """Return a new execution: inside *outer* if that still runs and is of the same workspace.
+
+    Inside a trial of the workspace, it is one, too.
+    """
+    if outer is not None and outer.is_open:
+        if isinstance(outer, Execution) and outer.setting.trees.origin is setting.trees:
+            trial = outer.setting
+            setting = setting._replace(trees=trial.trees, records=trial.records)
+        if outer.is_of(setting.trees):
+            return NestedExecution(setting, registered, number, outer)
+    return Execution(setting, registered, number)
 
 
 class NestedExecution(Execution):

@@ -215,16 +215,16 @@ def _run_on(
         found = plain_changes.find(txn) if is_plain else None
         if found is None:
             execution = _handed_over(setting, registered, number, values, started, txn)
-            return execution.conclude(result, ended - began).told(as_receipt)
-        renamed = plain_changes.store(txn, found)
-        (_, _, moves, changed, size), version = found, tree.head + 1
+            return execution.conclude(result, ended - began, is_plain).told(as_receipt)
+        (_, _, moves, changed, size, new), now = found, setting.clock()
+        renamed, version = plain_changes.store(txn, found, now), tree.head + 1
         entry = (  # a commit and the record of its execution in one: see records.unpack
             version,
-            setting.clock(),
+            now,
             number,
             registered.name,
             tuple(map(key_of_node, changed)),
-            _NOBODY,
+            tuple(new) if new else _NOBODY,
             _NOBODY,
             tuple(map(key_of_node, moves)) if moves else _NOBODY,
             _NOBODY,

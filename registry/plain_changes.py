@@ -10,16 +10,18 @@ import operator
 from sys import getsizeof
 from typing import Any, TypeAlias
 
+from registry.adoption import Adoption
 from registry.changes import COMMIT_BYTES, Changes, forget_cached, rename
-from registry.entity import Entity, dict_of
+from registry.entity import Entity, dict_of, fill, key_of, set_home, source_of
+from registry.errors import StructureError
 from registry.history import DictCell, ListCell, Node, Stored
 from registry.ids import Key
-from registry.schema import ABSENT
-from registry.tracking import Tracked
+from registry.schema import ABSENT, schema_of
+from registry.tracking import TRACKED, Tracked
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
 from registry.updates import is_complete, must_differ
-from registry.values import ENTITY, EXACT, KIND, same_atom
+from registry.values import ATOM, DICT, ENTITY, EXACT, KIND, OPAQUE, same_atom
 
 Deltas: TypeAlias = list[tuple[Any, Any]]
 """Cells and what happens to each: the position of an item that is taken out of a list, (position,
@@ -30,8 +32,12 @@ Moves: TypeAlias = dict[Node, Node]
 Places: TypeAlias = dict[Key, Node]
 """Which entity's list an entity was put into, or taken out of."""
 
-Found: TypeAlias = tuple[Deltas, States, Moves, dict[Node, None], int]
-"""Deltas of containers, new states, moved entities and their new parents, what changed, bytes."""
+Arrivals: TypeAlias = dict[Key, tuple[Entity, Node]]
+"""New entities that hold nothing but atoms, and containers of such, with their nodes."""
+
+Found: TypeAlias = tuple[Deltas, States, Moves, dict[Node, None], int, Arrivals]
+"""Deltas of containers, new states, moved entities and their new parents, what changed, bytes, what
+entered."""
 
 _BYTES_PER_DELTA = 104
 _SMALL = 28
@@ -49,6 +55,7 @@ def find(txn: Transaction) -> Found | None:
     deltas = _first_move(tree, containers, moves, changed) if len(containers) > 1 else []
     taken: Places = {}
     put: Places = {}
+    new: Arrivals = {}
     for container in containers[len(deltas) :] if deltas else containers:
         log: Any = container.log
         cell = container.place
@@ -56,7 +63,7 @@ def find(txn: Transaction) -> Found | None:
         if node is None or node.removed:
             return None
         if log:
-            change = _change(cell, log, tree.entities, taken, put)
+            change = _change(tree, cell, log, taken, put, new)
             if change is None:
                 return None
             if change:
@@ -71,7 +78,7 @@ def find(txn: Transaction) -> Found | None:
         if kept < 0:
             return None
         size += kept
-    return (deltas, states, moves, changed, size) if changed else None
+    return (deltas, states, moves, changed, size, new) if changed else None
 
 
 def _first_move(
@@ -132,10 +139,33 @@ def plan(txn: Transaction, now: float) -> Changes | None:
     found = find(txn)
     if found is None:
         return txn.plan(now)
-    deltas, states, moves, changed, size = found
+    deltas, states, moves, changed, size, new = found
     splices = [(cell, _as_splices(change)) for cell, change in deltas]
     moved: list[tuple[Node, Any]] = list(moves.items())
-    return Changes(txn.tree, now, splices, states, moved, changed, COMMIT_BYTES + size)
+    parts = (txn.tree, now, splices, states, moved, changed, COMMIT_BYTES + size)
+    return ChangesWithArrivals(*parts, new) if new else Changes(*parts)
+
+
+class ChangesWithArrivals(Changes):
+    """Plain changes with new entities among them; see `find`."""
+
+    def __init__(self, *parts: Any) -> None:
+        *others, self.arrivals = parts
+        super().__init__(*others)
+
+    def arrives(self, key: Key) -> bool:
+        """Tell whether an entity enters the tree."""
+        return key in self.arrivals
+
+    def apply(
+        self, execution_id: int | str, callable_name: str, outputs: tuple[tuple[int, int], ...]
+    ) -> int:
+        """Store the changes as the next version and return how many entities got a new id."""
+        _enter(self.tree, self.arrivals, self.now)
+        self._store()
+        renamed = rename(self.changed, self.version)
+        self._commit(execution_id, callable_name, outputs, tuple(self.arrivals), ())
+        return len(self.arrivals) + renamed
 
 
 def _as_splices(change: Any) -> Any:
@@ -145,14 +175,16 @@ def _as_splices(change: Any) -> Any:
     return [(change[0], 0, (change[1],))] if type(change) is tuple else change
 
 
-def store(txn: Transaction, found: Found) -> int:
+def store(txn: Transaction, found: Found, now: float) -> int:
     """Store changes as the next version, end the transaction, and count the new ids.
 
     Nothing in here can fail. Cost: the change and its ancestors.
     """
     tree = txn.tree
-    deltas, states, moves, changed, _ = found
+    deltas, states, moves, changed, _, new = found
     version = tree.head + 1
+    if new:
+        _enter(tree, new, now)
     for cell, change in deltas:
         kind = type(change)
         if kind is int:
@@ -168,13 +200,29 @@ def store(txn: Transaction, found: Found) -> int:
     for node, parent in moves.items():
         node.move(version, parent)
     txn.close()
-    return rename(changed, version)
+    return rename(changed, version) + len(new)
+
+
+def _enter(tree: TreeRegistry, new: Arrivals, now: float) -> None:
+    """Make new entities part of the working tree. Nothing in here can fail."""
+    for key, (entity, node) in new.items():
+        node.created = now
+        tree.nodes[key] = node
+        tree.entities[key] = entity
+        set_home(entity, tree)
+        for name, stored in zip(node.schema.fields, node.state, strict=False):
+            if KIND[type(stored)]:
+                fill(entity, node.schema, name, tree.live_value(stored))
 
 
 def _change(
-    cell: Any, log: list[Any], entities: dict[Key, Entity], taken: Places, put: Places
+    tree: TreeRegistry, cell: Any, log: list[Any], taken: Places, put: Places, new: Arrivals
 ) -> list[Any] | None:
-    """Return what a log does to a cell, and note what it moves; None if it is not plain."""
+    """Return what a log does to a cell, and note what moves or enters by it.
+
+    None if it is not plain.
+    """
+    entities = tree.entities
     if type(cell) is DictCell:
         return _items(cell, log)
     node = cell.node
@@ -188,7 +236,11 @@ def _change(
                 if KIND[type(item)]:
                     key: Any = item.__key__ if KIND[type(item)] == ENTITY else None
                     if key in places or entities.get(key) is not item:
-                        return None
+                        entered = _arrival(tree, item, node, new) if places is put else None
+                        if entered is None:
+                            return None
+                        stored[index] = entered
+                        continue
                     places[key] = node
                     if places is put:
                         stored[index] = key
@@ -198,6 +250,43 @@ def _change(
     ):
         return None  # it may be no change
     return splices
+
+
+def _arrival(tree: TreeRegistry, item: Any, parent: Node, new: Arrivals) -> Key | None:
+    """Note a new entity and make its node; return its key, or None if it is not plain."""
+    if KIND[type(item)] != ENTITY or item.__home__ is not None:
+        return None
+    schema = schema_of(type(item))
+    fields = dict_of(item)
+    is_fresh = item.__key__ is None
+    key = key_of(item)
+    if not schema.is_simple or key in tree.nodes or key in new or not _holds_atoms(fields):
+        return None
+    if tree.base is not None and tree.has(key):
+        return None
+    node = Node(key, schema, parent, tree.head + 1, 0.0)
+    if not is_fresh:
+        node.source = source_of(item)
+    try:
+        node.state = Adoption(tree.head + 1, 0.0).state(item, node)
+    except StructureError:
+        return None  # said by Structure, which knows the way to it
+    new[key] = item, node
+    return key
+
+
+def _holds_atoms(fields: dict[str, Any]) -> bool:
+    """Tell whether values are atoms, and ordinary containers of atoms."""
+    for value in fields.values():
+        kind = KIND[type(value)]
+        if kind == ATOM:
+            continue
+        if kind in (ENTITY, OPAQUE) or type(value) in TRACKED:
+            return False
+        items = (*value, *value.values()) if kind == DICT else value
+        if any(map(KIND.__getitem__, map(type, items))):
+            return False
+    return True
 
 
 def _shifts_one(log: list[Any]) -> bool:

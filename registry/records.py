@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from registry import ids
 from registry.changeset import Commit
+from registry.kept import shown
 
 Status = Literal["ok", "failed"]
 
@@ -58,8 +60,9 @@ class Record(NamedTuple):
         semantic: How the result relates to the inputs; None for plain results and failures.
         trees: Per input tree: root, branch, version before and after.
         inputs: (parameter, key of the entity), in order; then those that values were borrowed from.
-        arguments: (parameter, text of the plain value or the value itself if it is an atom), in
-            order.
+        arguments: (parameter, plain value), in order: atoms and small containers of such as they
+            were, of any other value a `KeptText`, see `kept.py`. Last, if the holder of a
+            snapshot had edited it, ("@edits", how many fields).
         outputs: (key, stamp) of the entities returned, in order.
         changed: Number of entities that got a new `ecs_id`.
         error_type: Name of the exception's class; empty if there was none.
@@ -132,6 +135,7 @@ Or the fields of an `Adopted`.
 
 _JOINT_FIELDS = len(Commit._fields) + 10
 """Fields of a record that is kept together with its commit; see `_apart`."""
+_JOINT_NUMBER = Commit._fields.index("execution_id")
 
 
 class RecordLog:
@@ -192,27 +196,62 @@ class RecordLog:
         with self._mutex:
             return self._dropped, self._dropped + len(self._entries)
 
-    def select(
-        self, name: str | None = None, key: int | None = None, status: Status | None = None
+    def select(self) -> list[Record]:
+        """Return the records that are kept, oldest first."""
+        return list(self.newest())[::-1]
+
+    def newest(
+        self,
+        name: str | None = None,
+        key: int | None = None,
+        status: Status | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> Iterator[Record]:
-        """Yield the records that fit, oldest first.
+        """Yield the records that fit, newest first.
 
         Args:
             name: Name of the callable.
             key: An entity that is among the inputs or outputs, or the root of one.
             status: `ok` or `failed`.
+            since: When the execution began, or later.
+            until: Before that it began.
 
-        Cost: reads all records that are kept.
+        Cost: reads each record that is kept, until the caller has enough.
         """
-        for packed in self._records:
+        for packed in reversed(self._records):
             record = unpack(packed)
             if name is not None and record.callable_name != name:
                 continue
             if status is not None and record.status != status:
                 continue
+            if since is not None and record.started_at < since:
+                continue
+            if until is not None and record.started_at >= until:
+                continue
             if key is not None and not _concerns(record, key):
                 continue
             yield record
+
+    def find(self, execution_ids: Iterable[str]) -> dict[str, Packed]:
+        """Return the records of some executions as they are kept, those that are; the newest each.
+
+        Cost: a look at each record that is newer than the oldest of them: about 60 ns each.
+        """
+        wanted: dict[int | str, str] = {}
+        for text in execution_ids:
+            wanted[text] = text
+            with contextlib.suppress(ValueError):
+                wanted[int(text, 16)] = text
+        found: dict[str, Packed] = {}
+        most = len(set(wanted.values()))
+        for packed in reversed(list(self._records)):
+            number = packed[_JOINT_NUMBER if len(packed) == _JOINT_FIELDS else 0]
+            if number in wanted and ids.execution_text(number) == wanted[number]:
+                found.setdefault(wanted[number], packed)
+                if len(found) == most:
+                    break
+        return found
 
 
 def commit_in(packed: Packed) -> Commit | None:
@@ -241,11 +280,23 @@ def unpack(packed: Packed) -> Record:
         tuple(TreeVersions(*each) for each in _grouped(trees, 4)),
         (*given, *((each.parameter, each.key) for each in sources)),
         tuple(
-            (each, value) for each, value in zip(names, values, strict=True) if each not in entities
+            (each, shown(value))
+            for each, value in zip(names, values, strict=True)
+            if each not in entities
         ),
         _grouped(outputs, 2),
         *(*packed[9:-1], sources),
     )
+
+
+def values_of(packed: Packed) -> dict[str, Any]:
+    """Return what a record keeps of each argument, by parameter, in the form of `kept.py`.
+
+    In place of an entity, or of what holds some, is nothing that counts: see the inputs.
+    """
+    if len(packed) == _JOINT_FIELDS:
+        packed = _apart(packed)
+    return dict(zip(packed[6], packed[7], strict=True))
 
 
 def _apart(joint: Packed) -> Packed:

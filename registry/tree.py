@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol
 
@@ -32,6 +33,7 @@ from registry.errors import NotFoundError, PrunedError, WriteError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored, cells_in
 from registry.ids import Key
 from registry.nesting import Nest
+from registry.passivation import Passivation
 from registry.retention import Retention
 from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
 from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
@@ -69,11 +71,15 @@ class TreeRegistry:
         entities: Live objects of the working tree that are loaded, in whole or as ghosts.
         is_provisional: Whether it is made of an orphan argument whose execution may still drop it.
         txn: What the open execution has written; None while none runs.
+        forks: Those of its forks, and their forks, that have live objects.
+        is_trial: Whether it stands in for another one whose execution is not kept.
         nest: What runs inside the open execution, if that is one of `plain`.
     """
 
     is_read_only: ClassVar[bool] = False
     nest: Nest | None = None  # on the class: few ever have one
+    is_trial = False
+    forks: Passivation | None = None
 
     def __init__(
         self,
@@ -127,6 +133,8 @@ class TreeRegistry:
         """Return the live object of an entity; a ghost if it was not touched before."""
         entity = self.entities.get(key)
         if entity is None:
+            if self.base is not None and not self.entities:
+                self._wake()
             entity = new_ghost(self.class_of(key), self, key)
             node = self.nodes.get(key)
             if node is None or not node.removed:
@@ -250,7 +258,12 @@ class TreeRegistry:
     def load(self, entity: Entity, name: str) -> Any:
         """Return a part of the head's state and keep it on the entity."""
         schema = schema_of(type(entity))
-        node = self.node(key_of(entity))
+        key = key_of(entity)
+        node = self.nodes.get(key)
+        if node is None:
+            if name in schema.index and self._load_shared(entity, schema, name, key):
+                return dict_of(entity)[name]
+            node = self.node(key)
         if name == PRIVATE:
             return self._load_privates(entity, node, schema)
         if name == FIELDS_SET:
@@ -265,6 +278,18 @@ class TreeRegistry:
         if KIND[type(value)] == ATOM:
             self._load_atoms(entity, schema, node.state)
         return value
+
+    def _load_shared(self, entity: Entity, schema: Schema, name: str, key: Key) -> bool:
+        """Load an atom of an entity of which a fork has no node yet, and need not get one."""
+        found = None if self.base is None else self.base.find_node(key, self.base_version)
+        if found is None or name not in schema.field_set:
+            return False
+        state = found[0].state_at(found[1])
+        stored = state[schema.index[name]]
+        if KIND[type(stored)] != ATOM or stored is ABSENT:
+            return False
+        self._load_atoms(entity, schema, state)
+        return True
 
     @staticmethod
     def _load_atoms(entity: Entity, schema: Schema, state: tuple[Stored, ...]) -> None:
@@ -307,7 +332,7 @@ class TreeRegistry:
             return self.live(stored)
         if cls is ListCell:
             if stored.live is None:
-                stored.live = tracked_list(self, stored, map(self.live_value, stored.items))
+                stored.live = tracked_list(self, stored, self._live_items(stored.items))
             return stored.live
         if cls is DictCell:
             if stored.live is None:
@@ -323,6 +348,34 @@ class TreeRegistry:
         if cls is values.Opaque:
             return values.copy_opaque(stored.value, lambda: self.name)
         return stored
+
+    def _live_items(self, items: list[Stored]) -> Iterator[Any]:
+        """Yield what the working tree shows for the items of a list.
+
+        As `live` for each, spelled out: a fork that is touched once spends most of its time here.
+        """
+        entities, known = self.entities, self._nodes_from_here()
+        for item in items:
+            if type(item) is not Key:
+                yield self.live_value(item)
+                continue
+            entity = entities.get(item)
+            if entity is None:
+                for nodes in known:
+                    node = nodes.get(item)
+                    if node is not None:
+                        break
+                entity = entities[item] = new_ghost(node.schema.cls, self, item)  # type: ignore[union-attr,arg-type]  # a stored child has a node, of an entity
+            yield entity
+
+    def _nodes_from_here(self) -> list[dict[Key, Node]]:
+        """Return the nodes of this branch, of its base, and so on."""
+        found = [self.nodes]
+        tree = self.base
+        while tree is not None:
+            found.append(tree.nodes)
+            tree = tree.base
+        return found
 
     def whole(self, entity: Entity) -> dict[str, Any]:
         """Return all fields of a live object, loaded, in declared order.
@@ -397,6 +450,27 @@ class TreeRegistry:
     def root_of(self, entity: Entity) -> Entity:
         """Return the live root."""
         return self.root
+
+    def _wake(self) -> None:
+        """Note, where all forks of one tree are known, that this one gets live objects."""
+        tree = self
+        while tree.base is not None:
+            tree = tree.base
+        if tree.forks is None:
+            tree.forks = Passivation()
+        tree.forks.wake(self)
+
+    def passivate(self) -> None:
+        """Let go of the live objects: they are made again from what is stored when they are wanted.
+
+        Cost: the nodes of this branch.
+        """
+        assert self.txn is None, "an open execution works on the live objects"
+        self.entities = {}
+        for node in list(self.nodes.values()):
+            for value in node.state:
+                for cell in cells_in(value):
+                    cell.live = None
 
     def drop_opaque(self, touched: list[tuple[Entity, str]]) -> None:
         """Forget the working copies of opaque values.

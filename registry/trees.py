@@ -57,8 +57,11 @@ class Trees:
     Attributes:
         retention: How much history each tree keeps.
         by_root: The trees by (key of the root, branch); read-only for everybody else.
+        origin: The trees that these stand in for; see `trial.py`.
         waits: Who waits for the turn on a tree while having others.
     """
+
+    origin: Trees | None = None
 
     def __init__(self, retention: Retention) -> None:
         self.retention = retention
@@ -67,6 +70,8 @@ class Trees:
         self._names: dict[str, Ref] = {}
         self._names_by_root: dict[tuple[int, int], str] = {}
         self._branch_numbers: dict[int, Iterator[int]] = {}
+        self._by_class: dict[type[Entity], dict[tuple[int, int], int]] = {}
+        self._held = itertools.count()
 
     def __iter__(self) -> Iterator[TreeRegistry]:
         return iter(list(self.by_root.values()))
@@ -77,6 +82,16 @@ class Trees:
     def holds(self, tree: TreeRegistry) -> bool:
         """Tell whether a tree is one of these."""
         return self.by_root.get((tree.key, tree.branch)) is tree
+
+    def stand_in(self, tree: TreeRegistry) -> TreeRegistry:
+        """Return the tree that executions here work on for *tree*: that very one; see `trial.py`.
+
+        Raises:
+            NotFoundError: It is one that a dry run showed.
+        """
+        if tree.is_trial:
+            raise NotFoundError(f"{tree.name} as a dry run showed it", "any workspace")
+        return tree
 
     # --- growing ---
 
@@ -118,6 +133,9 @@ class Trees:
             self.check_name(name)
             self._names[name] = ref
             self._names_by_root[tree.key, tree.branch] = name
+        if held is None:
+            known = self._by_class.setdefault(tree.class_of(tree.key), {})
+            known[tree.key, tree.branch] = next(self._held)
         self.by_root[tree.key, tree.branch] = tree
         return ref
 
@@ -198,7 +216,7 @@ class Trees:
         return self.ref(Ref(source.key, ids.plain(key_of(entity)), branch))
 
     def _ref_of_id(self, found: ids.EntityVersion) -> Ref:
-        for tree in self._candidates(found):
+        for tree in self.candidates(found):
             if tree.has(found.key):
                 return Ref(tree.key, ids.plain(found.key), tree.branch)
         raise _unknown(found)
@@ -215,7 +233,7 @@ class Trees:
         Cost: as `ref`, and a bisect over the entity's own changes.
         """
         known = None
-        for tree in self._candidates(found):
+        for tree in self.candidates(found):
             if found.commit == 0:
                 if tree.has(found.key):
                     return EntityAt(tree, ids.plain(found.key), tree.head)
@@ -227,7 +245,7 @@ class Trees:
             known = tree if found.key in tree.nodes else known
         raise _unknown(found) if known is None else _gone(known, found)
 
-    def _candidates(self, found: ids.EntityVersion) -> Iterator[TreeRegistry]:
+    def candidates(self, found: ids.EntityVersion) -> Iterator[TreeRegistry]:
         """Yield the trees that may have what an id names, main branches first.
 
         An entity that has not changed since it was born has the same kind of id on every branch.
@@ -245,9 +263,24 @@ class Trees:
         """Return the name that a root was given, if any."""
         return self._names_by_root.get((ref.root, ref.branch))
 
-    def refs(self) -> list[Ref]:
-        """Return the refs of all roots, oldest first."""
-        return [Ref(tree.key, tree.key, tree.branch) for tree in self]
+    def refs(self, cls: type[Entity] | None = None) -> list[Ref]:
+        """Return the refs of all roots and their branches, oldest first.
+
+        Args:
+            cls: Only those of this class and its subclasses.
+
+        Cost: the answer; with a class also a look at each class that roots are of.
+        """
+        if cls is None:
+            return [Ref(tree.key, tree.key, tree.branch) for tree in self]
+        found = [
+            (number, Ref(ids.plain(root), ids.plain(root), branch))
+            for known, roots in list(self._by_class.items())
+            if issubclass(known, cls)
+            for (root, branch), number in list(roots.items())
+            if (root, branch) in self.by_root
+        ]
+        return [ref for _, ref in sorted(found)]
 
     def branches(self, key: Key) -> list[TreeRegistry]:
         """Return the branches of one root, by number."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, TypeVar, overload
-from uuid import UUID
+from datetime import datetime
+from typing import Any, Literal, TypeVar, overload
 
-from registry import ids, plain
-from registry.address import Ref, parse_address, write_path
+from registry import chronicle, ids, plain, trial
+from registry.address import Address, Ref, parse_address, write_path
 from registry.addressed import follow, own_copy
 from registry.assignment import PUT
 from registry.bus import Bus, Handler, Predicate, muted
 from registry.callables import RegisteredCallable, Semantic
+from registry.chronicle import VersionInfo
 from registry.clock import Clock, system_clock
 from registry.copies import clone
 from registry.diff import Diff, diff
@@ -24,33 +24,18 @@ from registry.errors import NotFoundError, RegistrationError
 from registry.events import Event, wants
 from registry.execution import Execution, OnStale, Receipt, Setting
 from registry.feed import Cursor, Told, end_of, read
+from registry.ledger import ChangeSet, change_sets
 from registry.nested import execution_inside
 from registry.nesting import running
-from registry.records import Record, RecordLog, Status
+from registry.provenance import Asking, Why, why
+from registry.records import Record, RecordLog, Status, unpack
+from registry.replay import Replay, replay
 from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
 from registry.tree import TreeRegistry
 from registry.trees import EntityAt, Target, Trees
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-class VersionInfo(NamedTuple):
-    """One version of a tree, or of one entity in it.
-
-    Attributes:
-        version: Number of the tree's commit.
-        ecs_id: Id of the entity in that version.
-        committed_at: When it was made, UTC.
-        callable: Name of the callable that made it; None for an adoption.
-        execution_id: Execution that made it; None for an adoption.
-    """
-
-    version: int
-    ecs_id: UUID
-    committed_at: datetime
-    callable: str | None
-    execution_id: str | None
 
 
 class Workspace:
@@ -202,9 +187,15 @@ class Workspace:
         """
         return self.trees.ref(target)
 
-    def roots(self) -> list[Ref]:
-        """Return the refs of all roots and their branches, oldest first."""
-        return self.trees.refs()
+    def roots(self, cls: type[Entity] | None = None) -> list[Ref]:
+        """Return the refs of all roots and their branches, oldest first.
+
+        Args:
+            cls: Only those of this class and its subclasses.
+
+        Cost: the answer; with a class also a look at each class that roots are of.
+        """
+        return self.trees.refs(cls)
 
     def name_of(self, ref: Ref) -> str | None:
         """Return the name that a root was given, if any."""
@@ -219,6 +210,7 @@ class Workspace:
         *,
         on_stale: OnStale | None = None,
         skip_events: bool = False,
+        dry_run: bool = False,
         **arguments: Any,
     ) -> Any:
         """Run a callable as one transaction; a coroutine function runs in an event loop of its own.
@@ -227,6 +219,8 @@ class Workspace:
             name: Name of the callable.
             on_stale: What to do with an outdated snapshot; the workspace's setting without one.
             skip_events: Whether nobody who listens is told of this execution and what it executes.
+            dry_run: Whether to store nothing, and return a `DryRun`: what it would return and
+                change. Inside another execution it works on what is committed.
             **arguments: Its arguments, by name: entities (snapshots, refs, orphans), plain values,
                 and in place of either the address of one, also inside lists and dicts; where texts
                 belong, an `Address`, since a text there is never read as one.
@@ -245,6 +239,10 @@ class Workspace:
 
         Cost: what the callable changed, and the ancestors of that.
         """
+        if dry_run:
+            setting, registered = self._setting_for(on_stale), self.callable(name)
+            with muted():
+                return trial.dry_run(setting, registered, arguments, next(self._numbers))
         if skip_events and self._bus.is_heard:
             with muted():
                 return self._run(name, arguments, None, on_stale, as_receipt=False)
@@ -257,12 +255,19 @@ class Workspace:
         *,
         on_stale: OnStale | None = None,
         skip_events: bool = False,
+        dry_run: bool = False,
         **arguments: Any,
     ) -> Any:
         """Run a callable as `execute`, from an event loop.
 
         Executions on different trees interleave.
         """
+        if dry_run:
+            setting, registered = self._setting_for(on_stale), self.callable(name)
+            with muted():
+                return await trial.dry_run_async(
+                    setting, registered, arguments, next(self._numbers)
+                )
         execution = self._execution(self.callable(name), None, on_stale)
         with muted() if skip_events else self._hearing(execution):
             await execution.run_async(arguments)
@@ -505,29 +510,61 @@ class Workspace:
         """Return the newest version of a tree."""
         return self._locate(target)[1].head
 
-    def history(self, target: Target) -> list[VersionInfo]:
-        """Return the retained versions in which an entity or something below it changed.
+    def history(
+        self, target: Target | Address, *, branch: int | Ref | None = None
+    ) -> list[VersionInfo]:
+        """Return the retained versions in which an entity or one value changed, oldest first.
 
-        Oldest first.
+        For an entity: those in which it or something below it changed, and those in which it left
+        the tree or came back. For an address with a path: those in which what is there is another
+        value than before, each with that value, refs in place of entities; where the path goes on
+        below a child, that of whichever child is there. The versions before a fork are those of
+        what was forked.
+
+        If older versions are no longer kept, the first row is the oldest version that is, and who
+        made what it shows is left open unless that is known.
+
+        Args:
+            target: The entity, or the address of a field or element. A lineage id and a version id
+                mean the same; an entity need not be there any more.
+            branch: Number or ref of the branch; that of the target without one.
+
+        Raises:
+            NotFoundError: There is no such entity or branch.
+            AddressError: The text is not an address.
+            PathError: No version that is kept has anything at the end of the path.
+
+        Cost: for an entity its changes; for a value the changes of the fields on the way, and per
+            version found a copy of the value. No entity is loaded.
         """
-        ref, tree = self._locate(target)
-        found = []
-        for stamp in tree.stamps_until(ref.key, tree.head):
-            node = tree.find_node(ref.key, tree.head)
-            assert node is not None, "the entity was located"
-            version = node[0].born if stamp == ids.BIRTH else stamp & ids.MAX_COMMIT
-            commit = tree.commit_of(version)
-            at = commit.committed_at if commit else node[0].created
-            found.append(
-                VersionInfo(
-                    version,
-                    ids.to_uuid(ref.key, stamp),
-                    datetime.fromtimestamp(at, UTC),
-                    (commit.callable_name or None) if commit else None,
-                    ids.execution_text(commit.execution_id) or None if commit else None,
-                )
-            )
-        return [info for info in found if tree.is_kept(info.version)]
+        return chronicle.history(chronicle.aim(self.trees, target, branch))
+
+    def at(
+        self, target: Target | Address, when: int | datetime, *, branch: int | Ref | None = None
+    ) -> Any:
+        """Return an entity, or a copy of a value, as of a version or a time.
+
+        Args:
+            target: As for `history`.
+            when: Number of a version of the tree, or a time with its zone, which means the newest
+                version committed at or before it.
+            branch: Number or ref of the branch; that of the target without one.
+
+        Raises:
+            NotFoundError: There is no such entity, version or branch, it was not in the tree then,
+                or the tree began later.
+            NaiveTimeError: The time has no zone.
+            PrunedError: Retention has let the version go.
+            PathError: A field, position or key of the path was not there.
+
+        Cost: constant; for a time a look at each version committed after it.
+        """
+        where = chronicle.aim(self.trees, target, branch)
+        version = when if isinstance(when, int) else chronicle.version_at(where.tree, when)
+        entity = self.snapshot(Ref(where.tree.key, where.key, where.tree.branch), version)
+        if not where.path:
+            return entity
+        return own_copy(follow(entity, Address(entity.ecs_id, where.path)).value)
 
     def diff(self, target: Target, a: int, b: int) -> Diff:
         """Return what differs between two versions of a tree.
@@ -556,7 +593,14 @@ class Workspace:
         return [Ref(tree.key, tree.key, tree.branch) for tree in self.trees.branches(key)]
 
     def executions(
-        self, name: str | None = None, entity: Target | None = None, status: Status | None = None
+        self,
+        name: str | None = None,
+        entity: Target | None = None,
+        status: Status | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
     ) -> list[Record]:
         """Return the records that are kept, oldest first.
 
@@ -564,13 +608,113 @@ class Workspace:
             name: Only those of one callable.
             entity: Only those with this entity, or a tree with this root, among inputs or outputs.
             status: Only `ok` or `failed` ones.
+            since: Only those that began at this time or later.
+            until: Only those that began before this time.
+            limit: Only the newest so many of them.
 
-        Cost: reads all records that are kept.
+        Raises:
+            NaiveTimeError: A time has no zone.
+
+        Cost: reads all records that are kept; with a limit, the newest until there are enough.
         """
         key = None
         if entity is not None:
-            key = key_of(entity) if isinstance(entity, Entity) else self.ref(entity).key
-        return list(self.records.select(name, key, status))
+            if isinstance(entity, Entity):  # also one whose tree is not here
+                key = key_of(entity)
+            else:
+                key = chronicle.aim(self.trees, entity).key
+        for moment in (since, until):
+            chronicle.check_zone(moment)
+        found = self.records.newest(name, key, status, since, until)
+        return list(itertools.islice(found, limit))[::-1]
+
+    def execution(self, execution_id: str) -> Record:
+        """Return the record of an execution; the newest, if its id was given twice.
+
+        Raises:
+            NotFoundError: No record with that id is kept.
+
+        Cost: a look at each record that is newer: about 6 ms for 100,000.
+        """
+        return unpack(self._packed_record(execution_id))
+
+    def _packed_record(self, execution_id: str) -> tuple[Any, ...]:
+        packed = self.records.find([execution_id]).get(execution_id)
+        if packed is None:
+            where = f"this workspace, which keeps the newest {len(self.records)} records"
+            raise NotFoundError(f"the record of execution {execution_id!r}", where)
+        return packed
+
+    def changes(self, execution: str | Record) -> list[ChangeSet]:
+        """Return what an execution did: one change set per version that it made, new trees last.
+
+        Args:
+            execution: Its id or its record.
+
+        Raises:
+            NotFoundError: No record with that id is kept, or a tree is not held here.
+            PrunedError: Retention has let a version go that it made.
+
+        Cost: the changes; for an id that of `execution`, for a new tree its entities.
+        """
+        record = execution if isinstance(execution, Record) else self.execution(execution)
+        return change_sets(self.trees, record)
+
+    def why(self, target: Target | Address, *, depth: int = 3, limit: int = 100) -> Why:
+        """Return how an entity or a value became what it is, newest step first.
+
+        Each step is a version that changed it, with the execution that did so, its arguments as far
+        as its record is kept, and what those were borrowed from, of which the same is asked. It
+        ends where the value began: with the adoption or creation of its entity, or, if that was
+        copied from another, with the same value there.
+
+        Args:
+            target: The entity, or the address of a field or element; of one below a child, it is
+                about the child that is there. A version id means as of the newest version that
+                shows it, a lineage id as of the head.
+            depth: How often to ask on, about what was borrowed or copied.
+            limit: Steps of one thing, the newest.
+
+        Raises:
+            NotFoundError, AddressError, PathError: As `history`.
+            PrunedError: The version that an id names is no longer kept.
+
+        Cost: the history of the value, and a look at each record that is newer than the oldest of
+            its executions; the same again for all that is asked on.
+        """
+        if depth < 0 or limit < 1:
+            raise ValueError(f"depth={depth}, limit={limit}: expected at least 0 and 1")
+        asking = Asking(self.trees, self.records, limit, depth)
+        return why(asking, chronicle.aim(self.trees, target, is_exact=True))
+
+    def replay(self, execution_id: str, *, arguments: Mapping[str, Any] | None = None) -> Replay:
+        """Run a recorded execution again on its recorded inputs, in this thread, and compare.
+
+        Nothing is stored, neither versions nor a record: it runs on forks that are dropped, and so
+        does what the callable executes. A breakpoint may be looked at for as long as one likes. The
+        callable is the one that has the name now; what it reads beside its arguments, like the
+        time, is as now.
+
+        Args:
+            execution_id: The execution, `ok` or `failed`.
+            arguments: Arguments to use in place of the recorded ones: for those that were kept as
+                text only, and orphans that did not become roots.
+
+        Returns:
+            What it returned or raised now, and every difference to what was recorded.
+
+        Raises:
+            NotFoundError: There is no such record or callable any more.
+            PrunedError: Retention has let a version go that it ran on, or made.
+            ReplayError: The record does not keep all that it takes.
+
+        Cost: that of the execution, the entities that it touches loaded anew.
+        """
+        packed = self._packed_record(execution_id)
+        name = unpack(packed).callable_name
+        registered = self._callables.get(name) or _OWN.get(name) or self.callable(name)
+        with muted():
+            return replay(self._setting, registered, packed, arguments or {})
 
     # --- events ---
 
@@ -714,6 +858,8 @@ def _edit(entity: Entity) -> Entity:
 
 _EDIT = RegisteredCallable("edit", _edit)
 """What commits the edits of a snapshot: the edits are all that it changes."""
+_OWN = {each.name: each for each in (_EDIT, PUT)}
+"""Callables of the workspace itself."""
 
 
 def _is_same(a: Callable[..., Any], b: Callable[..., Any]) -> bool:

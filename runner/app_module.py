@@ -1,4 +1,4 @@
-"""The module that `treerunner run --app` names: callables, and the roots that they run on.
+"""The module that `--app` names: callables, the roots that they run on, and a history to look at.
 
     app = Workspace()                      # its callables are what jobs may name
 
@@ -8,7 +8,11 @@
     def roots() -> dict[str, Entity]:      # what jobs may run on, by name
         return {"UA": Airline(carrier="UA")}
 
-`roots` is optional. Nothing in the module knows of the command line.
+    def demo() -> Workspace:               # what `treerunner show`, `history`, ... look at
+        ...
+
+`roots` is optional, and so is `demo`: without it, what they look at is `app` with these roots.
+Nothing in the module knows of the command line.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from registry import Entity, Workspace
 from runner.errors import AppModuleError
@@ -39,22 +44,54 @@ def load_app_module(name: str) -> AppModule:
     Raises:
         AppModuleError: There is no such module, it fails, or it lacks what an app has.
     """
+    module = _imported(name)
+    return AppModule(name, _app(name, module), _roots(name, getattr(module, "roots", dict)))
+
+
+def load_demo(name: str) -> Workspace:
+    """Import an app as `load_app_module`, and return the workspace that it shows to people.
+
+    Raises:
+        AppModuleError: There is no such module, it fails, or it has nothing to show.
+    """
+    module = _imported(name)
+    make = getattr(module, "demo", None)
+    if make is None:
+        workspace = _app(name, module)
+        for root, entity in _roots(name, getattr(module, "roots", dict)).items():
+            workspace.add(entity, root)
+        return workspace
+    if not callable(make):
+        raise AppModuleError(name, f"has a {type(make).__name__} as 'demo', expected a function")
+    try:
+        made = make()
+    except Exception as exc:
+        raise AppModuleError(name, _failure(exc)) from exc
+    if not isinstance(made, Workspace):
+        raise AppModuleError(name, "has a 'demo' that does not return a Workspace")
+    return made
+
+
+def _imported(name: str) -> ModuleType:
     # A console script has its own folder on the path, not the one that the user stands in.
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        module = importlib.import_module(name)
+        return importlib.import_module(name)
     except ModuleNotFoundError as exc:
         if exc.name is not None and (name == exc.name or name.startswith(f"{exc.name}.")):
             raise AppModuleError(name, f"is not in {here} nor on the path") from exc
         raise AppModuleError(name, _failure(exc)) from exc
     except Exception as exc:
         raise AppModuleError(name, _failure(exc)) from exc
+
+
+def _app(name: str, module: ModuleType) -> Workspace:
     workspace = getattr(module, "app", None)
     if not isinstance(workspace, Workspace):
         raise AppModuleError(name, "lacks 'app', a Workspace with the callables of its jobs")
-    return AppModule(name, workspace, _roots(name, getattr(module, "roots", dict)))
+    return workspace
 
 
 def _roots(name: str, make: Callable[[], object]) -> dict[str, Entity]:

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from registry import TreerunnerError
 from runner.app_module import AppModule, load_app_module
+from runner.inspection import COMMANDS
 from runner.job_run import JobRun
 from runner.jobs import JobReader, count_lines
 from runner.report import Progress, show_result
@@ -172,6 +173,8 @@ def _carry_out(
     return interrupted
 
 
+for command in COMMANDS:
+    main.add_command(command)
 main.add_command(
     _LazyGroup(
         "bench",

@@ -320,6 +320,25 @@ def test_skip_events_skips_all_of_one_call(workspace: Workspace, shop: Ref) -> N
     assert len(workspace.executions()) == 4
 
 
+def test_of_a_dry_run_and_a_replay_nobody_is_told(workspace: Workspace, shop: Ref) -> None:
+    @workspace.register("outer")
+    def outer(shop: Shop) -> None:
+        workspace.execute("grow", shop=shop, n=1)
+        workspace.emit(Alarm())
+
+    workspace.execute("outer", shop=shop)
+    told: list[Any] = []
+    workspace.on(handler=told.append)
+    end = workspace.event_cursor()
+
+    workspace.execute("outer", shop=shop, dry_run=True)
+    asyncio.run(workspace.aexecute("outer", shop=shop, dry_run=True))
+    workspace.replay(workspace.executions(name="outer")[0].execution_id)
+
+    assert told == []
+    assert workspace.event_cursor() == end
+
+
 # --- handlers that fail ---
 
 

@@ -134,3 +134,24 @@ def test_a_stored_entity_is_found_by_its_ids_at_its_version() -> None:
     assert EntityRegistry.get_stored_entity(result.ecs_id, trunk.leaves[0].ecs_id) is None
     assert EntityRegistry.history(trunk.lineage_id) == [trunk.ecs_id, result.ecs_id]
     assert len(EntityRegistry.branches(trunk.lineage_id)) == 1
+
+
+def test_the_history_of_a_lineage_is_linear_and_that_of_a_branch_goes_back_into_its_base() -> None:
+    """The main branch by default, the oldest version first; a fork's own versions follow."""
+    register_raise()
+    trunk = Trunk(leaves=[Leaf()])
+    EntityRegistry.register_entity(trunk)
+    first = trunk.ecs_id
+    second = CallableRegistry.execute("raise_value", trunk=trunk, index=0, by=1)
+    forked = CallableRegistry.execute("raise_value", trunk=trunk, index=0, by=2)
+    third = CallableRegistry.execute("raise_value", trunk=second, index=0, by=1)
+    main, branch = EntityRegistry.branches(trunk.lineage_id)
+
+    assert EntityRegistry.history(trunk.lineage_id) == [first, second.ecs_id, third.ecs_id]
+    for which in (branch, branch.branch):
+        assert EntityRegistry.history(trunk.lineage_id, branch=which) == [first, forked.ecs_id]
+    assert EntityRegistry.history(branch.lineage_id, branch=0) == EntityRegistry.history(
+        main.lineage_id
+    )
+    assert EntityRegistry.roots(Trunk) == [main, branch]
+    assert EntityRegistry.roots(Leaf) == []

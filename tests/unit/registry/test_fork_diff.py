@@ -238,6 +238,55 @@ def test_on_stale_head(shop: Ref) -> None:
     assert workspace.head(ref) == 3
 
 
+def test_a_fork_gets_no_nodes_of_what_it_only_reads(
+    workspace: Workspace, shop: Ref, do: Do
+) -> None:
+    branch = workspace.fork(shop)
+    tree = workspace.trees.tree(branch)
+
+    names = do(lambda shop: [item.name for shelf in shop.shelves for item in shelf.items], branch)
+
+    assert len(names) == 6
+    kinds = sorted(node.schema.cls.__name__ for node in tree.nodes.values())
+    assert kinds == ["Shelf", "Shelf", "Shelf", "Shop"]
+
+
+def test_of_many_forks_few_keep_live_objects(workspace: Workspace, shop: Ref, do: Do) -> None:
+    """Each works on when it is used again, with objects made anew."""
+    branches = [workspace.fork(shop) for _ in range(100)]
+    for number, branch in enumerate(branches):
+        do(lambda shop, number=number: shop.shelves[0].items[0].tags.append(str(number)), branch)
+        workspace.fork(shop)
+
+    awake = [tree for tree in workspace.trees if tree.branch and tree.entities]
+    assert len(awake) <= 32
+    for number, branch in enumerate(branches):
+        do(lambda shop: shop.shelves[0].items[0].tags.append("again"), branch)
+        snapshot = workspace.snapshot(branch)
+        assert isinstance(snapshot, Shop)
+        assert snapshot.shelves[0].items[0].tags == [str(number), "again"]
+        assert snapshot.version == 3
+
+
+def test_a_fork_does_not_rest_while_it_has_an_execution(workspace: Workspace, shop: Ref) -> None:
+    seen: list[Any] = []
+
+    @workspace.register("fork_many")
+    def fork_many(shop: Shop) -> None:
+        before = shop.shelves
+        for _ in range(100):
+            workspace.fork(ref)
+        seen.append(shop.shelves is before and shop.shelves[0].items[0].name)
+        shop.shelves[0].label = "written"
+
+    ref = shop
+    branch = workspace.fork(shop)
+    workspace.execute("fork_many", shop=branch)
+
+    assert seen == ["i00"]
+    assert workspace.snapshot(branch).shelves[0].label == "written"
+
+
 def test_a_fork_of_an_unknown_version_is_refused(workspace: Workspace, shop: Ref) -> None:
     with pytest.raises(UsageError):
         workspace.fork(shop, at=7)
@@ -408,3 +457,16 @@ def test_the_patch_of_one_field_is_small(workspace: Workspace, shop: Ref, do: Do
     assert workspace.diff(shop, 1, 2).to_json_patch() == [
         {"op": "replace", "path": "/shelves/1/items/0/price", "value": 7.0}
     ]
+
+
+def test_writing_to_what_a_diff_shows_changes_no_version(
+    workspace: Workspace, shop: Ref, do: Do
+) -> None:
+    do(lambda shop: shop.point.trail.append(1))
+
+    (change,) = workspace.diff(shop, 1, 2).changed
+    change.new.trail.append(99)
+    change.old.trail.append(99)
+
+    assert workspace.at(f"{shop.address}.point.trail", 1) == []
+    assert workspace.at(f"{shop.address}.point.trail", 2) == [1]

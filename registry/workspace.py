@@ -769,7 +769,7 @@ class Workspace:
         Raises:
             EventError: A type is neither a class of events nor a text, or the handler no function.
 
-        Cost: nothing while nobody listens; else some microseconds for each execution.
+        Cost: nothing while nobody listens; else about 30 us for each execution, and the handlers.
         """
         if handler is not None:
             self._bus.subscribe(handler, types, pattern, predicate, priority)

@@ -17,7 +17,7 @@ import registry
 from registry import CallableRegistry, Ref, Workspace, use_workspace
 from registry import bus as bus_file
 from registry import events as events_file
-from registry.errors import CascadeError, EventError
+from registry.errors import BusyError, CascadeError, EventError
 from registry.events import EntityVersioned, Event, ExecutionEvent, ExecutionStarted
 from tests.unit.registry.shop import Shop, new_shop
 
@@ -297,6 +297,28 @@ def test_each_execution_of_a_batch_is_told_before_the_next(workspace: Workspace,
     workspace.run("grow", {"shop": shop, "n": 1}, "c")
 
     assert heads == [(n, n) for n in range(2, 7)]
+
+
+def test_a_handler_is_no_part_of_an_execution_of_another_workspace(
+    workspace: Workspace, shop: Ref, log: pytest.LogCaptureFixture
+) -> None:
+    """Not even if it is told while that still runs: it cannot see or join its work."""
+    other = Workspace()
+    other.register("grow")(grow)
+    theirs = other.add(new_shop())
+
+    @other.register("around")
+    def around(shop: Shop) -> None:
+        workspace.execute("grow", shop=mine, n=1)
+
+    mine = shop
+    workspace.on(EntityVersioned, handler=lambda _: other.execute("grow", shop=theirs, n=5))
+
+    other.execute("around", shop=theirs)
+
+    assert other.head(theirs) == 1
+    [error] = [record.exc_info[0] for record in log.records if record.exc_info]
+    assert error is BusyError
 
 
 # --- skip_events ---

@@ -6,9 +6,10 @@ Versioned, transactional execution of functions on trees of pydantic entities.
 from __future__ import annotations
 
 from registry.address import Address, Ref, is_address, parse_address
-from registry.callables import RegisteredCallable
+from registry.callables import FunctionMetadata, RegisteredCallable
 from registry.changeset import Commit
 from registry.chronicle import VersionInfo
+from registry.config import ConfigEntity
 from registry.diff import Diff, FieldChange, Move
 from registry.entity import Entity
 from registry.entity_tree import EntityTree, EntityTreeView
@@ -59,6 +60,7 @@ from registry.feed import Cursor
 from registry.functional import batch_get, emit, get, on, put, unsubscribe
 from registry.kept import KeptText
 from registry.ledger import ChangeSet
+from registry.outputs import OutputEntity
 from registry.provenance import Borrowed, Step, Why
 from registry.records import Record, Source
 from registry.replay import Difference, Replay
@@ -78,6 +80,7 @@ __all__ = [
     "CascadeError",
     "ChangeSet",
     "Commit",
+    "ConfigEntity",
     "ConflictError",
     "Cursor",
     "CursorError",
@@ -104,12 +107,14 @@ __all__ = [
     "ExecutionFailed",
     "ExecutionStarted",
     "FieldChange",
+    "FunctionMetadata",
     "IdentityTakenError",
     "KeptText",
     "Move",
     "NaiveTimeError",
     "NameTakenError",
     "NotFoundError",
+    "OutputEntity",
     "Page",
     "PathError",
     "PrunedError",

@@ -16,11 +16,12 @@ from typing import Any
 from registry import ids
 from registry.address import Address, Ref, parse_address, write_path
 from registry.addressed import Addressed, follow, own_copy
-from registry.callables import Parameter, RegisteredCallable
+from registry.callables import RegisteredCallable
 from registry.copies import entities_in
 from registry.entity import Entity, key_of, version_of
 from registry.errors import AddressError, NotFoundError
 from registry.ids import EntityVersion
+from registry.parameters import Parameter
 from registry.semantics import present
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
@@ -71,7 +72,7 @@ class Borrowing:
         self._addresses = self._parsed(arguments.values())
         self._places = self._placed({each.entity for each in self._addresses.values()})
         self.arguments = {
-            name: self._argument(registered.by_name.get(name), value)
+            name: self._argument(registered.keywords.get(name), value)
             for name, value in arguments.items()
         }
 
@@ -145,7 +146,7 @@ class Borrowing:
         if parameter is None:
             return value  # refused by `bind`, which knows what there is
         self._made = {}
-        if parameter.entities or parameter.holds_entities:
+        if parameter.entities or parameter.holds_entities or parameter.configs:
             return self._replaced(value, lambda text: self._input(parameter, text))
         return self._replaced(value, lambda text: self._plain(parameter, text))
 

@@ -7,58 +7,38 @@ Executing walks the compiled plan; nothing is inspected per call.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
-from typing import Any, Literal, NamedTuple, get_args, get_origin
-from uuid import UUID
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from pydantic import ValidationError
 
 from registry.address import Ref
-from registry.entity import Entity, label
-from registry.errors import ArgumentError, RegistrationError, ReturnError
-from registry.values import ATOM, KIND
+from registry.entity import Entity
+from registry.errors import ArgumentError, RegistrationError, ReturnError, UncopyableError
+from registry.hints import ClassOf
+from registry.parameters import (
+    EMPTY,
+    OPTIONS,
+    Parameter,
+    compile_parameter,
+    config_field,
+    describe,
+    own_default,
+    reason,
+    show,
+)
+from registry.strategies import pattern_of, strategy_of
+from registry.values import KIND
 
 Semantic = Literal["mutation", "creation", "detachment"]
 _SEMANTICS = get_args(Semantic)
-_EMPTY = inspect.Parameter.empty
-_EXACT_TYPES = frozenset(
-    {int, str, float, bool, bytes, type(None), datetime, date, timedelta, UUID}
-)
-
 _REF = frozenset({Ref})
 _MAX_FITTING = 64
 """Combinations of types that are remembered; a union of five types for each of ten parameters
 has millions."""
-
-
-class Parameter(NamedTuple):
-    """One parameter, compiled.
-
-    Attributes:
-        name: As in the signature.
-        entities: Classes of entities that it takes, if it takes one.
-        holds_entities: Whether it takes a collection of entities.
-        takes_text: Whether its hint allows a text that is not an address, somewhere.
-        exact: Types whose values need no validation.
-        validate: Checks and copies any other value.
-        default: `inspect.Parameter.empty` if it is required.
-        hint: The type hint, for messages.
-    """
-
-    name: str
-    entities: tuple[type[Entity], ...]
-    holds_entities: bool
-    takes_text: bool
-    exact: frozenset[type]
-    validate: Callable[[Any], Any]
-    default: Any
-    hint: Any
 
 
 class RegisteredCallable:
@@ -73,10 +53,16 @@ class RegisteredCallable:
             anything.
         semantic_hint: The semantic that the author promises, or None.
         read_only: Whether a change is an error.
+        blocking: Whether `aexecute` calls it in a thread.
         takes_atoms: Whether every parameter takes an entity or a plain value of an exact type.
         plain_entity: Position of the one parameter that takes an entity (of `plain_classes`), if
             all others take atoms, the function is synchronous and may write; else -1.
         fitting: Types of arguments of which `fits` has said so before.
+        keywords: What `execute` takes by keyword: the parameters, and the fields of the configs
+            among them.
+        expected_strategy: What kinds of inputs the signature takes; see `strategies.py`. A record
+            has that of the arguments that were given.
+        expected_pattern: Likewise.
     """
 
     def __init__(
@@ -85,6 +71,7 @@ class RegisteredCallable:
         function: Callable[..., Any],
         semantic_hint: Semantic | None = None,
         read_only: bool = False,
+        blocking: bool = False,
     ) -> None:
         if semantic_hint is not None and semantic_hint not in _SEMANTICS:
             raise RegistrationError(
@@ -94,11 +81,14 @@ class RegisteredCallable:
         self.function = function
         self.semantic_hint = semantic_hint
         self.read_only = read_only
+        self.blocking = blocking
         self.is_async = inspect.iscoroutinefunction(function)
+        if self.is_async and blocking:
+            raise RegistrationError(name, "is a coroutine function; only others can be blocking")
         hints = _hints(name, function)
         signature = inspect.signature(function)
         self.parameters = tuple(
-            _compile(name, each, hints) for each in signature.parameters.values()
+            compile_parameter(name, each, hints) for each in signature.parameters.values()
         )
         positional = all(
             each.kind is each.POSITIONAL_OR_KEYWORD for each in signature.parameters.values()
@@ -110,13 +100,17 @@ class RegisteredCallable:
             )
         self.return_hint = hints["return"]
         self.returns = _promised(self.return_hint)
+        self._compile_kinds(positional)
+
+    def _compile_kinds(self, positional: bool) -> None:
+        """Work out which parameters need what."""
         self.names = tuple(self.by_name)
         self._names = frozenset(self.by_name)
         self._exact = tuple((each.name, each.exact) for each in self.parameters if each.exact)
         self._inexact = tuple(each.name for each in self.parameters if not each.exact)
         self.takes_atoms = all(each.exact or each.entities for each in self.parameters)
         entities = [each for each in self.parameters if each.entities]
-        plain = len(entities) == 1 and self.takes_atoms and not (self.is_async or read_only)
+        plain = len(entities) == 1 and self.takes_atoms and not (self.is_async or self.read_only)
         self.plain_entity = self.parameters.index(entities[0]) if plain and positional else -1
         self.plain_classes = entities[0].entities if plain else ()
         self.fitting: set[tuple[type, ...]] = set()
@@ -125,25 +119,55 @@ class RegisteredCallable:
             each.name for each in self.parameters if each.holds_entities
         )
         self.entity_parameters = tuple(each.name for each in self.parameters if each.entities)
+        self.config_parameters = tuple(each.name for each in self.parameters if each.configs)
+        self._config_fields = self._find_config_fields()
+        fields = {
+            each: config_field(each, self.by_name[owner].configs[0])
+            for each, owner in self._config_fields.items()
+        }
+        self.keywords = {**self.by_name, **fields}
+        self._compile_strategy()
 
-    def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _compile_strategy(self) -> None:
+        self.input_parameters = frozenset((*self.entity_parameters, *self.collection_parameters))
+        has_config = bool(self.config_parameters)
+        has_plain = len(self.parameters) > len(self.input_parameters) + len(self.config_parameters)
+        self.expected_strategy = strategy_of(
+            len(self.entity_parameters),
+            has_collection=bool(self.collection_parameters),
+            has_config=has_config,
+            has_plain=has_plain,
+        )
+        self.expected_pattern = pattern_of(
+            has_entities=bool(self.input_parameters),
+            has_others=has_config or has_plain,
+            borrows=has_config or has_plain,
+        )
+
+    def bind(self, arguments: Mapping[str, Any], class_of: ClassOf | None = None) -> dict[str, Any]:
         """Check arguments and return the callable's own copies.
 
-        Entities and refs are passed on as given.
+        Entities and refs are passed on as given, in new collections.
+
+        Args:
+            arguments: The arguments, by name.
+            class_of: Tells the class of what a ref in a collection names; not checked without one.
 
         Raises:
             ArgumentError: An argument is unknown, missing, or does not fit its hint.
         """
+        if self.config_parameters:
+            arguments = self._with_configs(arguments)
         if arguments.keys() != self._names:
             self._check_names(arguments)
         bound = dict(arguments)
         for name, exact in self._exact:
-            if type(bound.get(name, _EMPTY)) not in exact:
-                bound[name] = self._checked(self.by_name[name], bound.get(name, _EMPTY))
+            if type(bound.get(name, EMPTY)) not in exact:
+                bound[name] = self._checked(self.by_name[name], bound.get(name, EMPTY), None)
         for name in self._inexact:
-            given = bound.get(name, _EMPTY)
+            given = bound.get(name, EMPTY)
             if type(given) is not Ref or name not in self.entity_parameters:
-                bound[name] = self._checked(self.by_name[name], given)
+                bound[name] = self._checked(self.by_name[name], given, class_of)
         return bound
 
     def in_order(self, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -181,7 +205,7 @@ class RegisteredCallable:
                 continue
             try:
                 found[index] = parameter.validate(value) if parameter.exact else value
-            except ValidationError:
+            except (ValidationError, UncopyableError, RecursionError):
                 return ()
         return tuple(found) if self.fits(tuple(found)) else ()
 
@@ -197,27 +221,98 @@ class RegisteredCallable:
         self._kept.add(kind)
         return True
 
-    def _checked(self, parameter: Parameter, value: Any) -> Any:
-        if parameter.entities:
+    def _find_config_fields(self) -> dict[str, str]:
+        """Return the parameter of each field of a config that is given by keyword."""
+        owners: dict[str, str] = {}
+        for parameter in self.parameters:
+            if len(parameter.configs) != 1:
+                continue
+            for field in parameter.configs[0].model_fields:
+                if field in self.by_name:
+                    continue  # the keyword means the parameter
+                if field in OPTIONS:
+                    raise RegistrationError(
+                        self.name,
+                        f"takes a config with a field {field!r}, an option of execute; rename it",
+                    )
+                if field in owners:
+                    raise RegistrationError(
+                        self.name,
+                        f"takes two configs with a field {field!r}: {owners[field]!r} and "
+                        f"{parameter.name!r}; rename one of the fields, or use one config",
+                    )
+                owners[field] = parameter.name
+        return owners
+
+    def _with_configs(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments with a config in place of its fields, or of nothing."""
+        found: dict[str, Any] = {}
+        fields: dict[str, dict[str, Any]] = {}
+        for name, value in arguments.items():
+            owner = self._config_fields.get(name)
+            if owner is None:
+                found[name] = value
+            else:
+                fields.setdefault(owner, {})[name] = value
+        for owner, given in fields.items():
+            if owner in found:
+                field, value = next(iter(given.items()))
+                raise ArgumentError(
+                    *(self.name, field, f"{show(value)} beside {owner!r} itself"),
+                    f"either {owner!r} or its fields",
+                )
+        for parameter in self.parameters:
+            name = parameter.name
+            if name in found or not parameter.configs:
+                continue
+            if name in fields or parameter.default is EMPTY:
+                found[name] = self._built(parameter, fields.get(name, {}))
+        return found
+
+    def _built(self, parameter: Parameter, fields: dict[str, Any]) -> Any:
+        """Build a config of its fields; those that were not given have defaults."""
+        if len(parameter.configs) != 1:
+            raise ArgumentError(self.name, parameter.name, "nothing", describe(parameter.hint))
+        cls = parameter.configs[0]
+        try:
+            validate = cls.__pydantic_validator__.validate_python
+            return validate(fields, by_alias=True, by_name=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+            name = str(first["loc"][0]) if first["loc"] else parameter.name
+            is_missing = first["type"] == "missing" and len(first["loc"]) == 1
+            raise ArgumentError(
+                self.name,
+                name,
+                "nothing" if is_missing else show(fields.get(name, fields)),
+                f"a field of {parameter.name}: {describe(cls)} ({reason(error)})",
+            ) from None
+
+    def _checked(self, parameter: Parameter, value: Any, class_of: ClassOf | None) -> Any:
+        if parameter.entities or parameter.configs:
             return self._check_entity(parameter, value)
-        if value is _EMPTY:
-            return _own_default(parameter.default)
-        return value if parameter.holds_entities else self._validate(parameter, value)
+        if value is EMPTY:
+            return own_default(parameter.default)
+        return self._validate(parameter, value, class_of)
 
     def _check_names(self, arguments: Mapping[str, Any]) -> None:
         for name in arguments:
             if name not in self.by_name:
                 known = ", ".join(self.by_name) or "no parameters"
+                if self._config_fields:
+                    known += f" (fields of configs: {', '.join(self._config_fields)})"
                 raise ArgumentError(self.name, name, "an argument of that name", f"one of: {known}")
         for parameter in self.parameters:
-            if parameter.name not in arguments and parameter.default is _EMPTY:
-                raise ArgumentError(self.name, parameter.name, "nothing", _describe(parameter.hint))
+            if parameter.name not in arguments and parameter.default is EMPTY:
+                raise ArgumentError(self.name, parameter.name, "nothing", describe(parameter.hint))
 
     def _check_entity(self, parameter: Parameter, value: Any) -> Any:
-        if value is _EMPTY:
-            value = _own_default(parameter.default)
+        if value is EMPTY:
+            value = own_default(parameter.default)
+            if value is None:
+                return None
         cls = type(value)
-        if cls is Ref or isinstance(value, parameter.entities):
+        if cls is Ref or isinstance(value, parameter.entities or parameter.configs):
             return value
         if not isinstance(value, Entity) and not isinstance(value, str):
             return self._validate(parameter, value)
@@ -225,21 +320,23 @@ class RegisteredCallable:
 
     def wrong_entity(self, name: str, value: Any) -> ArgumentError:
         """Return the error for an entity of another class than the parameter takes."""
-        return ArgumentError(self.name, name, _show(value), _describe(self.by_name[name].hint))
+        return ArgumentError(self.name, name, show(value), describe(self.by_name[name].hint))
 
-    def _validate(self, parameter: Parameter, value: Any) -> Any:
+    def _validate(self, parameter: Parameter, value: Any, class_of: ClassOf | None = None) -> Any:
         try:
-            return parameter.validate(value)
+            return parameter.validate(value, class_of)
         except ValidationError as error:
-            reason = "; ".join(
-                f"{'.'.join(map(str, item['loc']))}: {item['msg']}" if item["loc"] else item["msg"]
-                for item in error.errors(
-                    include_url=False, include_context=False, include_input=False
-                )[:3]
-            )
-            raise ArgumentError(
-                self.name, parameter.name, _show(value), f"{_describe(parameter.hint)} ({reason})"
-            ) from None
+            why = reason(error)
+        except UncopyableError as error:
+            why = f"which can be copied: {error.reason}"
+        except RecursionError:
+            why = "it is nested too deep, or holds itself"
+        expected = f"{describe(parameter.hint)} ({why})"
+        raise ArgumentError(self.name, parameter.name, show(value), expected)
+
+    def describe_result(self) -> str:
+        """Write the return hint for a message."""
+        return describe(self.return_hint)
 
     def refuse_result(self, result: Any) -> None:
         """Raise the error for a result that contradicts the return hint.
@@ -247,7 +344,11 @@ class RegisteredCallable:
         Raises:
             ReturnError: Always.
         """
-        raise ReturnError(self.name, _show(result), _describe(self.return_hint))
+        raise ReturnError(self.name, show(result), describe(self.return_hint))
+
+
+FunctionMetadata = RegisteredCallable
+"""The name that the seed design has for a compiled callable."""
 
 
 def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
@@ -259,104 +360,6 @@ def _hints(name: str, function: Callable[..., Any]) -> dict[str, Any]:
         raise RegistrationError(
             name, f"has a type hint that cannot be resolved: {error}"
         ) from error
-
-
-def _compile(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        raise RegistrationError(name, f"takes *{parameter.name}; name every parameter")
-    if parameter.kind is parameter.POSITIONAL_ONLY:
-        raise RegistrationError(
-            name, f"takes {parameter.name!r} by position only; arguments come by name"
-        )
-    if parameter.name not in hints:
-        raise RegistrationError(name, f"has no type hint for parameter {parameter.name!r}")
-    hint = hints[parameter.name]
-    entities = _entity_classes(hint)
-    try:
-        adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_config_for(hint))
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
-        raise RegistrationError(
-            name,
-            f"has a type hint for parameter {parameter.name!r} that pydantic cannot check: {error}",
-        ) from error
-    return Parameter(
-        parameter.name,
-        entities,
-        not entities and _mentions_entity(hint),
-        _takes_text(hint),
-        _exact_types(hint),
-        _validator(adapter),
-        parameter.default,
-        hint,
-    )
-
-
-def _config_for(hint: Any) -> ConfigDict | None:
-    """Allow any class in a hint; a model brings its own settings."""
-    try:
-        TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:
-        return None
-    return ConfigDict(arbitrary_types_allowed=True)
-
-
-def _validator(adapter: TypeAdapter[Any]) -> Callable[[Any], Any]:
-    """Return a check whose result shares no mutable object with what was given."""
-    validate = adapter.validator.validate_python
-
-    def check(value: Any) -> Any:
-        if KIND[type(value)] == ATOM:
-            return validate(value)
-        return validate(copy.deepcopy(value))
-
-    return check
-
-
-def _own_default(default: Any) -> Any:
-    return default if KIND[type(default)] == ATOM else copy.deepcopy(default)
-
-
-def _entity_classes(hint: Any) -> tuple[type[Entity], ...]:
-    """Return the entity classes of a hint that takes one entity.
-
-    Also optional, or of several classes.
-    """
-    if get_origin(hint) is typing.Annotated:
-        hint = get_args(hint)[0]
-    if isinstance(hint, type) and issubclass(hint, Entity):
-        return (hint,)
-    if isinstance(hint, typing.TypeVar) and hint.__bound__ is not None:
-        return _entity_classes(hint.__bound__)
-    if get_origin(hint) in (typing.Union, types.UnionType):
-        members = [_entity_classes(each) for each in get_args(hint)]
-        return tuple(cls for classes in members for cls in classes)
-    return ()
-
-
-def _exact_types(hint: Any) -> frozenset[type]:
-    """Return the types whose values a hint takes as they are, if all that it takes are such."""
-    if hint is None:
-        return frozenset({type(None)})
-    if get_origin(hint) in (typing.Union, types.UnionType):
-        members = [_exact_types(each) for each in get_args(hint)]
-        return frozenset().union(*members) if all(members) else frozenset()
-    return frozenset({hint}) if isinstance(hint, type) and hint in _EXACT_TYPES else frozenset()
-
-
-def _mentions_entity(hint: Any) -> bool:
-    return bool(_entity_classes(hint)) or any(map(_mentions_entity, get_args(hint)))
-
-
-def _takes_text(hint: Any) -> bool:
-    """Tell whether a hint allows a text, also inside a collection; keys of dicts do not count."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is typing.Annotated:
-        return _takes_text(arguments[0])
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _takes_text(arguments[-1])
-    if arguments:
-        return any(map(_takes_text, arguments))
-    return hint in (str, Any, object)
 
 
 def _promised(hint: Any) -> tuple[type, ...] | None:
@@ -381,18 +384,3 @@ def _promised(hint: Any) -> tuple[type, ...] | None:
     if not isinstance(cls, type) or getattr(cls, "_is_protocol", False) or cls is object:
         return None
     return (float, int) if cls is float else (cls,)  # an int is a float to type checkers (PEP 484)
-
-
-def _describe(hint: Any) -> str:
-    return (
-        hint.__name__
-        if isinstance(hint, type) and not get_args(hint)
-        else str(hint).replace("typing.", "")
-    )
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, Entity):
-        return label(value)
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"

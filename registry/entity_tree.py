@@ -25,6 +25,7 @@ from registry.errors import NotFoundError, ReadOnlyViewError
 from registry.history import Stored
 from registry.ids import Key
 from registry.mermaid import Box, Link
+from registry.outputs import PendingOutput
 from registry.retention import Retention
 from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
 from registry.shape import Edge, Shape, children_in, edge_of, shape_of, state_of, title
@@ -473,6 +474,8 @@ def tree_of(entity: Entity) -> EntityTree:
     """
     home = entity.__home__
     if isinstance(home, Snapshot):
+        if isinstance(home.source, PendingOutput):
+            home.source.log.settle(home)
         # Not checked against retention: what is held is kept.
         return EntityTree(_Home(home.source, home.version))
     if isinstance(home, TreeRegistry):

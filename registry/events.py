@@ -325,14 +325,13 @@ class _OfRecord:
         self.joint = commit_in(packed)
         self.trees = trees
         self.wanted = wanted
-        parent = getattr(record, "parent", None)
         self.common: dict[str, Any] = {
             "execution_id": record.execution_id,
             "callable": record.callable_name,
-            "parent_id": parent,
+            "parent_id": record.parent,
             "root_id": root_id or record.execution_id,
         }
-        self.queued_s: float = getattr(record, "queued_s", 0.0)
+        self.queued_s = record.queued_s
         self.ended = record.started + self.queued_s + record.run_s + record.commit_s
 
     def events(self) -> Iterator[Event | None]:

@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from registry import ids, plain_changes
@@ -22,33 +26,55 @@ from registry.bus import Bus
 from registry.callables import RegisteredCallable
 from registry.changes import Changes
 from registry.clock import Clock
+from registry.config import ConfigEntity
+from registry.config_store import ConfigStore
 from registry.copies import clone, copy_value, entities_in
-from registry.entity import Entity, fill, key_of, label, part
+from registry.entity import Entity, fill, key_of, label, part, renew_key, version_of
 from registry.errors import (
     ArgumentError,
     BusyError,
     ConflictError,
     NotFoundError,
     ReadOnlyError,
-    RegistrationError,
     ReturnError,
     UnfinishedError,
 )
 from registry.kept import keep
 from registry.nesting import Nest, running
+from registry.outputs import PendingOutput
 from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
-from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, present
+from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, own_value, present
 from registry.snapshot import Snapshot
+from registry.strategies import Pattern, Strategy, pattern_of, strategy_of
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
 from registry.trees import Trees
-from registry.values import ATOM, DICT, ENTITY, KIND, LIST, SET, TUPLE
+from registry.turn import Turn
+from registry.values import (
+    ATOM,
+    DICT,
+    ENTITY,
+    FROZENSET,
+    KIND,
+    LIST,
+    SET,
+    TUPLE,
+    EntityInside,
+)
 
 OnStale = Literal["fork", "error", "head"]
 
 EDITS = "@edits"
 """Among the arguments of a record: how many fields the holders of its snapshots had edited."""
+
+Form = Literal["entities", "raw", "receipt"]
+"""What the caller gets: entities only, a plain result as the value of one; a plain result as it is;
+or a receipt."""
+
+_standing_still: ContextVar[frozenset[int]] = ContextVar("standing_still", default=frozenset())
+"""Threads that wait for the code in this context; none of their tasks will go on before."""
+
 _perf = time.perf_counter
 
 
@@ -85,6 +111,7 @@ class Setting(NamedTuple):
         records: Where their records go.
         clock: Where time comes from.
         on_stale: What to do with an outdated snapshot as input.
+        configs: The stored configs.
         bus: Who listens to what they do.
     """
 
@@ -92,6 +119,7 @@ class Setting(NamedTuple):
     records: RecordLog
     clock: Clock
     on_stale: OnStale
+    configs: ConfigStore
     bus: Bus
 
 
@@ -136,19 +164,35 @@ class Execution:
     own_trees: Mapping[int, TreeRegistry] = {}
     _forks: Mapping[tuple[TreeRegistry, int], TreeRegistry] = {}
     _borrowing: Borrowing | None = None
+    _configs: Sequence[tuple[str, Entity, TreeRegistry]] = ()
+    _sources: tuple[Any, ...] = ()
     _nest: Nest | None = None
     _edited: Sequence[Snapshot] = ()
     _semantic: str | None = None
     _changed = 0
     _is_looked_at = False
     _is_open = False
+    _has_entities = False
+    _output: PendingOutput | None = None
     _result: Any = None
     _after: tuple[int, ...] = ()
+    _is_bound = False
+    _has_collection = False
+    _has_plain = False
+    _parent: int | str | None = None
+    _queued_s = 0.0
     _run_s = 0.0
     _commit_s = 0.0
 
-    def __init__(self, setting: Setting, registered: RegisteredCallable, number: int | str) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        registered: RegisteredCallable,
+        number: int | str,
+        form: Form = "raw",
+    ) -> None:
         self._setting = setting
+        self._form = form
         self._trees = setting.trees
         self.registered = registered
         self.number = number
@@ -158,9 +202,11 @@ class Execution:
 
     def run(self, arguments: Mapping[str, Any]) -> None:
         """Run a synchronous callable. Exceptions come out as raised, after rollback and record."""
+        asked = _perf()
         try:
             self._bind(arguments)
             self._take_turns()
+            self._queued_s = _perf() - asked
             try:
                 live = self._open(arguments)
                 began = _perf()
@@ -193,6 +239,7 @@ class Execution:
         self._txns = (txn,)
         self._names, self._values = begun.names, begun.values
         self._nest, txn.tree.nest = txn.tree.nest, None
+        self._is_bound, self._has_plain = True, len(begun.names) > 1
 
     def conclude(self, result: Any, run_s: float, is_looked_at: bool) -> Execution:
         """Commit what a callable that was taken over returned, and record it.
@@ -225,31 +272,39 @@ class Execution:
         self._targets = self._targets[:1]
 
     def run_in_loop(self, arguments: Mapping[str, Any]) -> None:
-        """Run a coroutine function from code that is in no event loop, in a loop of its own.
+        """Run a coroutine function from synchronous code, in an event loop of its own.
+
+        If this thread runs a loop itself, that stands still meanwhile; the other one is in a thread
+        of its own.
 
         Raises:
-            RegistrationError: This thread runs an event loop, which would stand still meanwhile.
+            BusyError: It would wait for a task of this thread, which cannot go on.
 
-        Cost: about 0.1 ms for the loop.
+        Cost: about 0.1 ms for the loop, and as much for the thread.
         """
-        with contextlib.suppress(RuntimeError):
+        try:
             asyncio.get_running_loop()
-            refusal = RegistrationError(
-                self.registered.name,
-                "is a coroutine function; in an event loop, await aexecute(...)",
-            )
-            self._record_failure(arguments, refusal)
-            raise refusal
-        asyncio.run(self.run_async(arguments, is_alone=True))
+        except RuntimeError:
+            asyncio.run(self.run_async(arguments, is_alone=True))
+            return
+        context = copy_context()
+        context.run(_standing_still.set, _standing_still.get() | {threading.get_ident()})
+        with ThreadPoolExecutor(1, "treerunner") as helper:
+            helper.submit(context.run, self._run_alone, arguments).result()
+
+    def _run_alone(self, arguments: Mapping[str, Any]) -> None:
+        asyncio.run(self.run_async(arguments))
 
     async def run_async(self, arguments: Mapping[str, Any], *, is_alone: bool = False) -> None:
         """Run a callable from an event loop.
 
-        A coroutine function is awaited, any other called directly.
+        A coroutine function is awaited, one that blocks is called in a thread, any other directly.
         """
+        asked = _perf()
         try:
             self._bind(arguments)
             await self._take_turns_async(is_alone)
+            self._queued_s = _perf() - asked
             try:
                 live = self._open(arguments)
                 began = _perf()
@@ -268,10 +323,13 @@ class Execution:
             raise
 
     async def _call_async(self, live: Mapping[str, Any]) -> Any:
+        registered = self.registered
         token = running.set(self)
         try:
-            result = self.registered.function(**live)
-            return await result if self.registered.is_async else result
+            if registered.blocking:
+                return await _in_thread(partial(registered.function, **live))
+            result = registered.function(**live)
+            return await result if registered.is_async else result
         finally:
             running.reset(token)
 
@@ -306,7 +364,7 @@ class Execution:
         if mentions_address(arguments.values()):
             bound = self._bind_addresses(arguments)
         else:
-            bound = registered.bind(arguments)
+            bound = registered.bind(arguments, self._class_of)
         located: list[Located] = []
         for name in registered.entity_parameters:
             given = bound[name]
@@ -317,12 +375,23 @@ class Execution:
             bound[name] = None  # until it is there
         for name in registered.collection_parameters:
             self._map(bound[name], name, lambda each, at: located.append(self._locate(each, at)))
+        if registered.config_parameters:
+            self._configs, self._sources = [], ()
+            for name in registered.config_parameters:
+                if bound[name] is not None:
+                    bound[name] = self._own_config(name, bound[name])
         self._bound = bound
         # Taken down now: the callable may change what it was given.
         values = bound.values()
         self._values = tuple(values if registered.takes_atoms else map(keep, values))
         self._names = tuple(bound)
         self._located = located
+        inputs = registered.input_parameters
+        self._has_plain = not inputs.issuperset(arguments)
+        self._has_collection = any(
+            bound[name] is not None for name in registered.collection_parameters
+        )
+        self._is_bound = True
         borrowed = self._borrowing.trees if self._borrowing else ()
         if len(located) == 1 and not borrowed and (only := located[0][1]) is not None:
             self._targets = (only,)
@@ -331,16 +400,50 @@ class Execution:
             trees = {id(each): each for each in (*[each[1] for each in located], *borrowed) if each}
             self._targets = sorted(trees.values(), key=_turn_order)
 
+    def _own_config(self, name: str, given: Any) -> Entity:
+        """Return the callable's own copy of a config; what was given is stored by its content.
+
+        No turn is taken: what is stored of a config never changes.
+        """
+        configs = self._setting.configs
+        stored = configs.named(given) if type(given) is Ref else None
+        if stored is None:
+            given = self._at_head(given) if type(given) is Ref else given
+            self._check_config(name, given)
+            stored = configs.stored(given, self._now)
+            home = given.__home__
+            if home is not None and getattr(home, "source", home) is not stored.tree:
+                key, stamp = version_of(given)
+                self._sources += (name, ids.plain(key), stamp, "")
+        self._check_config(name, stored.master)
+        own = clone(stored.master, keep_identity=False)
+        renew_key(own, (ids.plain(stored.tree.key), ids.BIRTH))
+        self._configs = [*self._configs, (name, own, stored.tree)]
+        return own
+
+    def _check_config(self, name: str, config: Entity) -> None:
+        if not isinstance(config, self.registered.by_name[name].configs):
+            raise self.registered.wrong_entity(name, config)
+
+    def _at_head(self, ref: Ref) -> Entity:
+        tree = self._trees.tree(ref)
+        if not tree.has(ref.key):
+            raise NotFoundError(f"entity {ref.lineage_id}", tree.name)
+        return Snapshot.of(tree, tree.head).entity(ref.key)
+
     def _bind_addresses(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Check arguments among which there are texts that begin like addresses."""
         self._borrowing = borrowing = Borrowing(self._trees, self.registered, arguments)
         try:
-            return self.registered.bind(borrowing.arguments)
+            return self.registered.bind(borrowing.arguments, self._class_of)
         except ArgumentError as error:
             reason = borrowing.reason(error.parameter)
             if reason is not None:
                 raise reason from error
             raise
+
+    def _class_of(self, ref: Ref) -> type[Entity]:
+        return self._trees.tree(ref).class_of(ref.key)
 
     def _bind_again(self, arguments: Mapping[str, Any]) -> None:
         """Read addresses anew, if a tree has moved on while its turn was awaited."""
@@ -361,6 +464,7 @@ class Execution:
     def _tree_of(self, entity: Entity) -> TreeRegistry:
         home = entity.__home__
         if isinstance(home, Snapshot):
+            self._trees.outputs.settle(home)
             if isinstance(home.source, TreeRegistry):
                 return self._trees.stand_in(home.source)
             return self._trees.tree(self._trees.ref(entity))
@@ -381,8 +485,8 @@ class Execution:
         kind = KIND[type(value)]
         if kind == ENTITY or type(value) is Ref:
             return function(value, name)
-        if kind in (LIST, SET, TUPLE):
-            make = {LIST: list, SET: set, TUPLE: tuple}[kind]
+        if kind in (LIST, SET, TUPLE, FROZENSET):
+            make = {LIST: list, SET: set, TUPLE: tuple, FROZENSET: frozenset}[kind]
             return make([self._map(item, name, function) for item in value])
         if kind == DICT:
             return {key: self._map(item, name, function) for key, item in value.items()}
@@ -401,8 +505,10 @@ class Execution:
 
     def _take_turn(self, tree: TreeRegistry, having: Sequence[TreeRegistry]) -> None:
         """Take the turn on one more tree, waiting for it."""
-        if tree.turn.take_now():
+        if tree.turn.take_if_free():
             return
+        if would_wait_for_itself(tree.turn):
+            raise BusyError(tree.name)
         with self._waiting(tree, having):
             if not tree.turn.take():
                 raise BusyError(tree.name)
@@ -421,8 +527,11 @@ class Execution:
     async def _take_turn_async(
         self, tree: TreeRegistry, having: Sequence[TreeRegistry], is_alone: bool
     ) -> None:
+        if tree.turn.take_if_free():
+            return
         # Alone in its loop, it would wait for code that waits for this loop.
-        if is_alone and tree.turn.is_held_here:
+        is_above = is_alone and tree.turn.is_in_hands_of(threading.get_ident())
+        if is_above or would_wait_for_itself(tree.turn):
             raise BusyError(tree.name)
         with self._waiting(tree, having):
             await tree.turn.take_async()
@@ -538,12 +647,15 @@ class Execution:
         now = self._now = self._setting.clock()
         find = Transaction.plan if self._is_looked_at else plain_changes.plan
         plans = [(txn, find(txn, now)) for txn in self._txns]
-        if self.registered.read_only and any(changes is not None for _, changes in plans):
-            raise ReadOnlyError(self.registered.name, self._txns[0].tree.name)
-        outputs = () if KIND[type(result)] == ATOM else self._classify(result, plans)
+        registered = self.registered
+        if registered.read_only and any(changes is not None for _, changes in plans):
+            raise ReadOnlyError(registered.name, self._txns[0].tree.name)
+        found = () if KIND[type(result)] == ATOM else entities_in(result)
+        outputs = self._classify(found, plans) if found else ()
         for inner in self._nest.inner if self._nest else ():
             inner.classify_with(self, plans)
-        self._result = result
+        self._has_entities = bool(found)
+        self._result = result if found else self._own_value(result)
         after: list[int] = []
         for txn, changes in plans:
             tree = txn.tree
@@ -559,6 +671,20 @@ class Execution:
         self._is_open = False
         if self._provisional or self.own_trees:
             self._hold_new_trees()
+        if self._form == "entities" and not found:
+            self._semantic = CREATION
+            kept = self._trees.outputs.keep(registered.name, self.number, self._result, now)
+            self._output = kept
+
+    def _own_value(self, result: Any) -> Any:
+        """Return a copy of a plain result: the callable may go on with what it returned."""
+        try:
+            return own_value(result)
+        except EntityInside as inside:
+            expected = f"{self.registered.describe_result()}, with entities only in containers"
+            raise ReturnError(
+                self.registered.name, f"{inside} inside a {type(result).__name__}", expected
+            ) from None
 
     def _check_result(self, result: Any) -> None:
         """Refuse a result that contradicts the return hint, or has no shape."""
@@ -578,10 +704,9 @@ class Execution:
             self._targets = tuple(nest.trees)
             self._provisional = [*self._provisional, *nest.provisional]
 
-    def _classify(self, result: Any, plans: Plans) -> tuple[tuple[int, int], ...]:
+    def _classify(self, found: Sequence[Entity], plans: Plans) -> tuple[tuple[int, int], ...]:
         """Give every returned entity its semantic, and its own tree if it needs one."""
         self._semantic = None
-        found = entities_in(result)
         outputs = []
         for entity in found:
             if isinstance(entity.__home__, Snapshot):
@@ -612,6 +737,10 @@ class Execution:
                 return self._found(entity), DETACHMENT
             if txn.tree.has(key):
                 return txn.tree, MUTATION
+        if isinstance(entity, ConfigEntity) and (stored := self._setting.configs.find(entity)):
+            self.own_trees = {**self.own_trees, id(entity): stored}
+            is_given = any(own is entity and tree is stored for _, own, tree in self._configs)
+            return stored, MUTATION if is_given else CREATION
         return self._found(entity), CREATION
 
     def _found(self, entity: Entity) -> TreeRegistry:
@@ -653,6 +782,8 @@ class Execution:
                 self._hold(tree, "promoted")
         for tree in self.own_trees.values():
             self._hold(tree, "registered")
+            if issubclass(tree.class_of(tree.key), ConfigEntity):
+                self._setting.configs.remember(tree)
 
     def _hold(self, tree: TreeRegistry, kind: str) -> None:
         """Hold a tree, and tell the record log if it is a new root."""
@@ -683,14 +814,14 @@ class Execution:
 
     # --- what the caller gets ---
 
-    def told(self, as_receipt: bool) -> Any:
-        """Return the receipt, or the result."""
-        return self.receipt() if as_receipt else self.snapshots()
+    def told(self) -> Any:
+        """Return what the caller gets."""
+        return self.receipt() if self._form == "receipt" else self.snapshots()
 
     def snapshots(self) -> Any:
         """Return the result with lazy, isolated snapshots in place of entities."""
-        if KIND[type(self._result)] == ATOM:
-            return self._result
+        if not self._has_entities:
+            return self._result if self._output is None else self._output.shown()
         outputs = self._outputs
         if len(outputs) == 1 and self._result is outputs[0][1] and not self.own_trees:
             return Snapshot.of_head(*outputs[0])
@@ -726,7 +857,7 @@ class Execution:
                 for tree, entity in outputs
             }
             refs = tuple(by_id.values())
-            if KIND[type(value)] != ATOM:
+            if self._has_entities:
                 value = present(value, lambda entity: by_id.get(id(entity)))
         version = self._first_version()
         return Receipt(self.number, self._semantic, version, self._changed, value, refs)
@@ -742,7 +873,7 @@ class Execution:
         return next(after[at + 3] for at in range(0, len(after), 4) if after[at] == first)
 
     def _record_failure(self, arguments: Mapping[str, Any], error: BaseException) -> None:
-        self._semantic, self._changed, self._outputs = None, 0, ()
+        self._semantic, self._changed, self._outputs, self._output = None, 0, (), None
         self._after = tuple(
             number
             for tree in self._targets
@@ -767,8 +898,12 @@ class Execution:
         if self._edited:
             self._note_edits()
         inputs = tuple([each for name, _, key, _ in self._located for each in (name, key)])
+        for name, _, tree in self._configs:
+            inputs = (*inputs, name, ids.plain(tree.key))
         stamps = [self._output_stamp(tree, entity) for tree, entity in self._outputs]
         outputs = tuple([number for pair in stamps for number in pair])
+        if self._output is not None:
+            outputs = self._output.key_and_stamp
         sources = self._borrowing.sources if self._borrowing else ()
         self._setting.records.add(
             (
@@ -787,7 +922,9 @@ class Execution:
                 self.started,
                 self._run_s,
                 self._commit_s,
-                tuple([each for source in sources for each in source]),
+                (*[each for source in sources for each in source], *self._sources),
+                *self._kinds(),
+                *(self._parent, self._queued_s),
             )
         )
 
@@ -801,6 +938,27 @@ class Execution:
         """The entities returned, and their trees."""
         return self._outputs
 
+    def _kinds(self) -> tuple[Strategy, Pattern]:
+        registered = self.registered
+        if not self._is_bound:
+            return registered.expected_strategy, registered.expected_pattern
+        collections = registered.collection_parameters
+        entities = len({each[0] for each in self._located if each[0] not in collections})
+        has_config, has_plain = bool(self._configs), self._has_plain
+        return (
+            strategy_of(
+                entities,
+                has_collection=self._has_collection,
+                has_config=has_config,
+                has_plain=has_plain,
+            ),
+            pattern_of(
+                has_entities=entities > 0 or self._has_collection,
+                has_others=has_config or has_plain,
+                borrows=bool(self._sources or (self._borrowing and self._borrowing.sources)),
+            ),
+        )
+
     def _output_stamp(self, tree: TreeRegistry, entity: Entity) -> tuple[int, int]:
         key = ids.plain(self._key_in(tree, entity) if self.own_trees else key_of(entity))
         node = tree.nodes.get(key)
@@ -808,6 +966,28 @@ class Execution:
             tree.stamp_of(key, tree.head) if node is None else node.stamp_at(tree.head, tree.branch)
         )
         return key, stamp
+
+
+def would_wait_for_itself(turn: Turn) -> bool:
+    """Tell whether who has a turn waits for the code that asks."""
+    return any(map(turn.is_in_hands_of, _standing_still.get()))
+
+
+async def _in_thread(function: Callable[[], Any]) -> Any:
+    """Call a function in a thread, in this context, while the event loop goes on.
+
+    Not left before the function has ended, not even when cancelled: a thread cannot be stopped, and
+    writes to the tree as long as it runs.
+    """
+    thread = asyncio.get_running_loop().run_in_executor(None, copy_context().run, function)
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        while not thread.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([thread])
+        thread.exception()  # looked at: nobody else will
+        raise
 
 
 def _turn_order(tree: TreeRegistry) -> tuple[int, int]:

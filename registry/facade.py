@@ -51,11 +51,16 @@ class CallableRegistry:
         *,
         semantic_hint: Semantic | None = None,
         read_only: bool = False,
+        blocking: bool = False,
         replace: bool = False,
     ) -> Callable[[_Function], _Function]:
         """Register the decorated function; see `Workspace.register`."""
         return default_workspace().register(
-            name, semantic_hint=semantic_hint, read_only=read_only, replace=replace
+            name,
+            semantic_hint=semantic_hint,
+            read_only=read_only,
+            blocking=blocking,
+            replace=replace,
         )
 
     @classmethod
@@ -67,6 +72,7 @@ class CallableRegistry:
         skip_divergence_check: bool = False,
         skip_events: bool = False,
         on_stale: OnStale | None = None,
+        raw: bool = False,
         dry_run: bool = False,
         **arguments: Any,
     ) -> Any:
@@ -75,8 +81,14 @@ class CallableRegistry:
         `skip_divergence_check` of the seed design is accepted and changes nothing: an edited
         snapshot knows that it is one, so there is no check to skip.
         """
-        return default_workspace().execute(
-            func_name, on_stale=on_stale, skip_events=skip_events, dry_run=dry_run, **arguments
+        workspace = default_workspace()
+        return workspace.execute(
+            func_name,
+            on_stale=on_stale,
+            skip_events=skip_events,
+            raw=raw,
+            dry_run=dry_run,
+            **arguments,
         )
 
     @classmethod
@@ -88,27 +100,38 @@ class CallableRegistry:
         skip_divergence_check: bool = False,
         skip_events: bool = False,
         on_stale: OnStale | None = None,
+        raw: bool = False,
         dry_run: bool = False,
         **arguments: Any,
     ) -> Any:
         """Run a callable from an event loop; see `Workspace.aexecute`."""
-        return await default_workspace().aexecute(
-            func_name, on_stale=on_stale, skip_events=skip_events, dry_run=dry_run, **arguments
+        workspace = default_workspace()
+        return await workspace.aexecute(
+            func_name,
+            on_stale=on_stale,
+            skip_events=skip_events,
+            raw=raw,
+            dry_run=dry_run,
+            **arguments,
         )
 
     @classmethod
-    def execute_batch_sync(cls, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+    def execute_batch_sync(
+        cls, batch: Iterable[tuple[str, Mapping[str, Any]]], *, raw: bool = False
+    ) -> list[Any]:
         """Run several callables one after the other; see `Workspace.execute_batch`."""
-        return default_workspace().execute_batch(batch)
+        return default_workspace().execute_batch(batch, raw=raw)
 
     @classmethod
-    async def execute_batch(cls, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+    async def execute_batch(
+        cls, batch: Iterable[tuple[str, Mapping[str, Any]]], *, raw: bool = False
+    ) -> list[Any]:
         """Run several callables concurrently.
 
         Results in the order of the batch, exceptions as values.
         """
         workspace = default_workspace()
-        runs = [workspace.aexecute(name, **arguments) for name, arguments in batch]
+        runs = [workspace.aexecute(name, raw=raw, **arguments) for name, arguments in batch]
         return list(await asyncio.gather(*runs, return_exceptions=True))
 
     @classmethod

@@ -81,7 +81,7 @@ def _parents(entries: list[Packed]) -> dict[str, str]:
         # What is kept together with its commit ran inside nothing.
         if packed[0] is not None and isinstance(packed[1], str):
             record = unpack(packed)
-            if parent := getattr(record, "parent", None):
+            if parent := record.parent:
                 parents[record.execution_id] = parent
     return parents
 

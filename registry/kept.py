@@ -97,5 +97,8 @@ def _packed(value: Any, room: int) -> tuple[Packed | None, int]:
 
 
 def _text(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - what a class of the user's raises costs no execution
+        text = f"<a {type(value).__name__} that cannot be written>"
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."

@@ -8,25 +8,40 @@ that called it works on these, too.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from registry import ids
 from registry.address import Ref
 from registry.callables import RegisteredCallable
+from registry.copies import entities_in
 from registry.entity import Entity, key_of
 from registry.errors import BusyError, ReadOnlyError, UnfinishedError
-from registry.execution import Execution, Located, Plans, Receipt, Setting
+from registry.execution import (
+    Execution,
+    Form,
+    Located,
+    Plans,
+    Receipt,
+    Setting,
+    would_wait_for_itself,
+)
 from registry.nesting import Outer
 from registry.savepoint import Savepoint
-from registry.semantics import present
+from registry.semantics import CREATION, present
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
+from registry.values import ATOM, KIND
 
 
 def execution_inside(
-    outer: Outer | None, setting: Setting, registered: RegisteredCallable, number: int | str
+    outer: Outer | None,
+    setting: Setting,
+    registered: RegisteredCallable,
+    number: int | str,
+    form: Form,
 ) -> Execution:
     """Return a new execution: inside *outer* if that still runs and is of the same workspace.
 
@@ -35,10 +50,10 @@ def execution_inside(
     if outer is not None and outer.is_open:
         if isinstance(outer, Execution) and outer.setting.trees.origin is setting.trees:
             trial = outer.setting
-            setting = setting._replace(trees=trial.trees, records=trial.records)
+            setting = trial._replace(on_stale=setting.on_stale)
         if outer.is_of(setting.trees):
-            return NestedExecution(setting, registered, number, outer)
-    return Execution(setting, registered, number)
+            return NestedExecution(setting, registered, number, form, outer)
+    return Execution(setting, registered, number, form)
 
 
 class NestedExecution(Execution):
@@ -50,9 +65,15 @@ class NestedExecution(Execution):
     _first_tree = sys.maxsize
 
     def __init__(
-        self, setting: Setting, registered: RegisteredCallable, number: int | str, outer: Outer
+        self,
+        setting: Setting,
+        registered: RegisteredCallable,
+        number: int | str,
+        form: Form,
+        outer: Outer,
     ) -> None:
-        super().__init__(setting, registered, number)
+        super().__init__(setting, registered, number, form)
+        self._parent = outer.number if isinstance(outer, Execution) else None
         self._nest = self._joined = outer.nest
         self._siblings = outer.nest.turn_inside(outer)
 
@@ -67,7 +88,7 @@ class NestedExecution(Execution):
         return given if _is_new(given) else super()._live(given, name)
 
     def _take_turns(self) -> None:
-        if not self._siblings.take():
+        if would_wait_for_itself(self._siblings) or not self._siblings.take():
             raise BusyError(self._place)
         self._enter()
         try:
@@ -79,7 +100,8 @@ class NestedExecution(Execution):
             raise
 
     async def _take_turns_async(self, is_alone: bool) -> None:
-        if is_alone and self._siblings.is_held_here:
+        is_above = is_alone and self._siblings.is_in_hands_of(threading.get_ident())
+        if is_above or would_wait_for_itself(self._siblings):
             raise BusyError(self._place)
         await self._siblings.take_async()
         self._enter()
@@ -143,7 +165,13 @@ class NestedExecution(Execution):
         assert self._savepoint is not None, "_begin made it"
         if self.registered.read_only and (self._savepoint.has_changed or self._has_written()):
             raise ReadOnlyError(self.registered.name, self._place)
-        self._result = result
+        self._has_entities = KIND[type(result)] != ATOM and bool(entities_in(result))
+        self._result = result if self._has_entities else self._own_value(result)
+        if self._form == "entities" and not self._has_entities:
+            self._semantic = CREATION
+            self._output = self._trees.outputs.make(
+                self.registered.name, self.number, self._result, self._now
+            )
         self._is_open = False
         self._joined.inner.append(self)
 
@@ -188,6 +216,8 @@ class NestedExecution(Execution):
 
     def snapshots(self) -> Any:
         """Return the result: entities are the live objects, containers are new."""
+        if self._output is not None:
+            return self._output.shown()
         return present(self._result, lambda entity: entity)
 
     def receipt(self) -> Receipt:
@@ -209,19 +239,23 @@ class NestedExecution(Execution):
 
     def classify_with(self, outermost: Execution, plans: Plans) -> None:
         """Give what it returned its semantic, now that it is known what became of it."""
-        if self._ended[0] == "ok":
+        if self._ended[0] == "ok" and self._has_entities:
             self.own_trees = outermost.own_trees
-            self._classify(self._result, plans)
+            self._classify(entities_in(self._result), plans)
             outermost.own_trees = self.own_trees
 
     def record_with(self, outermost: Execution, is_ok: bool, error_type: str) -> None:
         """Record it, now that it is known whether it is committed."""
         status, its_type, its_error = self._ended
         if status == "ok" and not is_ok:
-            self._semantic, self._outputs = None, ()
+            self._semantic, self._outputs, self._output = None, (), None
             status, its_type = "failed", error_type
             its_error = f"taken back with {outermost.registered.name!r}, which it ran inside of"
+        if self._parent is None:
+            self._parent = outermost.number
         if status == "ok":
+            if self._output is not None:
+                self._trees.outputs.enter(self._output)
             mine = {(tree.key, tree.branch) for tree in self._targets}
             after = outermost.versions_after
             self._after = tuple(
@@ -240,7 +274,7 @@ class NestedExecution(Execution):
     def take_back(self, outer: str, error: BaseException) -> None:
         """Learn that what it did was taken back with an execution that it ran inside of."""
         if self._ended[0] == "ok":
-            self._semantic, self._outputs = None, ()
+            self._semantic, self._outputs, self._output = None, (), None
             text = f"taken back with {outer!r}, which it ran inside of"
             self._ended = "failed", type(error).__name__, text
 
@@ -248,6 +282,7 @@ class NestedExecution(Execution):
         if status == "ok":
             return  # with the outermost execution
         self._ended = status, error_type, error
+        self._output = None
         if self._joined.is_open:
             self._joined.inner.append(self)
         else:

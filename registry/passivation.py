@@ -43,7 +43,7 @@ class Passivation:
             tree = seen()
             if tree is None:
                 continue
-            if tree.head == head and tree.turn.take_now():
+            if tree.head == head and tree.turn.take_if_free():
                 tree.passivate()
                 tree.turn.give_back()
             else:

@@ -18,9 +18,10 @@ from registry.address import Ref
 from registry.callables import RegisteredCallable
 from registry.changes import COMMIT_BYTES
 from registry.entity import Entity
-from registry.execution import Begun, Execution, Receipt, Setting
+from registry.execution import Begun, Execution, Form, Receipt, Setting
 from registry.nested import execution_inside
 from registry.nesting import running
+from registry.outputs import PendingOutput
 from registry.plain_changes import key_of_node
 from registry.semantics import MUTATION
 from registry.snapshot import Snapshot
@@ -39,7 +40,7 @@ def run(
     registered: RegisteredCallable,
     arguments: Mapping[str, Any],
     number: int | str,
-    as_receipt: bool,
+    form: Form,
 ) -> Any:
     """Run a callable as one transaction, and return what the caller gets.
 
@@ -48,8 +49,7 @@ def run(
         registered: The callable.
         arguments: Its arguments, by name.
         number: The execution, see `ids.execution_text`.
-        as_receipt: Whether to return a receipt, with refs in place of entities; else the result
-            itself, with snapshots.
+        form: What the caller gets.
 
     Raises:
         BaseException: See `Workspace.execute`.
@@ -63,15 +63,15 @@ def run(
         shown = values[at].__home__ if values and KIND[type(values[at])] is ENTITY else None
         if type(shown) is Snapshot and (ref := shown.ref_if_current(values[at])) is not None:
             values = (*values[:at], ref, *values[at + 1 :])
-        done = _run_usual(setting, registered, values, number, as_receipt, shown)
+        done = _run_usual(setting, registered, values, number, form, shown)
         if done is not _UNUSUAL:
             return done
-    execution = execution_inside(inside, setting, registered, number)
+    execution = execution_inside(inside, setting, registered, number, form)
     if registered.is_async:
         execution.run_in_loop(arguments)
     else:
         execution.run(arguments)
-    return execution.told(as_receipt)
+    return execution.told()
 
 
 def run_heard(
@@ -79,11 +79,11 @@ def run_heard(
     registered: RegisteredCallable,
     arguments: Mapping[str, Any],
     number: int | str,
-    as_receipt: bool,
+    form: Form,
 ) -> Any:
     """Run a callable as `run`, and tell those who listen."""
     with setting.bus.hearing(number, registered.name):
-        return run(setting, registered, arguments, number, as_receipt)
+        return run(setting, registered, arguments, number, form)
 
 
 def run_each(
@@ -104,12 +104,12 @@ def run_each(
                     given = fitting[at]
                     if hold.is_good_for(given) or hold.take(setting, registered, given):
                         tree, root = hold.tree, hold.root
-                        done = _run_on(setting, registered, fitting, number, True, tree, root)
+                        done = _run_on(setting, registered, fitting, number, "receipt", tree, root)
                 if done is _UNUSUAL:
                     hold.let_go()
                     arguments = dict(zip(names, values, strict=True))
                     run_one = run_heard if bus.is_heard else run
-                    done = run_one(setting, registered, arguments, number, True)
+                    done = run_one(setting, registered, arguments, number, "receipt")
             except BaseException as error:  # noqa: BLE001 - it is what became of this one
                 done = error
             yield done
@@ -138,7 +138,7 @@ class _Hold:
         root = None if tree is None or given[1] != given[0] else tree.entities.get(given[1])
         if tree is None or root is None or not isinstance(root, registered.plain_classes):
             return False
-        if not tree.turn.take():
+        if not tree.turn.take_if_free():
             return False
         self.given, self.tree, self.root = given, tree, root
         return True
@@ -162,7 +162,7 @@ def _run_usual(
     registered: RegisteredCallable,
     values: tuple[Any, ...],
     number: int | str,
-    as_receipt: bool,
+    form: Form,
     shown: Any,
 ) -> Any:
     """Run a callable if its arguments, in the order of the signature, are the usual ones.
@@ -179,13 +179,13 @@ def _run_usual(
         tree is None
         or entity is None
         or not isinstance(entity, registered.plain_classes)
-        or not tree.turn.take()
+        or not tree.turn.take_if_free()
     ):
         return _UNUSUAL
     try:
         if shown is not None and (shown.source is not tree or shown.version != tree.head):
             return _UNUSUAL  # of another workspace, or the tree moved on before its turn was taken
-        return _run_on(setting, registered, values, number, as_receipt, tree, entity)
+        return _run_on(setting, registered, values, number, form, tree, entity)
     finally:
         tree.turn.give_back()
 
@@ -195,29 +195,28 @@ def _run_on(
     registered: RegisteredCallable,
     values: tuple[Any, ...],
     number: int | str,
-    as_receipt: bool,
+    form: Form,
     tree: TreeRegistry,
     entity: Entity,
 ) -> Any:
-    started, at = setting.clock(), registered.plain_entity
+    started, at, txn = setting.clock(), registered.plain_entity, Transaction(tree)
     before, given, after = values[:at], values[at], values[at + 1 :]
-    txn = Transaction(tree)
     try:
+        running.set(txn)  # from None: this way is taken by the outermost execution only
         began = _perf()
-        token = running.set(txn)
-        try:
-            result = registered.function(*before, entity, *after)
-        finally:
-            running.reset(token)
+        result = registered.function(*before, entity, *after)
         ended = _perf()
+        running.set(None)
         is_entity = result is entity
         is_plain = (is_entity or not KIND[type(result)]) and registered.keeps_promise(result)
         found = plain_changes.find(txn) if is_plain else None
         if found is None:
-            execution = _handed_over(setting, registered, number, values, started, txn)
-            return execution.conclude(result, ended - began, is_plain).told(as_receipt)
+            execution = _handed_over(setting, registered, number, form, values, started, txn)
+            return execution.conclude(result, ended - began, is_plain).told()
         (_, _, moves, changed, size, new), now = found, setting.clock()
         renamed, version = plain_changes.store(txn, found, now), tree.head + 1
+        is_told, keep = is_entity or form != "entities", setting.trees.outputs.keep
+        made = None if is_told else keep(registered.name, number, result, now)
         entry = (  # a commit and the record of its execution in one: see records.unpack
             version,
             now,
@@ -234,7 +233,7 @@ def _run_on(
             at,
             registered.names,
             (*before, given[1], *after),
-            _output(tree, given[1], version) if is_entity else _NOBODY,
+            _output(tree, given[1], version) if is_entity else _noted(made),
             renamed,
             started,
             ended - began,
@@ -243,11 +242,12 @@ def _run_on(
         tree.add_commit(entry)
         setting.records.add(entry)
     except BaseException as error:
+        running.set(None)
         if tree.txn is txn:
-            _handed_over(setting, registered, number, values, started, txn).abandon(error)
+            _handed_over(setting, registered, number, form, values, started, txn).abandon(error)
         raise
-    if not as_receipt:
-        return Snapshot.of_head(tree, entity) if is_entity else result
+    if form != "receipt":
+        return Snapshot.of_head(tree, entity) if is_entity else _shown(result, made)
     semantic, value, outputs = (MUTATION, given, (given,)) if is_entity else (None, result, ())
     return _make(Receipt, (number, semantic, version, renamed, value, outputs))
 
@@ -256,6 +256,7 @@ def _handed_over(
     setting: Setting,
     registered: RegisteredCallable,
     number: int | str,
+    form: Form,
     values: tuple[Any, ...],
     started: float,
     txn: Transaction,
@@ -263,9 +264,17 @@ def _handed_over(
     at = registered.plain_entity
     given: Ref = values[at]
     noted = (*values[:at], given[1], *values[at + 1 :])
-    execution = Execution(setting, registered, number)
+    execution = Execution(setting, registered, number, form)
     execution.take_over(Begun(registered.names[at], given, registered.names, noted, started), txn)
     return execution
+
+
+def _shown(result: Any, made: PendingOutput | None) -> Any:
+    return result if made is None else made.shown()
+
+
+def _noted(made: PendingOutput | None) -> tuple[int, ...]:
+    return _NOBODY if made is None else made.key_and_stamp
 
 
 def _output(tree: TreeRegistry, key: ids.Key, version: int) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from uuid import UUID
 from registry import ids
 from registry.changeset import Commit
 from registry.kept import shown
+from registry.strategies import Pattern, Strategy, pattern_of, strategy_of
 
 Status = Literal["ok", "failed"]
 
@@ -57,13 +58,15 @@ class Record(NamedTuple):
         execution_id: Id of the execution.
         callable_name: Registered name.
         status: `ok` or `failed`.
-        semantic: How the result relates to the inputs; None for plain results and failures.
+        semantic: How the result relates to the inputs; None for failures, and for plain results
+            that were given to the caller as they are.
         trees: Per input tree: root, branch, version before and after.
         inputs: (parameter, key of the entity), in order; then those that values were borrowed from.
         arguments: (parameter, plain value), in order: atoms and small containers of such as they
             were, of any other value a `KeptText`, see `kept.py`. Last, if the holder of a
             snapshot had edited it, ("@edits", how many fields).
-        outputs: (key, stamp) of the entities returned, in order.
+        outputs: (key, stamp) of the entities returned, in order; of a plain result, that of its
+            output entity.
         changed: Number of entities that got a new `ecs_id`.
         error_type: Name of the exception's class; empty if there was none.
         error: Its text.
@@ -71,6 +74,12 @@ class Record(NamedTuple):
         run_s: How long the callable ran.
         commit_s: How long finding and storing the changes took.
         sources: Where plain arguments were borrowed from, for those given as addresses.
+        strategy: Which kinds of inputs there were, see `strategies.py`; of what was refused before
+            it was bound, that of the signature.
+        pattern: Likewise.
+        parent: Id of the execution that this one ran inside of, or None.
+        queued_s: How long it waited, with its arguments being checked, until it had the turns on
+            its trees; 0.0 where the usual execution found them free.
     """
 
     execution_id: str
@@ -88,6 +97,10 @@ class Record(NamedTuple):
     run_s: float
     commit_s: float
     sources: tuple[Source, ...] = ()
+    strategy: Strategy = "no_inputs"
+    pattern: Pattern = "direct"
+    parent: str | None = None
+    queued_s: float = 0.0
 
     @property
     def started_at(self) -> datetime:
@@ -133,8 +146,6 @@ Packed = tuple[Any, ...]
 Or the fields of an `Adopted`.
 """
 
-_JOINT_FIELDS = len(Commit._fields) + 10
-"""Fields of a record that is kept together with its commit; see `_apart`."""
 _JOINT_NUMBER = Commit._fields.index("execution_id")
 
 
@@ -246,7 +257,7 @@ class RecordLog:
         found: dict[str, Packed] = {}
         most = len(set(wanted.values()))
         for packed in reversed(list(self._records)):
-            number = packed[_JOINT_NUMBER if len(packed) == _JOINT_FIELDS else 0]
+            number = packed[_JOINT_NUMBER if _is_joint(packed) else 0]
             if number in wanted and ids.execution_text(number) == wanted[number]:
                 found.setdefault(wanted[number], packed)
                 if len(found) == most:
@@ -266,12 +277,15 @@ def unpack(packed: Packed) -> Record:
     In the usual case (see `plain.py`) a record and the commit that it tells of are one tuple: the
     fields of the `Commit`, then the rest of the record.
     """
-    if len(packed) == _JOINT_FIELDS:
+    if _is_joint(packed):
         packed = _apart(packed)
     number, name, status, semantic, trees, inputs, names, values, outputs = packed[:9]
+    *rest, borrowed, strategy, pattern, parent, queued_s = packed[9:]
+    parent_id = None if parent is None else ids.execution_text(parent)
     given = _grouped(inputs, 2)
     entities = {each for each, _ in given}
-    sources = tuple(Source(*each) for each in _grouped(packed[-1], 4))
+    sources = tuple(Source(*each) for each in _grouped(borrowed, 4))
+    arguments = zip(names, values, strict=True)
     return Record(
         ids.execution_text(number),
         name,
@@ -279,13 +293,9 @@ def unpack(packed: Packed) -> Record:
         semantic,
         tuple(TreeVersions(*each) for each in _grouped(trees, 4)),
         (*given, *((each.parameter, each.key) for each in sources)),
-        tuple(
-            (each, shown(value))
-            for each, value in zip(names, values, strict=True)
-            if each not in entities
-        ),
+        tuple((each, shown(value)) for each, value in arguments if each not in entities),
         _grouped(outputs, 2),
-        *(*packed[9:-1], sources),
+        *(*rest, sources, strategy, pattern, parent_id, queued_s),
     )
 
 
@@ -294,28 +304,38 @@ def values_of(packed: Packed) -> dict[str, Any]:
 
     In place of an entity, or of what holds some, is nothing that counts: see the inputs.
     """
-    if len(packed) == _JOINT_FIELDS:
+    if _is_joint(packed):
         packed = _apart(packed)
     return dict(zip(packed[6], packed[7], strict=True))
+
+
+def _is_joint(packed: Packed) -> bool:
+    """Tell whether a record is kept together with its commit; see `_apart`."""
+    return not isinstance(packed[1], str)  # a commit has the time there, a record the name
 
 
 def _apart(joint: Packed) -> Packed:
     """Return the record that was kept together with its commit.
 
     One entity is among the arguments: its position is kept, its key is among the values. `outputs`
-    is None if the root was returned as it became.
+    is None if the root was returned as it became; of a plain result it names the output entity.
     """
     version, _, number, name, *_ = joint
     root, branch, at, names, values, outputs, changed, started, run_s, commit_s = joint[
         len(Commit._fields) :
     ]
-    semantic = "mutation" if outputs != () else None
+    semantic = None
     if outputs is None:
-        outputs = (root, ids.stamp(branch, version))
+        semantic, outputs = "mutation", (root, ids.stamp(branch, version))
+    elif outputs:
+        semantic = "mutation" if outputs[0] == values[at] else "creation"
     trees, inputs = (root, branch, version - 1, version), (names[at], values[at])
     return (
         *(number, name, "ok", semantic, trees, inputs, names, values, outputs, changed, "", ""),
         *(started, run_s, commit_s, ()),
+        strategy_of(1, has_collection=False, has_config=False, has_plain=len(names) > 1),
+        pattern_of(has_entities=True, has_others=len(names) > 1, borrows=False),
+        *(None, 0.0),
     )
 
 

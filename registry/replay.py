@@ -19,13 +19,15 @@ from typing import Any
 from registry import ids
 from registry.address import Ref
 from registry.callables import RegisteredCallable
+from registry.config_store import ConfigStore
 from registry.copies import clone
 from registry.entity import Entity, key_of
 from registry.errors import ReplayError
-from registry.execution import EDITS, Execution, Setting
+from registry.execution import EDITS, Execution, Form, Setting
 from registry.history import Stored
 from registry.ids import Key
 from registry.kept import is_text_only, shown, unpack
+from registry.outputs import OutputEntity
 from registry.readable import comparable, readable
 from registry.records import Packed, Record, RecordLog, TreeVersions, values_of
 from registry.records import unpack as unpack_record
@@ -103,12 +105,18 @@ def replay(
 ) -> Replay:
     """Run an execution again; see `Workspace.replay`."""
     record = unpack_record(packed)
-    stage = _Stage(setting, record, given)
+    stage = _Stage(setting, registered, record, given)
     arguments = _arguments(stage, registered, values_of(packed), given)
     scratch = setting._replace(
-        trees=stage.trees, records=RecordLog(1), clock=lambda: record.started, on_stale="head"
+        trees=stage.trees,
+        records=RecordLog(1),
+        clock=lambda: record.started,
+        on_stale="head",
+        configs=ConfigStore(stage.trees, setting.trees.retention.configs),
     )
-    execution = Execution(scratch, registered, record.execution_id)
+    # A plain result that its caller got as an output entity is one again.
+    form: Form = "entities" if record.outputs else "raw"
+    execution = Execution(scratch, registered, record.execution_id, form)
     error: Exception | None = None
     try:
         if registered.is_async:
@@ -142,7 +150,13 @@ class _Stage:
         inputs: The entities given to each parameter, in order.
     """
 
-    def __init__(self, setting: Setting, record: Record, given: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        setting: Setting,
+        registered: RegisteredCallable,
+        record: Record,
+        given: Mapping[str, Any],
+    ) -> None:
         self.record = record
         self.trees = TrialTrees(setting.trees)
         self.versions: list[TreeVersions] = []
@@ -152,9 +166,16 @@ class _Stage:
                 self.versions.append(each)
                 self.trees.hold(_forked(source, each))
         borrowed = {(source.parameter, source.key) for source in record.sources}
-        self.inputs: dict[str, list[Ref]] = {}
+        self.inputs: dict[str, list[Ref | Entity]] = {}
         for parameter, key in record.inputs:
-            if (parameter, key) not in borrowed and parameter not in given:
+            if parameter in given:
+                continue
+            if parameter in registered.config_parameters:
+                config = setting.trees.by_root.get((key, 0))
+                if config is not None and (parameter, key) not in borrowed:
+                    shown = Snapshot.of(config, 1).entity(config.key)
+                    self.inputs[parameter] = [_orphan(shown)]
+            elif (parameter, key) not in borrowed:
                 self.inputs.setdefault(parameter, []).append(self._ref(parameter, key))
 
     def own(self, value: Any) -> Any:
@@ -256,7 +277,7 @@ def _arguments(
             )
         parameter = registered.by_name.get(name)
         try:
-            if parameter is not None and parameter.entities:
+            if parameter is not None and (parameter.entities or parameter.configs):
                 arguments[name] = next(inputs, None) if packed is None else next(inputs)
             else:
                 arguments[name] = unpack(packed, lambda inputs=inputs: next(inputs))  # type: ignore[misc]  # the loop's own
@@ -303,10 +324,11 @@ def _compared_outputs(
         yield Difference("outputs", None, "", len(record.outputs), len(now.outputs))
         return
     for (old_key, _), (new_key, _) in zip(record.outputs, now.outputs, strict=True):
-        old_tree = trees.by_root.get((old_key, 0))
-        new_tree = stage.trees.by_root.get((new_key, 0))
         if old_key == new_key or matching.pairs.get(ids.plain(old_key)) == new_key:
             continue
+        old_tree, new_tree = _root(trees, old_key), _root(stage.trees, new_key)
+        if old_tree is None and new_tree is not None and _is_output(new_tree):
+            continue  # of the value of a plain result only the newest are kept
         if (
             old_tree is None
             or new_tree is None
@@ -319,6 +341,14 @@ def _compared_outputs(
         old_tree.check_version(1)
         matching.pair(old_tree.key, new_tree.key)
         yield from matching.compare(_View(old_tree, 1, 0), _View(new_tree, 1, 0))
+
+
+def _root(trees: Trees, key: int) -> TreeRegistry | None:
+    return trees.by_root.get((key, 0)) or trees.outputs.peek(key)
+
+
+def _is_output(tree: TreeRegistry) -> bool:
+    return issubclass(tree.class_of(tree.key), OutputEntity)
 
 
 class _View:

@@ -30,7 +30,17 @@ def holds_itself(value: Any, above: frozenset[int] = frozenset()) -> bool:
     return any(holds_itself(item, above) for item in (value.values() if kind == DICT else value))
 
 
-def present(value: Any, entity: Callable[[Entity], Any]) -> Any:
+def own_value(value: Any) -> Any:
+    """Return a copy of a plain result, which shares nothing with anybody.
+
+    Raises:
+        EntityInside: An entity is where results may have none.
+        UncopyableError: It holds what cannot be copied.
+    """
+    return present(value, None)
+
+
+def present(value: Any, entity: Callable[[Entity], Any] | None) -> Any:
     """Return a result in the same shape, with *entity* applied to its entities.
 
     It shares nothing with the trees.
@@ -39,6 +49,7 @@ def present(value: Any, entity: Callable[[Entity], Any]) -> Any:
     if kind == ATOM:
         return value
     if kind == ENTITY:
+        assert entity is not None, "a plain result holds no entity where one is looked for"
         return entity(value)
     if kind == LIST:
         return [present(item, entity) for item in value]

@@ -25,6 +25,7 @@ from registry.errors import (
 )
 from registry.history import Node
 from registry.ids import Key
+from registry.outputs import OutputLog
 from registry.retention import Retention
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
@@ -59,6 +60,7 @@ class Trees:
         by_root: The trees by (key of the root, branch); read-only for everybody else.
         origin: The trees that these stand in for; see `trial.py`.
         waits: Who waits for the turn on a tree while having others.
+        outputs: The newest output entities, most of which have no tree yet.
     """
 
     origin: Trees | None = None
@@ -72,6 +74,7 @@ class Trees:
         self._branch_numbers: dict[int, Iterator[int]] = {}
         self._by_class: dict[type[Entity], dict[tuple[int, int], int]] = {}
         self._held = itertools.count()
+        self.outputs = OutputLog(retention, self.hold, self.let_go)
 
     def __iter__(self) -> Iterator[TreeRegistry]:
         return iter(list(self.by_root.values()))
@@ -139,6 +142,15 @@ class Trees:
         self.by_root[tree.key, tree.branch] = tree
         return ref
 
+    def let_go(self, tree: TreeRegistry) -> None:
+        """Hold a tree no longer that is as it was founded, and that nobody named or forked."""
+        place = (tree.key, tree.branch)
+        is_in_use = (
+            tree.head > 1 or place in self._names_by_root or tree.key in self._branch_numbers
+        )
+        if not is_in_use and self.by_root.get(place) is tree:
+            del self.by_root[place]
+
     def check_name(self, name: str) -> None:
         """Refuse a name that a root has already, or that reads like an address."""
         if name in self._names:
@@ -169,12 +181,16 @@ class Trees:
         Raises:
             NotFoundError: It is not held here.
         """
-        tree = self.by_root.get((ref[0], ref[2]))
+        tree = self._find(ref[0], ref[2])
         if tree is None:
             raise NotFoundError(
                 f"tree {ids.to_uuid(ref.root, ids.stamp(ref.branch, 0))}", "this workspace"
             )
         return tree
+
+    def _find(self, key: int, branch: int) -> TreeRegistry | None:
+        found = self.by_root.get((key, branch))
+        return self.outputs.find(key) if found is None and branch == 0 else found
 
     def ref(self, target: Target) -> Ref:
         """Return the ref of what *target* names.
@@ -207,6 +223,8 @@ class Trees:
 
     def _ref_of_entity(self, entity: Entity) -> Ref:
         home = entity.__home__
+        if isinstance(home, Snapshot):
+            self.outputs.settle(home)
         source: Any = home.source if isinstance(home, Snapshot) else home
         if source is None:
             raise NotFoundError(
@@ -251,7 +269,7 @@ class Trees:
         An entity that has not changed since it was born has the same kind of id on every branch.
         """
         is_as_born = found.commit == ids.BIRTH_COMMIT
-        root = self.by_root.get((found.key, found.branch))
+        root = self._find(found.key, found.branch)
         if root is not None:
             yield root
         if root is None or is_as_born:

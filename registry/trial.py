@@ -14,6 +14,7 @@ from registry import plain
 from registry.address import Ref
 from registry.adoption import Adoption
 from registry.callables import RegisteredCallable
+from registry.config_store import ConfigStore
 from registry.diff import Diff, diff
 from registry.entity import Entity, key_of, label
 from registry.errors import IdentityTakenError, NotFoundError
@@ -34,7 +35,7 @@ class DryRun:
     Its entities are snapshots of versions that do not exist: they can be read, not passed on.
 
     Attributes:
-        value: What it would return, in its shape.
+        value: What it would return, in its shape; a plain result as it is.
         diffs: What it would change, for each tree, between its head and the version that there
             would be.
         created: The new roots that there would be.
@@ -113,7 +114,7 @@ def dry_run(
 ) -> DryRun:
     """Run a callable, and return what it would do; see `Workspace.execute`."""
     trial = _trial_of(setting)
-    value = plain.run(trial, registered, arguments, number, as_receipt=False)
+    value = plain.run(trial, registered, arguments, number, "raw")
     return _report(trial, value)
 
 
@@ -125,14 +126,19 @@ async def dry_run_async(
 ) -> DryRun:
     """Run a callable from an event loop, and return what it would do."""
     trial = _trial_of(setting)
-    execution = execution_inside(running.get(), trial, registered, number)
+    execution = execution_inside(running.get(), trial, registered, number, "raw")
     await execution.run_async(arguments)
     return _report(trial, execution.snapshots())
 
 
 def _trial_of(setting: Setting) -> Setting:
     trees = TrialTrees(setting.trees)
-    return setting._replace(trees=trees, records=RecordLog(setting.trees.retention.records))
+    retention = setting.trees.retention
+    return setting._replace(
+        trees=trees,
+        records=RecordLog(retention.records),
+        configs=ConfigStore(trees, retention.configs),
+    )
 
 
 def _report(trial: Setting, value: Any) -> DryRun:
@@ -144,6 +150,10 @@ def _report(trial: Setting, value: Any) -> DryRun:
             for tree in trees
             if tree.base is not None and tree.head > tree.base_version
         ),
-        tuple(Snapshot.of(tree, tree.head).entity(tree.key) for tree in trees if tree.base is None),
+        tuple(
+            Snapshot.of(tree, tree.head).entity(tree.key)
+            for tree in trees
+            if tree.base is None and not trial.configs.has_made(tree)
+        ),
         tuple(trial.records.select()),
     )

@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
-from functools import partial
 
 
 class Turn:
@@ -24,7 +22,7 @@ class Turn:
     def __init__(self) -> None:
         self._taken = threading.Lock()
         self._mutex = threading.Lock()
-        self._waiting: deque[Callable[[], bool]] = deque()
+        self._waiting: deque[_Sleeper | _Waiter] = deque()
         self._holder = 0
 
     @property
@@ -32,30 +30,35 @@ class Turn:
         """Whether somebody waits for it."""
         return bool(self._waiting)
 
-    @property
-    def is_held_here(self) -> bool:
-        """Whether this thread has it, or a task of this thread."""
-        return self._holder == threading.get_ident()
+    def is_in_hands_of(self, thread: int) -> bool:
+        """Tell whether a thread, or a task of it, has the turn or has asked for it already.
+
+        Somebody that the thread waits for would wait for ever, since a thread that waits runs no
+        task.
+        """
+        if self._holder == thread:
+            return True
+        with self._mutex:
+            return any(waiter.thread == thread for waiter in self._waiting)
 
     def take(self) -> bool:
         """Take the turn, waiting for other threads; False if this thread would wait for itself."""
-        if self._taken.acquire(False):
-            self._holder = threading.get_ident()
+        if self.take_if_free():
             return True
-        if self._holder == threading.get_ident():
+        if self.is_in_hands_of(threading.get_ident()):
             return False
-        ready = threading.Event()
-        if self._enqueue(partial(_set, ready)):
-            ready.wait()
+        sleeper = _Sleeper()
+        if self._enqueue(sleeper):
+            sleeper.ready.wait()
         self._holder = threading.get_ident()
         return True
 
-    def take_now(self) -> bool:
-        """Take the turn if it is free."""
-        if not self._taken.acquire(False):
-            return False
-        self._holder = threading.get_ident()
-        return True
+    def take_if_free(self) -> bool:
+        """Take the turn if nobody has it; False, without waiting, if somebody does."""
+        if self._taken.acquire(False):
+            self._holder = threading.get_ident()
+            return True
+        return False
 
     async def take_async(self) -> None:
         """Take the turn, awaiting whoever has it."""
@@ -63,7 +66,7 @@ class Turn:
             self._holder = threading.get_ident()
             return
         waiter = _Waiter(asyncio.get_running_loop(), self._mutex)
-        if self._enqueue(waiter.wake):
+        if self._enqueue(waiter):
             try:
                 await waiter.ready
             except asyncio.CancelledError:
@@ -81,21 +84,38 @@ class Turn:
                 return
             # Somebody queued between the look and the release: the turn is taken again on their
             # behalf.
-        # Nobody's until whoever is woken has it: this thread may ask again before that.
-        self._holder = 0
         with self._mutex:
             while self._waiting:
-                if self._waiting.popleft()():
+                waiter = self._waiting.popleft()
+                # Theirs from now on, not when they wake: this thread may ask again before that.
+                self._holder = waiter.thread
+                if waiter.wake():
                     return
+            self._holder = 0
             self._taken.release()
 
-    def _enqueue(self, wake: Callable[[], bool]) -> bool:
+    def _enqueue(self, waiter: _Sleeper | _Waiter) -> bool:
         """Join the queue; False if the turn became free meanwhile and is now taken."""
         with self._mutex:
             if self._taken.acquire(False):
                 return False
-            self._waiting.append(wake)
+            self._waiting.append(waiter)
             return True
+
+
+class _Sleeper:
+    """A thread in the queue of a turn."""
+
+    __slots__ = ("ready", "thread")
+
+    def __init__(self) -> None:
+        self.ready = threading.Event()
+        self.thread = threading.get_ident()
+
+    def wake(self) -> bool:
+        """Grant the turn. Called under the turn's mutex."""
+        self.ready.set()
+        return True
 
 
 class _Waiter:
@@ -104,10 +124,11 @@ class _Waiter:
     It may be cancelled at the very moment when it is granted the turn.
     """
 
-    __slots__ = ("_gone", "_granted", "_loop", "_mutex", "ready")
+    __slots__ = ("_gone", "_granted", "_loop", "_mutex", "ready", "thread")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, mutex: threading.Lock) -> None:
         self.ready: asyncio.Future[None] = loop.create_future()
+        self.thread = threading.get_ident()
         self._loop = loop
         self._mutex = mutex
         self._gone = False
@@ -126,11 +147,6 @@ class _Waiter:
         with self._mutex:
             self._gone = True
             return self._granted
-
-
-def _set(ready: threading.Event) -> bool:
-    ready.set()
-    return True
 
 
 def _resolve(ready: asyncio.Future[None]) -> None:

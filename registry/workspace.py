@@ -16,13 +16,15 @@ from registry.bus import Bus, Handler, Predicate, muted
 from registry.callables import RegisteredCallable, Semantic
 from registry.chronicle import VersionInfo
 from registry.clock import Clock, system_clock
+from registry.config import ConfigEntity
+from registry.config_store import ConfigStore
 from registry.copies import clone
 from registry.diff import Diff, diff
 from registry.entity import Entity, key_of, label
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
 from registry.errors import NotFoundError, RegistrationError
 from registry.events import Event, wants
-from registry.execution import Execution, OnStale, Receipt, Setting
+from registry.execution import Execution, Form, OnStale, Receipt, Setting
 from registry.feed import Cursor, Told, end_of, read
 from registry.ledger import ChangeSet, change_sets
 from registry.nested import execution_inside
@@ -61,8 +63,9 @@ class Workspace:
         self.trees = Trees(self.retention)
         self.records = RecordLog(self.retention.records)
         self._callables: dict[str, RegisteredCallable] = {}
+        self.configs = ConfigStore(self.trees, self.retention.configs)
         self._bus = Bus(self.trees, self.records, clock)
-        self._setting = Setting(self.trees, self.records, clock, on_stale, self._bus)
+        self._setting = Setting(self.trees, self.records, clock, on_stale, self.configs, self._bus)
         self._numbers = itertools.count(ids.first_execution_number() + 1)
 
     # --- callables ---
@@ -73,6 +76,7 @@ class Workspace:
         *,
         semantic_hint: Semantic | None = None,
         read_only: bool = False,
+        blocking: bool = False,
         replace: bool = False,
     ) -> Callable[[_Function], _Function]:
         """Register the decorated function; the function itself is returned.
@@ -81,6 +85,8 @@ class Workspace:
             name: Name to execute it by; the function's own without one.
             semantic_hint: What returned entities will be; another semantic is an error.
             read_only: Refuse any change that it makes.
+            blocking: Let `aexecute` call it in a thread, so that the event loop goes on; the turn
+                on its trees is kept meanwhile.
             replace: Take over a name that another function has.
 
         Raises:
@@ -89,7 +95,7 @@ class Workspace:
 
         def decorate(function: _Function) -> _Function:
             registered = RegisteredCallable(
-                name or function.__name__, function, semantic_hint, read_only
+                name or function.__name__, function, semantic_hint, read_only, blocking
             )
             self.add_callable(registered, replace=replace)
             return function
@@ -149,6 +155,8 @@ class Workspace:
         Cost: about 10 us per entity.
         """
         home = root.__home__
+        if isinstance(home, Snapshot):
+            self.trees.outputs.settle(home)
         if isinstance(home, Snapshot) and root.is_root_entity() and home.source in list(self.trees):
             return self.trees.ref(root)
         if home is not None:
@@ -178,6 +186,14 @@ class Workspace:
         self.records.add((None, "registered", tree.key, tree.branch, tree.root_node.created))
         if self._bus.is_heard:
             self._bus.deliver()
+
+    def store_config(self, config: ConfigEntity) -> Ref:
+        """Return the ref of the stored config with the content of one, which is stored if need be.
+
+        Cost: proportional to the config.
+        """
+        tree = self.configs.stored(config, self.clock()).tree
+        return Ref(ids.plain(tree.key), ids.plain(tree.key))
 
     def ref(self, target: Target) -> Ref:
         """Return the ref of a name, address, id or snapshot.
@@ -210,6 +226,7 @@ class Workspace:
         *,
         on_stale: OnStale | None = None,
         skip_events: bool = False,
+        raw: bool = False,
         dry_run: bool = False,
         **arguments: Any,
     ) -> Any:
@@ -219,6 +236,7 @@ class Workspace:
             name: Name of the callable.
             on_stale: What to do with an outdated snapshot; the workspace's setting without one.
             skip_events: Whether nobody who listens is told of this execution and what it executes.
+            raw: Return a plain result as it is, not as an output entity.
             dry_run: Whether to store nothing, and return a `DryRun`: what it would return and
                 change. Inside another execution it works on what is committed.
             **arguments: Its arguments, by name: entities (snapshots, refs, orphans), plain values,
@@ -227,12 +245,13 @@ class Workspace:
 
         Returns:
             What it returned, in the same shape; entities as lazy, isolated snapshots of their new
-            versions.
+            versions. A result without any entity in it is the `value` of an output entity: a root
+            of its own, of class `<Name>Output`, that `Retention(outputs=...)` of them are kept of.
 
         Raises:
             ArgumentError: An argument does not fit; nothing has run.
-            RegistrationError: It is a coroutine function, and this thread runs an event loop: there
-                `aexecute` is awaited.
+            BusyError: It would wait for an execution that it runs inside of, or for a task of the
+                event loop that stands still meanwhile.
             AddressError, NotFoundError, PathError: An address names nothing; nothing has run.
             StructureError: The result is not a tree; nothing has changed.
             Anything that the callable raises, as raised; nothing has changed.
@@ -245,8 +264,8 @@ class Workspace:
                 return trial.dry_run(setting, registered, arguments, next(self._numbers))
         if skip_events and self._bus.is_heard:
             with muted():
-                return self._run(name, arguments, None, on_stale, as_receipt=False)
-        return self._run(name, arguments, None, on_stale, as_receipt=False)
+                return self._run(name, arguments, None, on_stale, "raw" if raw else "entities")
+        return self._run(name, arguments, None, on_stale, "raw" if raw else "entities")
 
     async def aexecute(
         self,
@@ -255,12 +274,14 @@ class Workspace:
         *,
         on_stale: OnStale | None = None,
         skip_events: bool = False,
+        raw: bool = False,
         dry_run: bool = False,
         **arguments: Any,
     ) -> Any:
         """Run a callable as `execute`, from an event loop.
 
-        Executions on different trees interleave.
+        Executions on different trees interleave. A synchronous callable is called directly, one
+        that was registered with `blocking` in a thread.
         """
         if dry_run:
             setting, registered = self._setting_for(on_stale), self.callable(name)
@@ -268,24 +289,29 @@ class Workspace:
                 return await trial.dry_run_async(
                     setting, registered, arguments, next(self._numbers)
                 )
-        execution = self._execution(self.callable(name), None, on_stale)
+        form: Form = "raw" if raw else "entities"
+        execution = self._execution(self.callable(name), None, on_stale, form)
         with muted() if skip_events else self._hearing(execution):
             await execution.run_async(arguments)
             return execution.snapshots()
 
-    def execute_batch(self, batch: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Any]:
+    def execute_batch(
+        self, batch: Iterable[tuple[str, Mapping[str, Any]]], *, raw: bool = False
+    ) -> list[Any]:
         """Run several callables one after the other; one that fails costs only itself.
 
         Args:
             batch: (name, arguments) for each.
+            raw: Return plain results as they are, not as output entities.
 
         Returns:
             For each what `execute` would return, or the exception that it would raise.
         """
         results: list[Any] = []
+        form: Form = "raw" if raw else "entities"
         for name, arguments in batch:
             try:
-                results.append(self._run(name, arguments, None, None, as_receipt=False))
+                results.append(self._run(name, arguments, None, None, form))
             except Exception as error:  # noqa: BLE001 - whatever it raised is its result
                 results.append(error)
         return results
@@ -297,7 +323,7 @@ class Workspace:
 
         What a runner needs.
         """
-        receipt: Receipt = self._run(name, arguments, execution_id, None, as_receipt=True)
+        receipt: Receipt = self._run(name, arguments, execution_id, None, "receipt")
         return receipt
 
     def run_each(
@@ -333,8 +359,7 @@ class Workspace:
         arguments: Mapping[str, Any],
         execution_id: str | None,
         on_stale: OnStale | None,
-        *,
-        as_receipt: bool,
+        form: Form,
     ) -> Any:
         run = plain.run_heard if self._bus.is_heard else plain.run
         return run(
@@ -342,17 +367,22 @@ class Workspace:
             self._callables.get(name) or self.callable(name),
             arguments,
             execution_id or next(self._numbers),
-            as_receipt,
+            form,
         )
 
     def _setting_for(self, on_stale: OnStale | None) -> Setting:
         return self._setting if on_stale is None else self._setting._replace(on_stale=on_stale)
 
     def _execution(
-        self, registered: RegisteredCallable, execution_id: str | None, on_stale: OnStale | None
+        self,
+        registered: RegisteredCallable,
+        execution_id: str | None,
+        on_stale: OnStale | None,
+        form: Form = "raw",
     ) -> Execution:
         number = execution_id or next(self._numbers)
-        return execution_inside(running.get(), self._setting_for(on_stale), registered, number)
+        setting = self._setting_for(on_stale)
+        return execution_inside(running.get(), setting, registered, number, form)
 
     def _hearing(self, execution: Execution) -> contextlib.AbstractContextManager[None]:
         """Tell those who listen, if there are any, of an execution in the block."""

@@ -30,6 +30,7 @@ class Registration(NamedTuple):
     function: Callable[..., Any]
     semantic_hint: Semantic | None
     read_only: bool
+    blocking: bool
     hints: dict[str, Any] | None
     """Resolved annotations of a function that travels by value, since the names that they are made
     of stay behind in its module. None for one that is imported."""
@@ -53,7 +54,9 @@ class LoadedCode:
         self._retention = code.retention
         self._on_stale = code.on_stale
         self._callables = [
-            RegisteredCallable(each.name, each.function, each.semantic_hint, each.read_only)
+            RegisteredCallable(
+                each.name, each.function, each.semantic_hint, each.read_only, each.blocking
+            )
             for each in code.registrations
         ]
 
@@ -94,6 +97,7 @@ def collect_code(workspace: Workspace, *, by_value: bool) -> Code:
             each.function,
             each.semantic_hint,
             each.read_only,
+            each.blocking,
             None if _is_importable(each.function) else _resolved_hints(each.function),
         )
         for name, each in workspace.callables().items()

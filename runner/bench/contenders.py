@@ -217,7 +217,7 @@ class Treerunner:
         self.workspace = new_workspace()
         self.root = self.workspace.add(gridmap.make_grid(size.nodes, size.agents))
         # Loads the whole working tree, as the baselines have theirs: first touches are not moves.
-        self.workspace.execute("visit", gridmap=self.root)
+        self.workspace.execute("visit", raw=True, gridmap=self.root)
 
     def move(self, source_index: int, agent_name: str, target_index: int) -> object:
         return self.workspace.execute(
@@ -231,6 +231,7 @@ class Treerunner:
     def set_speed(self, node_index: int, agent_index: int, speed: int) -> object:
         return self.workspace.execute(
             "set_speed",
+            raw=True,
             gridmap=self.root,
             node_index=node_index,
             agent_index=agent_index,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from registry import Entity, Workspace
+from registry import ConfigEntity, Entity, Workspace
 
 app = Workspace()
 
@@ -49,6 +49,21 @@ def new_library(shelves: int = 10, books: int = 10) -> Library:
 def note(library: Library, number: int) -> int:
     """Append to the log and return how long it is."""
     library.log.append(number)
+    return len(library.log)
+
+
+class Sorting(ConfigEntity):
+    """How to sort."""
+
+    backwards: bool = False
+    most: int = 1_000
+
+
+@app.register("sort")
+def sort(library: Library, sorting: Sorting) -> int:
+    """Sort the log, cut it, and return how long it is."""
+    library.log = sorted(library.log, reverse=sorting.backwards)[: sorting.most]
+    sorting.most = 0
     return len(library.log)
 
 

@@ -12,7 +12,7 @@ from registry import NotFoundError, Ref, StructureError
 from registry.errors import IdentityTakenError, NameTakenError, UsageError
 from runner import Counts, ExecutionError, Job, Outcome, Runner, RunnerError
 from runner.errors import RootNotFoundError
-from tests.contract.library import Book, Library, Shelf, new_library
+from tests.contract.library import Book, Library, Shelf, Sorting, new_library
 
 LIMIT_S = 60
 
@@ -115,6 +115,23 @@ class RunnerContract:
 
         assert [each.index for each in runner.submit(jobs, ordered=True)] == list(range(1_000))
         assert [each.index for each in runner.submit(jobs).in_order()] == list(range(1_000))
+
+    def test_a_config_travels_by_value_or_as_its_fields(self, runner: Runner):
+        root = runner.add(Library(log=[1, 3, 2]))
+        jobs = [
+            Job("sort", root, {"sorting": Sorting(backwards=True)}),
+            Job("sort", root, {"backwards": True, "most": 2}),
+            Job("sort", None, {"library": root, "sorting": {"most": 1}}),
+            Job("sort", root, {}),
+            Job("sort", root, {"sideways": True}),
+        ]
+
+        outcomes = list(runner.submit(jobs, ordered=True))
+
+        assert [each.value for each in outcomes[:4]] == [3, 2, 1, 1]
+        assert [each.ok for each in outcomes] == [True] * 4 + [False]
+        assert "most" in str(outcomes[4].error)
+        assert log_of(runner, root) == [2]
 
     def test_a_receipt_tells_what_happened(self, runner: Runner, root: Ref):
         (outcome,) = runner.submit([Job("move", root, {"source": 0, "target": 1}, id="my own")])

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from registry import Ref, Workspace
+from registry import OutputEntity, Ref, Workspace
 from registry.errors import StructureError, WriteError
 from tests.model import entity_trees, plain_trees
 from tests.model.actions import Action, Scene, run
@@ -236,7 +236,8 @@ class World:
         CURRENT.clear()
         CURRENT["actions"] = actions
         try:
-            returned = self.workspace.execute("act", root=argument)
+            # Every other time as an output entity, if it is plain.
+            returned = self.workspace.execute("act", root=argument, raw=line.head % 2 == 0)
         except StructureError:
             assert problem or tolerated, "a sound tree was refused"
             self._failed(line, live, failures)
@@ -285,6 +286,9 @@ class World:
                 self.held.append(Held(returned, line.readings[-1].forms[plain.tag]))
             else:
                 self._new_line(returned, plain)
+        elif isinstance(returned, OutputEntity):
+            assert returned.value == plain
+            assert returned == self.workspace.get(f"@{returned.ecs_id}")
         else:
             assert returned == plain
             assert type(returned) is type(plain)

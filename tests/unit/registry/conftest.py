@@ -36,6 +36,6 @@ def do(workspace: Workspace, shop: Ref) -> Do:
 
     def do(action: Callable[[Shop], Any], target: Any = None) -> Any:
         ACTION["do"] = action
-        return workspace.execute("act", shop=shop if target is None else target)
+        return workspace.execute("act", shop=shop if target is None else target, raw=True)
 
     return do

@@ -194,6 +194,7 @@ def test_addresses_are_read_inside_containers(workspace: Workspace, shop: Ref) -
 
     value, texts, pair = workspace.execute(
         "take",
+        raw=True,
         value={"a": [name, (numbers, 7)], f"{at}.name": at},
         texts={"x": ["@bob", star]},
         pair=(f"{at}.table.a", {f"{at}.table.b", 5}),
@@ -263,9 +264,9 @@ def test_a_child_and_a_list_of_children_are_inputs(workspace: Workspace, shop: R
     at = f"{shop.address}.shelves.0.items"
     first = workspace.get(f"{at}.0")
 
-    assert workspace.execute("raise_all", items=at) == 2
-    assert workspace.execute("raise_all", items=[f"{at}.0", f"{at}.1"]) == 2
-    assert workspace.execute("raise_all", items=[f"{at}.0", f"@{first.lineage_id}"]) == 1
+    assert workspace.execute("raise_all", raw=True, items=at) == 2
+    assert workspace.execute("raise_all", raw=True, items=[f"{at}.0", f"{at}.1"]) == 2
+    assert workspace.execute("raise_all", raw=True, items=[f"{at}.0", f"@{first.lineage_id}"]) == 1
 
     assert [workspace.get(f"{at}.{index}.price") for index in (0, 1)] == [40.0, 21.0]
     assert {name for name, _ in workspace.executions()[0].inputs} == {"items"}
@@ -309,7 +310,7 @@ def test_entities_of_several_trees_change_together(workspace: Workspace, shop: R
     other = workspace.add(new_shop())
     ways = [f"{shop.address}.star", f"{other.address}.star", workspace.snapshot(other).star]
 
-    assert workspace.execute("raise_all", items=ways) == 2
+    assert workspace.execute("raise_all", raw=True, items=ways) == 2
 
     assert [workspace.get(f"{ref.address}.star.price") for ref in (shop, other)] == [11.0, 21.0]
 

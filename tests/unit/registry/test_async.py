@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from registry import Ref, Workspace
-from registry.errors import BusyError, UsageError, WriteError
+from registry.errors import BusyError, WriteError
 from tests.unit.registry.shop import Shelf, Shop, new_shop
 
 
@@ -52,24 +52,26 @@ def shop(workspace: Workspace) -> Ref:
 
 
 def test_an_async_callable_is_awaited(workspace: Workspace, shop: Ref) -> None:
-    assert asyncio.run(workspace.aexecute("slow_grow", shop=shop, n=7)) == 3
+    assert asyncio.run(workspace.aexecute("slow_grow", raw=True, shop=shop, n=7)) == 3
     assert workspace.snapshot(shop).numbers == [3, 1, 2, 7]
 
 
 def test_a_sync_callable_is_called_directly_from_aexecute(workspace: Workspace, shop: Ref) -> None:
-    assert asyncio.run(workspace.aexecute("grow", shop=shop, n=7)) == threading.get_ident()
+    assert (
+        asyncio.run(workspace.aexecute("grow", raw=True, shop=shop, n=7)) == threading.get_ident()
+    )
 
 
 def test_execute_runs_a_coroutine_function_in_a_loop_of_its_own(
     workspace: Workspace, shop: Ref
 ) -> None:
-    assert workspace.execute("slow_grow", shop=shop, n=7) == 3
+    assert workspace.execute("slow_grow", raw=True, shop=shop, n=7) == 3
     receipt = workspace.run("slow_grow", {"shop": shop, "n": 8}, execution_id="e")
 
     assert (receipt.version, receipt.value) == (3, 4)
     assert workspace.snapshot(shop).numbers == [3, 1, 2, 7, 8]
     with pytest.raises(KeyError, match="slow"):
-        workspace.execute("slow_fail", shop=shop)
+        workspace.execute("slow_fail", raw=True, shop=shop)
     assert workspace.head(shop) == 3
 
 
@@ -83,15 +85,18 @@ def test_many_calls_of_a_coroutine_function_run_one_after_the_other(
     assert [each.value for each in done] == [3, 4, 5]  # type: ignore[union-attr]  # receipts
 
 
-def test_execute_refuses_a_coroutine_function_where_a_loop_would_stand_still(
+def test_execute_runs_a_coroutine_function_inside_a_running_loop(
     workspace: Workspace, shop: Ref
 ) -> None:
-    async def main() -> None:
-        workspace.execute("slow_grow", shop=shop, n=7)
+    async def main() -> int:
+        first: int = workspace.execute("slow_grow", raw=True, shop=shop, n=7)
+        with pytest.raises(KeyError, match="slow"):
+            workspace.execute("slow_fail", shop=shop)
+        return first
 
-    with pytest.raises(UsageError, match="aexecute"):
-        asyncio.run(main())
-    assert workspace.head(shop) == 1
+    assert asyncio.run(main()) == 3
+    assert workspace.snapshot(shop).numbers == [3, 1, 2, 7]
+    assert [each.status for each in workspace.executions()] == ["ok", "failed"]
 
 
 def test_synchronous_code_that_would_wait_for_a_task_of_its_own_loop_is_refused(
@@ -114,7 +119,7 @@ def test_synchronous_code_that_would_wait_for_a_task_of_its_own_loop_is_refused(
 
     with pytest.raises(BusyError):
         asyncio.run(main())
-    assert workspace.execute("slow_grow", shop=shop, n=1) == 3
+    assert workspace.execute("slow_grow", raw=True, shop=shop, n=1) == 3
 
 
 def test_execute_works_inside_a_running_loop(workspace: Workspace, shop: Ref) -> None:
@@ -134,7 +139,7 @@ def test_executions_on_one_tree_are_serial_in_order_of_submission(
     async def main() -> list[int]:
         return list(
             await asyncio.gather(
-                *(workspace.aexecute("slow_grow", shop=shop, n=n) for n in range(20))
+                *(workspace.aexecute("slow_grow", raw=True, shop=shop, n=n) for n in range(20))
             )
         )
 
@@ -150,11 +155,11 @@ def test_failures_between_successes_roll_back_alone(workspace: Workspace, shop: 
     async def main() -> list[Any]:
         return list(
             await asyncio.gather(
-                workspace.aexecute("slow_grow", shop=shop, n=1),
-                workspace.aexecute("slow_fail", shop=shop),
-                workspace.aexecute("grow", shop=shop, n=2),
-                workspace.aexecute("slow_fail", shop=shop),
-                workspace.aexecute("slow_grow", shop=shop, n=3),
+                workspace.aexecute("slow_grow", raw=True, shop=shop, n=1),
+                workspace.aexecute("slow_fail", raw=True, shop=shop),
+                workspace.aexecute("grow", raw=True, shop=shop, n=2),
+                workspace.aexecute("slow_fail", raw=True, shop=shop),
+                workspace.aexecute("slow_grow", raw=True, shop=shop, n=3),
                 return_exceptions=True,
             )
         )

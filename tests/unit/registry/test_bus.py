@@ -766,7 +766,7 @@ def test_results_do_not_depend_on_listeners(shop: Ref, workspace: Workspace) -> 
         results = []
         for n in (1, -1, 2):
             try:
-                results.append(workspace.execute("grow", shop=ref, n=n))
+                results.append(workspace.execute("grow", shop=ref, n=n, raw=True))
             except ValueError as error:
                 results.append(str(error))
         snapshot: Any = workspace.snapshot(ref)

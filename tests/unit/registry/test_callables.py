@@ -246,6 +246,7 @@ def test_plain_values_are_coerced_as_pydantic_does(workspace: Workspace, shop: R
 
     seen = workspace.execute(
         "count",
+        raw=True,
         shop=shop,
         number="7",
         when="2013-01-01T00:00:00Z",
@@ -272,8 +273,8 @@ def test_arguments_are_the_callables_own_copies(workspace: Workspace, shop: Ref)
 def test_defaults_are_the_callables_own_copies(workspace: Workspace, shop: Ref) -> None:
     workspace.register("count")(count)
 
-    first = workspace.execute("count", shop=shop, number=1)
-    second = workspace.execute("count", shop=shop, number=1)
+    first = workspace.execute("count", raw=True, shop=shop, number=1)
+    second = workspace.execute("count", raw=True, shop=shop, number=1)
 
     assert first == second == (1, None, 5, 1, 1, [], {})
 
@@ -445,6 +446,7 @@ def test_collections_of_entities_are_legal_arguments(workspace: Workspace, shop:
 
     count = workspace.execute(
         "rename",
+        raw=True,
         items=[snapshot.shelves[0].items[0], workspace.ref(snapshot.shelves[2].items[1])],
         shelves={"a": snapshot.shelves[1]},
     )
@@ -462,10 +464,10 @@ def test_an_optional_entity_may_be_none(workspace: Workspace, shop: Ref) -> None
 
     workspace.register("maybe")(maybe)
 
-    assert workspace.execute("maybe", shop=shop) == "none"
-    assert workspace.execute("maybe", shop=shop, item=None) == "none"
+    assert workspace.execute("maybe", raw=True, shop=shop) == "none"
+    assert workspace.execute("maybe", raw=True, shop=shop, item=None) == "none"
     item = workspace.ref(workspace.snapshot(shop).shelves[0].items[0])
-    assert workspace.execute("maybe", shop=shop, item=item) == "i00"
+    assert workspace.execute("maybe", raw=True, shop=shop, item=item) == "i00"
 
 
 # --- results -----------------------------------------------------------------------------------
@@ -612,9 +614,9 @@ def test_read_only_callables_may_not_write(workspace: Workspace, shop: Ref) -> N
     workspace.register("read", read_only=True)(read)
     workspace.register("write", read_only=True)(write)
 
-    assert workspace.execute("read", shop=shop) == "shop"
+    assert workspace.execute("read", raw=True, shop=shop) == "shop"
     with pytest.raises(UsageError, match="read-only"):
-        workspace.execute("write", shop=shop)
+        workspace.execute("write", raw=True, shop=shop)
     assert workspace.head(shop) == 1
     assert workspace.snapshot(shop).shelves[0].label == "s0"
 
@@ -646,7 +648,8 @@ def test_execute_batch_gives_results_and_exceptions_in_order(
             ("missing", {"shop": shop}),
             ("count", {"shop": shop, "number": 3}),
             ("paint", {"shop": shop}),
-        ]
+        ],
+        raw=True,
     )
 
     assert results[0].name == "blue"

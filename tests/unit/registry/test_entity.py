@@ -236,7 +236,7 @@ def test_private_attributes_are_versioned(workspace: Workspace) -> None:
 
     workspace.register("look")(look)
 
-    assert workspace.execute("look", student=ref) == 6
+    assert workspace.execute("look", raw=True, student=ref) == 6
     assert workspace.snapshot(ref)._seen == 6
     assert workspace.snapshot(ref, 1)._seen == 5
     assert workspace.head(ref) == 2
@@ -803,7 +803,7 @@ def test_depth_is_limited_by_memory_not_by_recursion(workspace: Workspace) -> No
         return here.name
 
     workspace.register("deepest")(deepest)
-    assert workspace.execute("deepest", tree=ref) == "bottom"
+    assert workspace.execute("deepest", raw=True, tree=ref) == "bottom"
     here = workspace.snapshot(ref)
     while here.left is not None:
         here = here.left

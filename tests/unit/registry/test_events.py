@@ -32,7 +32,6 @@ from registry.events import (
     RegistryEvent,
 )
 from registry.feed import Cursor
-from registry.records import Record
 from tests.unit.registry.shop import Item, Shelf, Shop, new_shop
 
 NOW = 1_700_000_000.0
@@ -236,19 +235,10 @@ def test_a_failed_execution_is_told_with_its_error(
 
 
 def test_a_refused_execution_is_told_as_failed(workspace: Workspace, shop: Ref, told: Told) -> None:
-    async def in_loop() -> None:
-        workspace.execute("later", shop=shop)
-
-    @workspace.register("later")
-    async def later(shop: Shop) -> None:
-        """Never run."""
-
     with pytest.raises(Exception, match="'n'"):
         workspace.execute("grow", shop=shop, n="many")
-    with pytest.raises(Exception, match="aexecute"):
-        asyncio.run(in_loop())
 
-    assert told.types == ["execution.started", "execution.failed"] * 2
+    assert told.types == ["execution.started", "execution.failed"]
 
 
 def test_the_usual_path_and_the_general_one_tell_the_same(workspace: Workspace, shop: Ref) -> None:
@@ -261,7 +251,7 @@ def test_the_usual_path_and_the_general_one_tell_the_same(workspace: Workspace, 
 
     def shape(events: list[Event]) -> list[Any]:
         hidden = {"execution_id", "root_id", "ecs_id", "previous_ecs_id", "at"}
-        hidden |= {"queued_s", "run_s", "commit_s"}
+        hidden |= {"queued_s", "run_s", "commit_s", "outputs"}
         return [event.model_dump(exclude=hidden) for event in events]
 
     assert shape(told[:3]) == shape(told[3:])
@@ -422,7 +412,6 @@ def test_what_runs_inside_is_told_after_the_outermost_is_committed(
     assert {event.root_id for event in told.of(RegistryEvent)} == {outermost}
 
 
-@pytest.mark.skipif("parent" not in Record._fields, reason="records name no parent yet")
 @pytest.mark.usefixtures("outer")
 def test_what_runs_inside_names_what_it_ran_inside_of(workspace: Workspace, shop: Ref) -> None:
     told = Told()

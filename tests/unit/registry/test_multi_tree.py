@@ -184,7 +184,7 @@ def test_only_the_changed_tree_gets_a_version(workspace: Workspace, shops: tuple
 
     workspace.register("look")(look)
 
-    assert workspace.execute("look", one=shops[0], two=shops[1]) == "shop!"
+    assert workspace.execute("look", raw=True, one=shops[0], two=shops[1]) == "shop!"
     assert [workspace.head(ref) for ref in shops] == [2, 1]
 
 
@@ -206,7 +206,7 @@ def test_the_same_tree_twice_is_one_tree(workspace: Workspace, shops: tuple[Ref,
     workspace.register("compare")(compare)
     shelf = workspace.ref(workspace.snapshot(shops[0]).shelves[0])
 
-    assert workspace.execute("compare", one=shops[0], two=shops[0], shelf=shelf) is True
+    assert workspace.execute("compare", raw=True, one=shops[0], two=shops[0], shelf=shelf) is True
     assert workspace.head(shops[0]) == 2
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from registry import Entity, Ref, Workspace
 from registry.errors import (
     DeadlockError,
+    NotFoundError,
     ReadOnlyError,
     ReturnError,
     UnfinishedError,
@@ -45,11 +46,11 @@ class World:
 
     def outer(self, do: Callable[..., Any], target: Any = None) -> Any:
         WORK["outer"] = do
-        return self.workspace.execute("outer", shop=target or self.a)
+        return self.workspace.execute("outer", raw=True, shop=target or self.a)
 
     def inner(self, do: Callable[..., Any], entity: Any, name: str = "inner") -> Any:
         WORK[name] = do
-        return self.workspace.execute(name, entity=entity)
+        return self.workspace.execute(name, raw=True, entity=entity)
 
 
 def outer(shop: Shop) -> Any:
@@ -198,7 +199,7 @@ def test_if_the_outer_execution_fails_nothing_of_the_inner_one_stays(world: Worl
 
     assert (dump(world, world.a), dump(world, world.b)) == before
     assert world.workspace.head(world.a) == world.workspace.head(world.b) == 1
-    assert world.workspace.execute("inner", entity=world.b) is None  # the turn was given back
+    world.workspace.execute("inner", entity=world.b)  # the turn was given back
 
 
 def test_executions_may_run_inside_each_other_at_any_depth(world: World) -> None:
@@ -395,6 +396,38 @@ def _typed(work: Callable[[Shop], None]) -> Callable[[Shop], None]:
     return typed
 
 
+# --- plain results ---
+
+
+def test_a_plain_result_inside_is_the_value_of_an_output_entity(world: World) -> None:
+    """It is kept with the outermost execution, or not at all."""
+    kept = []
+
+    def work(shop: Shop) -> None:
+        WORK["inner"] = lambda shop: [1, 2]
+        output = world.workspace.execute("inner", entity=shop)
+        kept.append(output)
+        assert output.value == [1, 2]
+        with pytest.raises(NotFoundError):
+            world.workspace.get(f"@{output.ecs_id}")
+
+    def work_and_fail(shop: Shop) -> None:
+        work(shop)
+        raise BrokenError
+
+    world.outer(work)
+    with pytest.raises(BrokenError):
+        world.outer(work_and_fail)
+
+    assert world.workspace.get(f"@{kept[0].ecs_id}").value == [1, 2]
+    with pytest.raises(NotFoundError):
+        world.workspace.get(f"@{kept[1].ecs_id}")
+    assert [each.output_ids for each in world.workspace.executions("inner")] == [
+        [kept[0].ecs_id],
+        [],
+    ]
+
+
 # --- records ---
 
 
@@ -449,12 +482,12 @@ def test_what_runs_inside_in_an_event_loop_takes_turns(world: World) -> None:
         return length
 
     async def work(shop: Shop) -> list[Any]:
-        runs = [world.workspace.aexecute("inner_async", entity=shop) for _ in range(3)]
+        runs = [world.workspace.aexecute("inner_async", raw=True, entity=shop) for _ in range(3)]
         found = await asyncio.gather(*runs, return_exceptions=True)
         return [each if isinstance(each, int) else type(each).__name__ for each in found]
 
     WORK["inner"], WORK["outer"] = grow, work
-    result = asyncio.run(world.workspace.aexecute("outer_async", shop=world.a))
+    result = asyncio.run(world.workspace.aexecute("outer_async", raw=True, shop=world.a))
 
     assert result == [3, "BrokenError", "BrokenError"]
     assert world.workspace.snapshot(world.a).numbers == [3, 1, 2, 3]

@@ -131,8 +131,8 @@ def test_both_ways_validate_what_is_not_of_the_very_type(way: str) -> None:
     workspace.run("note", {"row": row, "name": "a", "place": "7", "seen": "2013-01-01T05:15"})
 
     assert workspace.snapshot(row).places == {"a": 7}
-    assert workspace.execute("since", row=row) == "date 2013-01-01"
-    assert workspace.execute("since", row=row, day="2013-02-01") == "date 2013-02-01"
+    assert workspace.execute("since", raw=True, row=row) == "date 2013-01-01"
+    assert workspace.execute("since", raw=True, row=row, day="2013-02-01") == "date 2013-02-01"
     with pytest.raises(ArgumentError):
         workspace.run("note", {"row": row, "name": "a", "place": None, "seen": None})
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from registry import (
+    ConfigEntity,
     Difference,
     Entity,
     NotFoundError,
@@ -340,3 +341,41 @@ def test_what_is_no_longer_kept_is_not_replayed() -> None:
 
 def look(item: Entity) -> None:
     """Change nothing."""
+
+
+class Paint(ConfigEntity):
+    """How to paint."""
+
+    colour: str = "red"
+    coats: int = 1
+
+
+def test_configs_are_given_again_as_they_were(workspace: Workspace, shop: Ref) -> None:
+    @workspace.register("paint")
+    def paint(shop: Shop, how: Paint) -> str:
+        shop.name = how.colour * how.coats
+        how.coats = 99
+        return shop.name
+
+    for given in ({"how": Paint(colour="blue")}, {"colour": "green", "coats": 2}, {}):
+        workspace.execute("paint", shop=shop, **given)
+
+    for record in workspace.executions("paint"):
+        again = workspace.replay(record.execution_id)
+        assert again.is_equal, str(again)
+
+
+def test_another_plain_result_is_a_difference(workspace: Workspace, shop: Ref) -> None:
+    results = iter([1, 2])
+
+    @workspace.register("count")
+    def count(shop: Shop) -> int:
+        return next(results)
+
+    workspace.execute("count", shop=shop)
+
+    again = workspace.replay(workspace.executions()[-1].execution_id)
+
+    assert [(each.field, each.recorded, each.replayed) for each in again.differences] == [
+        ("value", 1, 2)
+    ]

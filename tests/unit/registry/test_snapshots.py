@@ -259,7 +259,7 @@ def test_an_edited_child_is_found_when_the_child_is_passed(workspace: Workspace,
     shelf = snapshot.shelves[2]
     shelf.label = "mine"
 
-    assert workspace.execute("look", shelf=shelf) == "mine"
+    assert workspace.execute("look", raw=True, shelf=shelf) == "mine"
     assert workspace.snapshot(shop).shelves[2].label == "mine"
 
 

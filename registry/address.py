@@ -25,6 +25,7 @@ from uuid import UUID
 from registry import ids
 from registry.errors import AddressError
 from registry.ids import Key
+from registry.values import shown
 
 MAX_DIGITS = 100
 """Digits of a number in a path; more are read as text, which finds the same key of a dict."""
@@ -101,7 +102,7 @@ def parse_address(text: str) -> Address:
     Cost: proportional to the text.
     """
     if not isinstance(text, str):
-        raise AddressError(repr(text)[:MAX_DIGITS], f"it is a {type(text).__name__}, no text", 0)
+        raise AddressError(shown(text), f"it is a {type(text).__name__}, no text", 0)
     return _parse(text if type(text) is str else str.__str__(text))
 
 

@@ -8,16 +8,18 @@ fail.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from registry import paths, values
 from registry.copies import clone
+from registry.depth import MAX_NESTING, TOO_DEEP, WAY_OUT
 from registry.entity import Entity, dict_of, key_of, label, parts, set_key, source_of
 from registry.errors import StructureError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored
 from registry.ids import Key, new_key
 from registry.schema import ABSENT, schema_of
-from registry.values import ATOM, DICT, ENTITY, FROZENSET, KIND, LIST, SET, TUPLE, Opaque
+from registry.values import ATOM, DICT, ENTITY, FROZENSET, KIND, LIST, OPAQUE, TUPLE, Opaque
 
 _LONGEST_PATH = 50
 """Entities that a path in a message names at most."""
@@ -40,6 +42,7 @@ class Adoption:
         self._seen: dict[int, tuple[Entity | None, str]] = {}
         self._opaque: set[str] = set()
         self._name = ""
+        self._depth = 0
         self._holder: Entity | None = None
 
     def run(self, root: Entity) -> Node:
@@ -94,12 +97,19 @@ class Adoption:
             return value
         if kind == ENTITY:
             return self.meet(value, node)
+        if kind == OPAQUE:
+            return self.store_opaque(value)
+        self._depth += 1
+        if self._depth > MAX_NESTING:
+            raise StructureError(self._place(), TOO_DEEP, WAY_OUT)
+        stored: Stored
         if kind in (TUPLE, FROZENSET):
             items = [self.store(item, node, up) for item in value]
-            return tuple(items) if kind == TUPLE else frozenset(items)
-        if kind in (LIST, DICT, SET):
-            return self.store_container(value, kind, node, up)
-        return self.store_opaque(value)
+            stored = tuple(items) if kind == TUPLE else frozenset(items)
+        else:
+            stored = self.store_container(value, kind, node, up)
+        self._depth -= 1
+        return stored
 
     def meet(self, entity: Entity, node: Node) -> Key:
         """Learn that *node* holds *entity*; return its key."""
@@ -121,6 +131,7 @@ class Adoption:
         cell: Cell
         if kind == LIST:
             cell = ListCell([], node, up)
+            cell.depth = self._depth
             store, meet = self.store, self.meet
             for item in value:
                 each = KIND[type(item)]
@@ -131,14 +142,16 @@ class Adoption:
                 cell.items.append(item)
         elif kind == DICT:
             cell = DictCell({}, node, up)
+            cell.depth = self._depth
             cell.items = {
-                self._dict_key(key): item
+                key if KIND[type(key)] == ATOM else self.dict_key(key): item
                 if KIND[type(item)] == ATOM
                 else self.store(item, node, cell)
                 for key, item in value.items()
             }
         else:
             cell = SetCell(set(), node, up)
+            cell.depth = self._depth
             cell.items = {self.store(item, node, cell) for item in value}
         return cell
 
@@ -177,12 +190,13 @@ class Adoption:
         """Return the object of a node that was not adopted here."""
         raise AssertionError(f"{node.key} is part of no graph that is being adopted")
 
-    def _dict_key(self, key: Any) -> Any:
-        if KIND[type(key)] == ENTITY:
-            raise StructureError(
-                self._place(), f"uses {label(key)} as a dict key", "use its lineage_id as the key"
-            )
-        return key
+    def dict_key(self, key: Any) -> Any:
+        """Return the key of a dict if it can never change.
+
+        Raises:
+            StructureError: It can, or it holds an entity.
+        """
+        return fixed_key(key, self._place)
 
     def _refuse_second_holder(self, container: Any) -> None:
         """A list is a value of the one field that holds it.
@@ -214,6 +228,28 @@ class Adoption:
             f"is reachable twice: as {ways[0]} and as {ways[1]}",
             "an entity has one place in its tree; put a copy (model_copy) or its lineage_id there",
         )
+
+
+def fixed_key(key: Any, place: Callable[[], str]) -> Any:
+    """Return the key of a dict that *place* names if it can never change.
+
+    Every version of the dict shares its keys, and they are found by their hash: a copy would not
+    do for an object that is equal to itself only.
+
+    Raises:
+        StructureError: It can change, or it holds an entity.
+    """
+    if values.is_fixed_key(key):
+        return key
+    if KIND[type(key)] == ENTITY:
+        raise StructureError(
+            place(), f"uses {label(key)} as a dict key", "use its lineage_id as the key"
+        )
+    raise StructureError(
+        place(),
+        f"uses a {type(key).__name__} as a dict key, which may change",
+        "use a text, a number, a tuple, or a frozen dataclass or model of such",
+    )
 
 
 def adopt(root: Entity, created: float) -> Adoption:

@@ -71,6 +71,7 @@ class Arrivals(Adoption):
             The stored form, and the names of fields that hold opaque values by it.
         """
         self._holder, self._name, self._opaque = holder, name, set()
+        self._depth = 0 if up is None else up.depth
         return self.store(value, node, up), self._opaque
 
     def resident(self, entity: Entity) -> Entity:

@@ -17,6 +17,7 @@ from registry.addressed import field_names, find_key, follow, is_missing
 from registry.callables import RegisteredCallable
 from registry.entity import Entity, label
 from registry.errors import ArgumentError, PathError
+from registry.values import shown
 
 
 def put(entity: Entity, path: str, value: Any) -> Entity:
@@ -55,8 +56,8 @@ def _assign(holder: Entity, name: str, value: Any) -> None:
         reason = error.errors(include_url=False, include_context=False, include_input=False)[0]
         hint = cls.model_fields[name].annotation
         expected = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-        shown = f"{repr(value)[:60]} for {name!r} of {label(holder)}"
-        raise ArgumentError("put", "value", shown, f"{expected} ({reason['msg']})") from None
+        given = f"{shown(value)} for {name!r} of {label(holder)}"
+        raise ArgumentError("put", "value", given, f"{expected} ({reason['msg']})") from None
 
 
 @lru_cache(maxsize=1024)

@@ -8,6 +8,7 @@ are followed downward, what stays is never visited: the cost is that of the chan
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -92,6 +93,8 @@ class Balance:
         self.taken_over: list[tuple[Any, Cell]] = []
         self._root = places.tree.root_node
         self._departed: set[Key] = set()
+        self._is_counted = False
+        self._attached: dict[int, bool] = {}
 
     def count(self) -> None:
         """Count everything. The questions below are answered by what was counted.
@@ -111,27 +114,33 @@ class Balance:
                 self.places.displace(cell)
             self.taken_over += taken_over
             self._count_all()
+        self._is_counted = True
 
     # --- what is in the tree in the end ---
 
-    def is_attached(self, holder: Any, seen: frozenset[int] = frozenset()) -> bool:
+    def is_attached(self, holder: Any) -> bool:
         """Tell whether an entity, container or cell is in the tree once all writes count.
 
-        Args:
-            holder: What may hold something.
-            seen: Tallies on the way to this question, by `id`.
+        Cost: the way up, but for what was asked before; no recursion, since it may be long.
         """
-        if isinstance(holder, Entity):
-            return self._is_entity_attached(holder, seen)
-        cell = holder if isinstance(holder, Cell) else self.places.cell_of(holder)
-        if cell is None:
-            tally = self.boxes.get(id(holder))
-            return tally is not None and self._has_place(tally, seen)
-        if id(cell) in self.places.displaced:
-            return False
-        if cell.up is not None:
-            return self.is_attached(cell.up, seen)
-        return cell.node is not None and self._is_node_attached(cell.node, seen)
+        seen: set[int] = set()
+        rest, first = [holder], None
+        while rest:
+            found = self._look_up(rest.pop())
+            if isinstance(found, Tally):
+                known = self._attached.get(id(found))
+                if known is None and id(found) not in seen:
+                    seen.add(id(found))
+                    rest.extend(found.holders)
+                    first = first or found
+                found = bool(known)
+            if found:
+                if first is not None and self._is_counted:
+                    self._attached[id(first)] = True
+                return True
+        if self._is_counted:
+            self._attached.update(dict.fromkeys(seen, False))
+        return False
 
     def holders_in_tree(self, tally: Tally) -> list[Any]:
         """Return what something was put into, as far as that is in the tree in the end."""
@@ -139,7 +148,7 @@ class Balance:
 
     def has_owner(self, cell: Cell) -> bool:
         """Tell whether the entity that a displaced container belonged to is in the tree."""
-        return cell.node is not None and self._is_node_attached(cell.node, frozenset())
+        return cell.node is not None and self.is_attached(cell.node)
 
     def is_put(self, container: Any) -> bool:
         """Tell whether a container was put somewhere, and not taken out again."""
@@ -157,31 +166,39 @@ class Balance:
         assert cell.node is not None, "a container at its place belongs to an entity"
         return cell.node
 
-    def _is_entity_attached(self, entity: Entity, seen: frozenset[int]) -> bool:
-        if entity.__home__ is self.tree:
-            node = self.tree.node(key_of(entity))
-            if not node.removed:
-                return self._is_node_attached(node, seen)
-        tally = self.members.get(key_of(entity))
-        return tally is not None and self._has_place(tally, seen)
+    def _look_up(self, holder: Any) -> bool | Tally:
+        """Tell whether something is in the tree, or return the tally whose holders decide."""
+        if isinstance(holder, Node):
+            return self._look_up_from(holder)
+        if isinstance(holder, Entity):
+            if holder.__home__ is self.tree:
+                node = self.tree.node(key_of(holder))
+                if not node.removed:
+                    return self._look_up_from(node)
+            return self.members.get(key_of(holder), False)
+        cell = holder if isinstance(holder, Cell) else self.places.cell_of(holder)
+        if cell is None:
+            return self.boxes.get(id(holder), False)
+        while cell.up is not None and id(cell) not in self.places.displaced:
+            cell = cell.up
+        if id(cell) in self.places.displaced or cell.node is None:
+            return False
+        return self._look_up_from(cell.node)
 
-    def _is_node_attached(self, node: Node | None, seen: frozenset[int]) -> bool:
+    def _look_up_from(self, node: Node | None) -> bool | Tally:
         while node is not None and node is not self._root:
             if node.key in self._departed:
                 return False
             tally = self.members.get(node.key)
             # Without a loss it still has its first place; that it has a second is judged later.
             if tally is not None and tally.lost:
-                return self._has_place(tally, seen)
+                return tally
             node = node.parent
         return node is self._root
 
-    def _has_place(self, tally: Tally, seen: frozenset[int] = frozenset()) -> bool:
+    def _has_place(self, tally: Tally) -> bool:
         """Tell whether something that was put into holders is in the tree by one of them."""
-        if id(tally) in seen:
-            return False  # it holds itself, and nothing in the tree holds it
-        seen |= {id(tally)}
-        return any(self.is_attached(holder, seen) for holder in tally.holders)
+        return any(map(self.is_attached, tally.holders))
 
     def _is_gone(self, tally: Tally) -> bool:
         return tally.member and tally.lost > 0 and not self._has_place(tally)
@@ -222,7 +239,7 @@ class Balance:
             if type(item) is Key:
                 self._member(self.tree.live(item)).lost += 1
 
-    def _count(self, item: Any, sign: int, holder: Any, place: Cell | None = None) -> None:
+    def _count(self, item: Any, sign: int, holder: Any, place: Cell | None = None) -> Tally | None:
         """Count an entity or container as put into a holder (1) or taken out of it (-1).
 
         Args:
@@ -231,6 +248,9 @@ class Balance:
             holder: An entity or a container.
             place: Cell of the holder, if it is a container that stayed; what stayed in it is not
                 counted.
+
+        Returns:
+            Its tally; None if it is not counted.
         """
         kind = KIND[type(item)]
         if kind == ENTITY:
@@ -238,14 +258,15 @@ class Balance:
         elif kind in CONTAINERS:
             cell = self.places.cell_of(item)
             if cell is not None and cell.up is place and place is not None:
-                return
+                return None
             tally = self._box(item)
         else:
-            return
+            return None
         if sign > 0:
             tally.holders.append(holder)
         else:
             tally.take(holder)
+        return tally
 
     def _member(self, entity: Entity) -> Tally:
         key = key_of(entity)
@@ -295,9 +316,21 @@ class Balance:
             found = False
             for tally in self._tallies():
                 if not (tally.member or tally.walked) and self._has_place(tally):
-                    tally.walked = found = True
-                    for item in flat(self._contents(tally.item)):
-                        self._count(item, 1, tally.item)
+                    found = True
+                    self._walk(tally)
+
+    def _walk(self, arrival: Tally) -> None:
+        """Count what an arrival holds, and what that holds: by it, all of it has a place."""
+        queue = deque([arrival])
+        while queue:
+            tally = queue.popleft()
+            if tally.member or tally.walked:
+                continue
+            tally.walked = True
+            for item in flat(self._contents(tally.item)):
+                held = self._count(item, 1, tally.item)
+                if held is not None:
+                    queue.append(held)
 
     def _contents(self, item: Any) -> Iterator[Any]:
         """Yield what a new entity or container holds."""

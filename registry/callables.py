@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 
 from registry.address import Ref
-from registry.entity import Entity
+from registry.depth import HOLDS_ITSELF, MAX_NESTING, nesting_problem
 from registry.errors import ArgumentError, RegistrationError, ReturnError, UncopyableError
 from registry.hints import ClassOf
 from registry.parameters import (
@@ -31,7 +31,7 @@ from registry.parameters import (
     show,
 )
 from registry.strategies import pattern_of, strategy_of
-from registry.values import KIND
+from registry.values import ENTITY, KIND
 
 Semantic = Literal["mutation", "creation", "detachment"]
 _SEMANTICS = get_args(Semantic)
@@ -312,9 +312,9 @@ class RegisteredCallable:
             if value is None:
                 return None
         cls = type(value)
-        if cls is Ref or isinstance(value, parameter.entities or parameter.configs):
+        if cls is Ref or issubclass(cls, parameter.entities or parameter.configs):
             return value
-        if not isinstance(value, Entity) and not isinstance(value, str):
+        if KIND[cls] != ENTITY and (parameter.takes_text or not isinstance(value, str)):
             return self._validate(parameter, value)
         raise self.wrong_entity(parameter.name, value)
 
@@ -333,6 +333,19 @@ class RegisteredCallable:
             why = "it is nested too deep, or holds itself"
         expected = f"{describe(parameter.hint)} ({why})"
         raise ArgumentError(self.name, parameter.name, show(value), expected)
+
+    def check_nesting(self, name: str, value: Any) -> None:
+        """Refuse an argument whose containers are nested too deeply, or hold entities in a circle.
+
+        Raises:
+            ArgumentError: They are.
+        """
+        problem, parameter = nesting_problem(value), self.by_name.get(name)
+        if problem == HOLDS_ITSELF and not (parameter and parameter.holds_entities):
+            return  # a plain value: copied, and the callable's own
+        if problem:
+            given = f"a {type(value).__name__} that {problem}"
+            raise ArgumentError(self.name, name, given, f"at most {MAX_NESTING} levels")
 
     def describe_result(self) -> str:
         """Write the return hint for a message."""

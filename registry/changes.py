@@ -96,6 +96,7 @@ class Changes:
 
         Nothing in here can fail. Cost: the change and its ancestors.
         """
+        self.tree.is_storing = True  # until add_commit
         self._store()
         renamed = rename(self.changed, self.version)
         self._commit(execution_id, callable_name, outputs, _NONE, _NONE)
@@ -169,15 +170,16 @@ def remove_part(entity: Entity, name: str) -> None:
 
 def cut_loose(value: Any) -> None:
     """Make tracked containers ordinary ones: writes to them concern no tree."""
-    if type(value) in TRACKED:
-        if value.place is not None and value.place.live is value:
-            value.place.live = None
-        value.home = value.place = value.log = None
-        for item in value.values() if isinstance(value, dict) else value:
-            cut_loose(item)
-    elif type(value) in (tuple, frozenset):
-        for item in value:
-            cut_loose(item)
+    rest = [value]  # no recursion: what was put into it may be nested deeper than is allowed
+    while rest:
+        value = rest.pop()
+        if type(value) in TRACKED:
+            if value.place is not None and value.place.live is value:
+                value.place.live = None
+            value.home = value.place = value.log = None
+            rest.extend(value.values() if isinstance(value, dict) else value)
+        elif type(value) in (tuple, frozenset):
+            rest.extend(value)
 
 
 def forget_cached(entity: Entity) -> None:

@@ -9,10 +9,18 @@ from collections.abc import Callable
 from typing import Any
 
 from registry import values
+from registry.depth import MAX_NESTING, TOO_DEEP, WAY_OUT, nesting_problem
 from registry.entity import Entity, fill, key_of, label, parts, renew_key, set_key, version_of
+from registry.errors import StructureError
 from registry.schema import EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
 
 Resolve = Callable[[Entity], Entity | None]
+_MAKE: dict[values.Kind, Callable[[list[Any]], Any]] = {
+    values.LIST: list,
+    values.TUPLE: tuple,
+    values.SET: set,
+    values.FROZENSET: frozenset,
+}
 
 
 def clone(entity: Entity, *, keep_identity: bool, resolve: Resolve | None = None) -> Entity:
@@ -33,6 +41,7 @@ class _Clone:
     def __init__(self, keep_identity: bool, resolve: Resolve | None) -> None:
         self.keep_identity = keep_identity
         self.resolve = resolve
+        self.depth = 0
         self.made: dict[int, Entity] = {}
         self.queue: list[tuple[Entity, Entity]] = []
 
@@ -77,14 +86,18 @@ class _Clone:
             return value
         if kind == values.ENTITY:
             return self.entity(value)
-        if kind == values.LIST:
-            return [self.value(item, holder, name) for item in value]
-        if kind == values.DICT:
-            return {key: self.value(item, holder, name) for key, item in value.items()}
         if kind == values.OPAQUE:
             return values.copy_opaque(value, lambda: f"{name!r} of {label(holder)}", self.entity)
-        make = {values.TUPLE: tuple, values.SET: set, values.FROZENSET: frozenset}[kind]
-        return make([self.value(item, holder, name) for item in value])
+        self.depth += 1
+        if self.depth > MAX_NESTING:
+            problem = nesting_problem(value) or TOO_DEEP
+            raise StructureError(f"{name!r} of {label(holder)}", problem, WAY_OUT)
+        if kind == values.DICT:
+            copied: Any = {key: self.value(item, holder, name) for key, item in value.items()}
+        else:
+            copied = _MAKE[kind]([self.value(item, holder, name) for item in value])
+        self.depth -= 1
+        return copied
 
 
 def copy_value(value: Any, holder: Entity, name: str, resolve: Resolve) -> Any:

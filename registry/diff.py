@@ -8,9 +8,9 @@ Cost: what changed between the versions, as far as the commits between them are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from pydantic_core import to_jsonable_python
@@ -18,7 +18,7 @@ from pydantic_core import to_jsonable_python
 from registry import ids, mermaid, values
 from registry.address import Ref
 from registry.entity import Entity
-from registry.errors import NotFoundError
+from registry.errors import NotFoundError, NotJsonError
 from registry.ids import Key
 from registry.mermaid import Box, Link
 from registry.readable import comparable, readable
@@ -81,9 +81,12 @@ class Diff:
 
         `model_dump(mode="json")`) into that of `b`.
 
+        Raises:
+            NotJsonError: A value that differs cannot be written as JSON.
+
         Cost: proportional to the entities that differ and the containers above them.
         """
-        return list(_patch("", self.read(self.a), self.read(self.b)))
+        return list(_operations(_patch("", self.read(self.a), self.read(self.b))))
 
     def to_mermaid(self, limit: int = 100) -> str:
         """Return a Mermaid flowchart of what differs, and of the entities above that.
@@ -265,94 +268,118 @@ def _brief(value: Any) -> str:
 # --- JSON Patch: both versions are walked side by side, and equal ids end the walk ---
 
 
-def _patch(path: str, old: Any, new: Any) -> Iterator[dict[str, Any]]:
+_Step: TypeAlias = "dict[str, Any] | Generator[_Step, None, None]"
+_Steps = Generator[_Step, None, None]
+"""Operations, and in their place walks of what is further down: a tree may be deeper than the
+stack."""
+_REASON = 120
+"""Characters of pydantic's reason that an error shows."""
+
+
+def _operations(walk: _Steps) -> Iterator[dict[str, Any]]:
+    """Yield the operations of a walk and of those that it leads to, in order."""
+    way = [walk]
+    while way:
+        step = next(way[-1], None)
+        if step is None:
+            way.pop()
+        elif isinstance(step, dict):
+            yield step
+        else:
+            way.append(step)
+
+
+def _patch(path: str, old: Any, new: Any) -> _Steps:
     if isinstance(old, Entity) and isinstance(new, Entity):
         if old.ecs_id == new.ecs_id:
             return
         if old.lineage_id == new.lineage_id:
-            yield from _patch_fields(path, old, new)
+            yield _patch_fields(path, old, new)
             return
     if isinstance(old, list) and isinstance(new, list):
-        yield from _patch_list(path, old, new)
+        yield _patch_list(path, old, new)
     elif isinstance(old, dict) and isinstance(new, dict) and _same_order(old, new):
-        yield from _patch_dict(path, old, new)
-    elif not same_value(old_json := _json(old), new_json := _json(new)) or old_json != new_json:
+        yield _patch_dict(path, old, new)
+    elif (
+        not same_value(old_json := _json(old, path), new_json := _json(new, path))
+        or old_json != new_json
+    ):
         yield {"op": "replace", "path": path, "value": new_json}
 
 
-def _patch_fields(path: str, old: Entity, new: Entity) -> Iterator[dict[str, Any]]:
+def _patch_fields(path: str, old: Entity, new: Entity) -> _Steps:
     plain = not type(old).__pydantic_decorators__.model_serializers
     plain = plain and not type(old).__pydantic_decorators__.field_serializers
     if not plain:
-        old_json, new_json = _json(old), _json(new)
+        old_json, new_json = _json(old, path), _json(new, path)
         if old_json != new_json:
             yield {"op": "replace", "path": path, "value": new_json}
         return
     for name, info in type(old).model_fields.items():
         if info.exclude:
             continue
-        yield from _patch(f"{path}/{_escape(name)}", getattr(old, name), getattr(new, name))
+        yield _patch(f"{path}/{_escape(name)}", getattr(old, name), getattr(new, name))
     extra_old, extra_new = old.model_extra or {}, new.model_extra or {}
-    yield from _patch_dict(path, dict(extra_old), dict(extra_new))
+    yield _patch_dict(path, dict(extra_old), dict(extra_new))
     for name in type(old).model_computed_fields:
         before, after = (
-            to_jsonable_python(getattr(old, name)),
-            to_jsonable_python(getattr(new, name)),
+            _json(getattr(old, name), path),
+            _json(getattr(new, name), path),
         )
         if before != after:
             yield {"op": "replace", "path": f"{path}/{_escape(name)}", "value": after}
 
 
-def _patch_list(path: str, old: list[Any], new: list[Any]) -> Iterator[dict[str, Any]]:
+def _patch_list(path: str, old: list[Any], new: list[Any]) -> _Steps:
     """Remove, add and descend; items are matched at both ends, entities in between by lineage."""
-    start, end = _matching_ends(old, new)
+    start, end = _matching_ends(old, new, path)
     middle_old, middle_new = old[start : len(old) - end], new[start : len(new) - end]
     if len(middle_old) == len(middle_new):
         for offset, (before, after) in enumerate(zip(middle_old, middle_new, strict=True)):
-            yield from _patch(f"{path}/{start + offset}", before, after)
+            yield _patch(f"{path}/{start + offset}", before, after)
     else:
         for _ in middle_old:
             yield {"op": "remove", "path": f"{path}/{start}"}
         for offset, item in enumerate(middle_new):
-            yield {"op": "add", "path": f"{path}/{start + offset}", "value": _json(item)}
+            yield {"op": "add", "path": f"{path}/{start + offset}", "value": _json(item, path)}
     for offset in range(start):
-        yield from _patch(f"{path}/{offset}", old[offset], new[offset])
+        yield _patch(f"{path}/{offset}", old[offset], new[offset])
     for offset in range(end):
-        yield from _patch(
+        yield _patch(
             f"{path}/{len(new) - 1 - offset}",
             old[len(old) - 1 - offset],
             new[len(new) - 1 - offset],
         )
 
 
-def _matching_ends(old: list[Any], new: list[Any]) -> tuple[int, int]:
+def _matching_ends(old: list[Any], new: list[Any], path: str) -> tuple[int, int]:
     shorter = min(len(old), len(new))
     start = 0
-    while start < shorter and _is_same_item(old[start], new[start]):
+    while start < shorter and _is_same_item(old[start], new[start], path):
         start += 1
     end = 0
-    while end < shorter - start and _is_same_item(old[-1 - end], new[-1 - end]):
+    while end < shorter - start and _is_same_item(old[-1 - end], new[-1 - end], path):
         end += 1
     return start, end
 
 
-def _is_same_item(old: Any, new: Any) -> bool:
+def _is_same_item(old: Any, new: Any, path: str) -> bool:
     if isinstance(old, Entity) or isinstance(new, Entity):
         return (
             isinstance(old, Entity) and isinstance(new, Entity) and old.lineage_id == new.lineage_id
         )
-    return same_value(_json(old), _json(new))
+    return same_value(_json(old, path), _json(new, path))
 
 
-def _patch_dict(path: str, old: dict[Any, Any], new: dict[Any, Any]) -> Iterator[dict[str, Any]]:
+def _patch_dict(path: str, old: dict[Any, Any], new: dict[Any, Any]) -> _Steps:
     for key in old:
         if key not in new:
             yield {"op": "remove", "path": f"{path}/{_escape(key)}"}
     for key, value in new.items():
         if key in old:
-            yield from _patch(f"{path}/{_escape(key)}", old[key], value)
+            yield _patch(f"{path}/{_escape(key)}", old[key], value)
         else:
-            yield {"op": "add", "path": f"{path}/{_escape(key)}", "value": _json(value)}
+            yield {"op": "add", "path": f"{path}/{_escape(key)}", "value": _json(value, path)}
 
 
 def _same_order(old: dict[Any, Any], new: dict[Any, Any]) -> bool:
@@ -363,9 +390,20 @@ def _same_order(old: dict[Any, Any], new: dict[Any, Any]) -> bool:
 
 def _escape(key: Any) -> str:
     """Write a key as part of a JSON pointer (RFC 6901), as pydantic writes it as a JSON key."""
-    text = next(iter(to_jsonable_python({key: None})))
+    text = next(iter(_json({key: None}, "a key of a dict")))
     return str(text).replace("~", "~0").replace("/", "~1")
 
 
-def _json(value: Any) -> Any:
-    return value.model_dump(mode="json") if isinstance(value, Entity) else to_jsonable_python(value)
+def _json(value: Any, path: str) -> Any:
+    """Return a value as JSON has it.
+
+    Raises:
+        NotJsonError: It has none: it holds what pydantic cannot write, or is nested too deeply.
+    """
+    try:
+        if isinstance(value, Entity):
+            return value.model_dump(mode="json")
+        return to_jsonable_python(value)
+    except (ValueError, RecursionError) as error:  # pydantic's own is a ValueError
+        reason = f"{type(error).__name__}: {error}"[:_REASON]
+        raise NotJsonError(path, type(value).__name__, reason) from error

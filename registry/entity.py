@@ -21,6 +21,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from registry import ids, values
+from registry.depth import MAX_NESTING
 from registry.errors import EntityClassError
 from registry.ids import Key
 from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
@@ -469,13 +470,15 @@ def _assign_checked(entity: Entity, home: Any, name: str, value: Any) -> None:
             home.note_write(entity, other)
 
 
-def _plain(value: Any) -> Any:
-    """Copy containers, not what they hold."""
+def _plain(value: Any, depth: int = 1) -> Any:
+    """Copy containers, not what they hold; none deeper than a tree can hold."""
     kind = values.KIND[type(value)]
+    if depth > MAX_NESTING:
+        return value
     if isinstance(value, list) and kind == values.LIST:
-        return [_plain(item) for item in value]
+        return [_plain(item, depth + 1) for item in value]
     if isinstance(value, dict) and kind == values.DICT:
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, set) and kind == values.SET:
         return set(value)
     return value

@@ -451,14 +451,16 @@ def tree_at(tree: TreeRegistry, version: int) -> EntityTree:
     Raises:
         NotFoundError, PrunedError: The version does not exist, or is no longer kept.
     """
-    tree.check_version(version)
-    return EntityTree(_Home(tree, version))
+    home = _Home(tree, version)
+    tree.check_version(version)  # once it is pinned
+    return EntityTree(home)
 
 
 def view_at(tree: TreeRegistry, version: int) -> EntityTreeView:
     """Return a read-only view of a version of a stored tree, as `tree_at`."""
-    tree.check_version(version)
-    return EntityTreeView(_ReadOnlyHome(tree, version))
+    home = _ReadOnlyHome(tree, version)
+    tree.check_version(version)  # once it is pinned
+    return EntityTreeView(home)
 
 
 def tree_of(entity: Entity) -> EntityTree:

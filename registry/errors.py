@@ -136,6 +136,22 @@ class IdentityTakenError(UsageError):
         )
 
 
+class InUseError(UsageError):
+    """A branch cannot be dropped: others were forked from it, and share its structure."""
+
+    def __init__(self, root: str, forks: str, count: int) -> None:
+        super().__init__(root, forks, count)
+        self.root = root
+        self.forks = forks
+        self.count = count
+
+    def __str__(self) -> str:
+        return (
+            f"{self.root} cannot be dropped: {self.count} branches were forked from it "
+            f"({self.forks}); drop those first"
+        )
+
+
 class PrunedError(UsageError, LookupError):
     """A version existed, and retention has let it go."""
 
@@ -206,6 +222,22 @@ class UncopyableError(UsageError, TypeError):
         return (
             f"{self.place} holds a {self.kind}, which cannot be copied ({self.reason}); "
             "store data, not open resources, or give the class a __deepcopy__"
+        )
+
+
+class NotJsonError(UsageError, ValueError):
+    """A value that a change is made of cannot be written as JSON."""
+
+    def __init__(self, place: str, kind: str, reason: str) -> None:
+        super().__init__(place, kind, reason)
+        self.place = place
+        self.kind = kind
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{_short(self.place)} holds a {self.kind}, which cannot be written as JSON "
+            f"({self.reason}); leave the field out with exclude=True, or give it a serializer"
         )
 
 

@@ -132,7 +132,7 @@ class EntityEvent(RegistryEvent):
 
     Attributes:
         ecs_id: The entity as it is after that.
-        entity_type: Name of its class.
+        entity_type: Name of its class; empty when it is read later, and its tree was dropped.
     """
 
     ecs_id: UUID
@@ -154,7 +154,8 @@ class EntityPromoted(EntityEvent):
 class EntityVersioned(EntityEvent):
     """A tree got a new version; the entity is its root.
 
-    The counts are None in an event that is read later, when retention has let the version go.
+    The counts are None in an event that is read later, when retention has let the version go or the
+    tree was dropped.
 
     Attributes:
         version: Number of the version.

@@ -29,6 +29,7 @@ from registry.clock import Clock
 from registry.config import ConfigEntity
 from registry.config_store import ConfigStore
 from registry.copies import clone, copy_value, entities_in
+from registry.depth import nesting_problem
 from registry.entity import Entity, fill, key_of, label, part, renew_key, version_of
 from registry.errors import (
     ArgumentError,
@@ -44,12 +45,12 @@ from registry.nesting import Nest, running
 from registry.outputs import PendingOutput
 from registry.records import RecordLog
 from registry.schema import ABSENT, FIELDS_SET, schema_of
-from registry.semantics import CREATION, DETACHMENT, MUTATION, holds_itself, own_value, present
+from registry.semantics import CREATION, DETACHMENT, MUTATION, own_value, present
 from registry.snapshot import Snapshot
 from registry.strategies import Pattern, Strategy, pattern_of, strategy_of
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
-from registry.trees import Trees
+from registry.trees import Trees, not_held
 from registry.turn import Turn
 from registry.values import (
     ATOM,
@@ -61,6 +62,7 @@ from registry.values import (
     SET,
     TUPLE,
     EntityInside,
+    copy_opaque,
 )
 
 OnStale = Literal["fork", "error", "head"]
@@ -168,6 +170,7 @@ class Execution:
     _sources: tuple[Any, ...] = ()
     _nest: Nest | None = None
     _edited: Sequence[Snapshot] = ()
+    _shots: Mapping[int, Snapshot] = {}
     _semantic: str | None = None
     _changed = 0
     _is_looked_at = False
@@ -214,7 +217,7 @@ class Execution:
                 self._run_s = (ended := _perf()) - began
                 self._commit(result)
                 self._commit_s = _perf() - ended
-                self._record("ok", "", "")  # before anyone else commits: in the order of commits
+                self._conclude()
             except BaseException:
                 self._roll_back()
                 raise
@@ -312,7 +315,7 @@ class Execution:
                 self._run_s = (ended := _perf()) - began
                 self._commit(result)
                 self._commit_s = _perf() - ended
-                self._record("ok", "", "")  # before anyone else commits: in the order of commits
+                self._conclude()
             except BaseException:
                 self._roll_back()
                 raise
@@ -361,6 +364,9 @@ class Execution:
     def _bind(self, arguments: Mapping[str, Any]) -> None:
         """Check the arguments and find the tree of each entity among them."""
         registered = self.registered
+        for name, value in arguments.items():
+            if KIND[type(value)]:
+                registered.check_nesting(name, value)
         if mentions_address(arguments.values()):
             bound = self._bind_addresses(arguments)
         else:
@@ -370,8 +376,10 @@ class Execution:
             given = bound[name]
             if type(given) is Ref:
                 located.append((name, self._trees.tree(given), given[1], given))
-            elif given is not None:
+            elif KIND[type(given)] == ENTITY:
                 located.append(self._locate(given, name))
+            else:
+                continue
             bound[name] = None  # until it is there
         for name in registered.collection_parameters:
             self._map(bound[name], name, lambda each, at: located.append(self._locate(each, at)))
@@ -490,7 +498,9 @@ class Execution:
             return make([self._map(item, name, function) for item in value])
         if kind == DICT:
             return {key: self._map(item, name, function) for key, item in value.items()}
-        return value
+        if kind == ATOM:
+            return value
+        return copy_opaque(value, lambda: repr(name), lambda entity: function(entity, name))
 
     def _take_turns(self) -> None:
         taken: list[TreeRegistry] = []
@@ -511,7 +521,7 @@ class Execution:
             raise BusyError(tree.name)
         with self._waiting(tree, having):
             if not tree.turn.take():
-                raise BusyError(tree.name)
+                raise not_held(tree) if tree.turn.is_closed else BusyError(tree.name)
 
     async def _take_turns_async(self, is_alone: bool) -> None:
         taken: list[TreeRegistry] = []
@@ -534,7 +544,8 @@ class Execution:
         if is_above or would_wait_for_itself(tree.turn):
             raise BusyError(tree.name)
         with self._waiting(tree, having):
-            await tree.turn.take_async()
+            if not await tree.turn.take_async():
+                raise not_held(tree)
 
     def _waiting(
         self, tree: TreeRegistry, having: Sequence[TreeRegistry]
@@ -651,11 +662,12 @@ class Execution:
         if registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(registered.name, self._txns[0].tree.name)
         found = () if KIND[type(result)] == ATOM else entities_in(result)
+        result = self._own_result(result, found)  # while it can be refused
         outputs = self._classify(found, plans) if found else ()
         for inner in self._nest.inner if self._nest else ():
             inner.classify_with(self, plans)
         self._has_entities = bool(found)
-        self._result = result if found else self._own_value(result)
+        self._result = result
         after: list[int] = []
         for txn, changes in plans:
             tree = txn.tree
@@ -676,10 +688,15 @@ class Execution:
             kept = self._trees.outputs.keep(registered.name, self.number, self._result, now)
             self._output = kept
 
-    def _own_value(self, result: Any) -> Any:
-        """Return a copy of a plain result: the callable may go on with what it returned."""
+    def _own_result(self, result: Any, found: Sequence[Entity]) -> Any:
+        """Return a copy of a result, its entities excepted.
+
+        The callable may go on with what it returned, and containers may be those of a tree.
+        """
+        if found and KIND[type(result)] == ENTITY:
+            return result
         try:
-            return own_value(result)
+            return present(result, lambda entity: entity) if found else own_value(result)
         except EntityInside as inside:
             expected = f"{self.registered.describe_result()}, with entities only in containers"
             raise ReturnError(
@@ -691,9 +708,9 @@ class Execution:
         registered = self.registered
         if registered.returns is not None and not isinstance(result, registered.returns):
             registered.refuse_result(result)
-        if holds_itself(result):
+        if KIND[type(result)] and (problem := nesting_problem(result)):
             kind = type(result).__name__
-            raise ReturnError(registered.name, f"a {kind} that holds itself", "one that does not")
+            raise ReturnError(registered.name, f"a {kind} that {problem}", "one that does not")
 
     def _absorb(self) -> None:
         """Take over the trees of what ran inside."""
@@ -805,6 +822,11 @@ class Execution:
         entry = (None, kind, tree.key, tree.branch, self._now, self.number, name, *left)
         self._setting.records.add(entry)
 
+    def _conclude(self) -> None:
+        """Record what was done and hold on to its versions, before others have their turns."""
+        self._record("ok", "", "")
+        self._shots = {id(tree): Snapshot.of(tree, tree.head) for tree, _ in self._outputs}
+
     def _roll_back(self) -> None:
         self._absorb()
         self._is_open = False
@@ -823,10 +845,12 @@ class Execution:
         if not self._has_entities:
             return self._result if self._output is None else self._output.shown()
         outputs = self._outputs
+        shots = dict(self._shots)
         if len(outputs) == 1 and self._result is outputs[0][1] and not self.own_trees:
-            return Snapshot.of_head(*outputs[0])
+            tree, entity = outputs[0]
+            known = shots.get(id(tree))
+            return known.entity(key_of(entity)) if known else Snapshot.of_head(tree, entity)
         where = {id(entity): tree for tree, entity in outputs}
-        shots: dict[int, Snapshot] = {}
 
         def shot(entity: Entity) -> Entity:
             tree = where.get(id(entity))
@@ -913,7 +937,7 @@ class Execution:
                 self._semantic,
                 self._after,
                 inputs,
-                self._names or self.registered.names,
+                (self._names or self.registered.names) if self._values else (),
                 self._values,
                 outputs,
                 self._changed,

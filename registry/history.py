@@ -43,15 +43,17 @@ class Cell:
         node: The entity that the container belongs to; None when it is no longer in the tree.
         up: The container that it is nested in, if any.
         live: The tracked container of the working tree that shows this cell, once it was made.
+        depth: Containers from the entity down to this one, with it.
     """
 
-    __slots__ = ("deltas", "items", "live", "node", "up", "versions", "weight")
+    __slots__ = ("deltas", "depth", "items", "live", "node", "up", "versions", "weight")
     items: Any
 
     def __init__(self, items: Any, node: Node | None, up: Cell | None) -> None:
         self.items = items
         self.node = node
         self.up = up
+        self.depth = 1
         self.live: Any = None
         self.versions: list[int] = []
         self.deltas: list[Any] = []

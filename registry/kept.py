@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from registry import values
 from registry.address import Ref
 from registry.values import ATOM, DICT, ENTITY, FROZENSET, KIND, LIST, OPAQUE, SET, TUPLE
 
@@ -97,8 +98,4 @@ def _packed(value: Any, room: int) -> tuple[Packed | None, int]:
 
 
 def _text(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - what a class of the user's raises costs no execution
-        text = f"<a {type(value).__name__} that cannot be written>"
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 3] + "..."
+    return values.shown(value, MAX_TEXT)

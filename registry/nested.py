@@ -165,8 +165,9 @@ class NestedExecution(Execution):
         assert self._savepoint is not None, "_begin made it"
         if self.registered.read_only and (self._savepoint.has_changed or self._has_written()):
             raise ReadOnlyError(self.registered.name, self._place)
-        self._has_entities = KIND[type(result)] != ATOM and bool(entities_in(result))
-        self._result = result if self._has_entities else self._own_value(result)
+        found = () if KIND[type(result)] == ATOM else entities_in(result)
+        self._has_entities = bool(found)
+        self._result = self._own_result(result, found)
         if self._form == "entities" and not self._has_entities:
             self._semantic = CREATION
             self._output = self._trees.outputs.make(

@@ -195,6 +195,10 @@ class OutputLog:
         pending = self._by_key.get(key)
         return None if pending is None else pending.tree()
 
+    def forget(self, key: int) -> None:
+        """Keep an output entity no longer, if it is one."""
+        self._by_key.pop(key, None)
+
     def settle(self, snapshot: Snapshot) -> None:
         """Let a snapshot of an output entity read from its tree, which is held from now on.
 

@@ -65,7 +65,8 @@ def compile_parameter(name: str, parameter: inspect.Parameter, hints: dict[str, 
     """Compile one parameter of the callable *name*.
 
     Raises:
-        RegistrationError: It cannot be given by name, or has no usable hint.
+        RegistrationError: It cannot be given by name, has no usable hint, or a default that cannot
+            be copied.
     """
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         raise RegistrationError(name, f"takes *{parameter.name}; name every parameter")
@@ -80,6 +81,7 @@ def compile_parameter(name: str, parameter: inspect.Parameter, hints: dict[str, 
     if parameter.name not in hints:
         raise RegistrationError(name, f"has no type hint for parameter {parameter.name!r}")
     hint = hints[parameter.name]
+    _check_default(name, parameter)
     entities = entity_classes(hint)
     configs = _config_classes(entities)
     holds_entities = not entities and mentions_entity(hint)
@@ -175,6 +177,14 @@ def _copied(value: Any) -> Any:
     except Exception as error:
         kind, cause = type(value).__name__, f"{type(error).__name__}: {error}"
         raise UncopyableError("the argument", kind, cause) from error
+
+
+def _check_default(name: str, parameter: inspect.Parameter) -> None:
+    try:
+        own_default(parameter.default)
+    except Exception as error:
+        problem = f"has a default for {parameter.name!r} that cannot be copied ({error})"
+        raise RegistrationError(name, f"{problem}; default to None, and make it inside") from error
 
 
 def own_default(default: Any) -> Any:

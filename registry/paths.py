@@ -6,9 +6,13 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from registry.depth import MAX_NESTING
 from registry.entity import Entity, label, parts
 from registry.schema import schema_of
 from registry.values import DICT, ENTITY, FROZENSET, KIND, LIST, SET, TUPLE
+
+_ENDS = 12
+"""Entities that a path names at its start, and at its end; what is between is cut out."""
 
 
 def places(holder: Entity, item: Any) -> list[str]:
@@ -26,7 +30,7 @@ def _suffixes(value: Any, item: Any, above: frozenset[int]) -> Iterator[str]:
     if value is item:
         yield ""
     kind = KIND[type(value)]
-    if kind == ENTITY or id(value) in above:
+    if kind == ENTITY or id(value) in above or len(above) > MAX_NESTING:
         return
     inside = above | {id(value)}
     if kind in (LIST, TUPLE):
@@ -49,6 +53,9 @@ def path(way: list[Entity], nth: int = 0) -> str:
     """
     text = label(way[0]) if way else "nowhere"
     for index, (holder, item) in enumerate(itertools.pairwise(way)):
+        if _ENDS <= index < len(way) - _ENDS:
+            text += "..." if index == _ENDS else ""
+            continue
         found = places(holder, item) or ["?"]
         last = index == len(way) - 2
         text += "." + found[min(nth if last else 0, len(found) - 1)]

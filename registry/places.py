@@ -171,9 +171,11 @@ def field_of(cell: Cell) -> str:
 
 def flat(values: Any) -> Iterator[Any]:
     """Yield the values that are no atoms, and for a tuple or frozenset what is in it."""
-    for value in values:
+    rest = list(values)[::-1]  # no recursion: what is put may be nested deeper than is allowed
+    while rest:
+        value = rest.pop()
         if type(value) in (tuple, frozenset):
-            yield from flat(value)
+            rest.extend(list(value)[::-1])
         elif KIND[type(value)] or isinstance(value, Cell):
             yield value
 

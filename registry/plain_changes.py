@@ -161,6 +161,7 @@ class ChangesWithArrivals(Changes):
         self, execution_id: int | str, callable_name: str, outputs: tuple[tuple[int, int], ...]
     ) -> int:
         """Store the changes as the next version and return how many entities got a new id."""
+        self.tree.is_storing = True  # until add_commit
         _enter(self.tree, self.arrivals, self.now)
         self._store()
         renamed = rename(self.changed, self.version)
@@ -183,6 +184,7 @@ def store(txn: Transaction, found: Found, now: float) -> int:
     tree = txn.tree
     deltas, states, moves, changed, _, new = found
     version = tree.head + 1
+    tree.is_storing = True  # until add_commit
     if new:
         _enter(tree, new, now)
     for cell, change in deltas:

@@ -19,17 +19,6 @@ CREATION = "creation"
 DETACHMENT = "detachment"
 
 
-def holds_itself(value: Any, above: frozenset[int] = frozenset()) -> bool:
-    """Tell whether a container holds itself, at any depth: then it has no shape to give back."""
-    kind = KIND[type(value)]
-    if kind not in (LIST, DICT, SET, TUPLE, FROZENSET):
-        return False
-    if id(value) in above:
-        return True
-    above |= {id(value)}
-    return any(holds_itself(item, above) for item in (value.values() if kind == DICT else value))
-
-
 def own_value(value: Any) -> Any:
     """Return a copy of a plain result, which shares nothing with anybody.
 

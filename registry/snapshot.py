@@ -86,9 +86,9 @@ class Snapshot:
 
         The version stays readable as long as it is held.
         """
-        tree.check_version(version)
         snapshot = cls(tree, version)
         tree.pin(snapshot, version)
+        tree.check_version(version)  # once it is pinned: another thread may let versions go
         return snapshot
 
     @classmethod

@@ -19,6 +19,7 @@ from registry import paths
 from registry.arrivals import Arrivals
 from registry.balance import Balance, Later, Tally
 from registry.changes import COMMIT_BYTES, Changes, cut_loose, rename
+from registry.depth import WAY_OUT, containers_in, nesting_problem
 from registry.entity import Entity, key_of, label, parts, set_home
 from registry.errors import StructureError
 from registry.history import Node
@@ -96,11 +97,30 @@ class Structure(Changes):
             self.moved.append((node, parent))
 
     def _refuse_two_fields(self, container: Any) -> None:
+        if problem := nesting_problem(container):
+            raise StructureError(self._place_of(container), problem, WAY_OUT)
         raise StructureError(
             self.places.name_of(container),
             "would be held by two fields",
             "give each its own copy",
         )
+
+    def _place_of(self, container: Any) -> str:
+        """Name the field in which a container was put, in words."""
+        entities = [entity for entity, _ in self.places.writes.values()]
+        entities += [each.item for each in self.balance.members.values() if not each.member]
+        places = [
+            (f"{name!r} of {label(entity)}", value)
+            for entity in entities
+            for name, value in parts(entity, schema_of(type(entity)))
+        ]
+        places += [(self.places.name_of(each), put) for each, _, _, put in self.places.logged()]
+        found = [
+            text
+            for text, value in places
+            if any(each is container for each in containers_in(value))
+        ]
+        return found[0] if found else self.places.name_of(container)
 
     def _refuse_two_places(self, tally: Tally, holders: list[Any]) -> None:
         owners = [self._owning(holder) for holder in holders]
@@ -151,6 +171,7 @@ class Structure(Changes):
         Nothing in here can fail. Cost: the change and its ancestors.
         """
         created = tuple(self.arrivals.nodes)
+        self.tree.is_storing = True  # until add_commit
         for node in self.arrivals.enter():
             self.changed[node] = None
         self.moved = [(node, self.arrivals.node_of(owner)) for node, owner in self.moved]

@@ -10,11 +10,15 @@ Not thread-safe: a tree runs one execution at a time (`turn.py`).
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
+import threading
+import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from registry import ids, values
 from registry.changeset import Commit
@@ -38,7 +42,7 @@ from registry.retention import Retention
 from registry.schema import ABSENT, EXTRA, FIELDS_SET, PRIVATE, Schema, schema_of
 from registry.tracking import Tracked, tracked_dict, tracked_list, tracked_set
 from registry.turn import Turn
-from registry.values import ATOM, KIND
+from registry.values import ATOM, KIND, shown
 
 _PAGE_BITS = 6
 _VERSION = Commit._fields.index("version")
@@ -46,6 +50,38 @@ _FIELDS = len(Commit._fields)
 _PAGES_KEPT = Commit._fields.index("pages_kept")
 _PRUNE_EVERY = 8
 """Versions are forgotten in slabs, since cutting the front of a list moves the rest of it."""
+
+
+_Answer = TypeVar("_Answer")
+_Question = TypeVar("_Question", bound=Callable[..., Any])
+_PATIENCE = 100_000
+"""Looks at a commit that another thread stores, a tenth of a millisecond apart."""
+
+
+def _settled(question: _Question) -> _Question:
+    """Let a question about history be asked while another thread stores a commit.
+
+    Readers take no turn. One that a commit came between asks again: what it saw may be half of one
+    version and half of the next. A commit is stored by one thread at a time, so this ends.
+    """
+
+    @functools.wraps(question)
+    def ask(self: TreeRegistry, *args: Any) -> Any:
+        for _ in range(_PATIENCE):
+            heads = self._heads()
+            try:
+                found = question(self, *args)
+            except Exception:
+                if heads is not None and self._heads() == heads:
+                    raise
+            else:
+                if heads is not None and self._heads() == heads:
+                    return found
+            if heads is None:
+                time.sleep(0.0001)
+        return question(self, *args)
+
+    return ask  # type: ignore[return-value]  # the same question
 
 
 class OpenTransaction(Protocol):
@@ -74,6 +110,7 @@ class TreeRegistry:
         forks: Those of its forks, and their forks, that have live objects.
         is_trial: Whether it stands in for another one whose execution is not kept.
         nest: What runs inside the open execution, if that is one of `plain`.
+        is_storing: Whether a commit is being stored: history is not to be read by other threads.
     """
 
     is_read_only: ClassVar[bool] = False
@@ -100,6 +137,7 @@ class TreeRegistry:
         self.entities: dict[Key, Entity] = {}
         self.txn: OpenTransaction | None = None
         self.is_provisional = False
+        self.is_storing = False
         self.turn = Turn()
         self.commits: list[
             tuple[Any, ...]
@@ -110,6 +148,7 @@ class TreeRegistry:
         self._most_bytes = retention.memory_bytes or sys.maxsize
         self._pins: list[weakref.ref[Any]] = []
         self._max_pins = 1024
+        self._pins_lock = threading.Lock()
 
     # --- entities ---
 
@@ -159,10 +198,12 @@ class TreeRegistry:
         node = self.nodes.get(key)
         if node is None:
             missing = [key]
-            while (
-                parent := self._base_parent(missing[-1])
-            ) is not None and parent not in self.nodes:
+            parent = self._base_parent(key)
+            if parent is None or not self._is_inherited(parent):
+                self._check_base(key)
+            while parent is not None and parent not in self.nodes:
                 missing.append(parent)
+                parent = self._base_parent(parent)
             for each in reversed(missing):
                 node = self._inherit(each)
             assert node is not None, "the loop ran at least once"
@@ -175,6 +216,7 @@ class TreeRegistry:
             return not node.removed
         return self.base is not None and self.base.contains(key, self.base_version)
 
+    @_settled
     def contains(self, key: Key, version: int) -> bool:
         """Tell whether an entity was in the tree at *version*. Cost: its depth."""
         where: Key | None = key
@@ -199,6 +241,7 @@ class TreeRegistry:
             tree = tree.base
             version = min(version, tree.head)
 
+    @_settled
     def stamp_of(self, key: Key, version: int) -> int:
         """Return the stamp of the `ecs_id` that an entity had at *version*."""
         tree: TreeRegistry = self
@@ -210,6 +253,7 @@ class TreeRegistry:
             raise NotFoundError(f"entity {ids.to_uuid(key)}", self.name)
         return node.stamp_at(version, tree.branch)
 
+    @_settled
     def stamps_until(self, key: Key, version: int) -> list[int]:
         """Return the stamps of all retained ids of an entity up to *version*, oldest first.
 
@@ -225,9 +269,18 @@ class TreeRegistry:
             tree = tree.base
         return list(dict.fromkeys(stamps))
 
+    def _is_inherited(self, key: Key) -> bool:
+        """Tell whether this branch has a node of an entity that was in the base as of the fork."""
+        node = self.nodes.get(key)
+        return node is not None and node.born <= self.base_version
+
+    def _check_base(self, key: Key) -> None:
+        if self.base is None or not self.base.contains(key, self.base_version):
+            raise NotFoundError(f"entity {ids.to_uuid(key)}", self.name)
+
     def _base_parent(self, key: Key) -> Key | None:
         found = None if self.base is None else self.base.find_node(key, self.base_version)
-        if found is None or self.base is None or not self.base.contains(key, self.base_version):
+        if found is None or found[0].born > found[1]:
             raise NotFoundError(f"entity {ids.to_uuid(key)}", self.name)
         return found[0].parent_at(found[1])
 
@@ -249,9 +302,14 @@ class TreeRegistry:
         node.first_stamp = base.stamp_of(key, self.base_version)
         node.source = origin.source
         node.opaque = origin.opaque
-        node.state = tuple([_own(value, node, None, version) for value in origin.state_at(version)])
+        node.state = base.own_state(origin, version, node)
         self.nodes[key] = node
         return node
+
+    @_settled
+    def own_state(self, origin: Node, version: int, node: Node) -> tuple[Stored, ...]:
+        """Return the state that a node of a fork begins with: a node's of this branch."""
+        return tuple([_own(value, node, None, version) for value in origin.state_at(version)])
 
     # --- home of the live objects ---
 
@@ -495,10 +553,23 @@ class TreeRegistry:
 
     def check_version(self, version: int) -> None:
         """Refuse a version that does not exist or is no longer kept."""
-        if version < 1 or version > self.head:
-            raise NotFoundError(f"version {version}", f"{self.name}, whose head is {self.head}")
+        if not isinstance(version, int) or version < 1 or version > self.head:
+            raise NotFoundError(
+                f"version {shown(version)}", f"{self.name}, whose head is {self.head}"
+            )
         if not self.is_kept(version):
             raise PrunedError(self.name, version, self.oldest)
+
+    def at_version(self, version: int | None, read: Callable[[int], _Answer]) -> _Answer:
+        """Return what *read* makes of a version; without one of the head.
+
+        It is asked again for a newer head if retention let go of the first meanwhile, since other
+        threads made so many versions.
+        """
+        while version is None:
+            with contextlib.suppress(PrunedError):
+                return read(self.head)
+        return read(version)
 
     def is_kept(self, version: int) -> bool:
         """Tell whether a version that existed can still be read.
@@ -512,6 +583,7 @@ class TreeRegistry:
             tree = tree.base
         return version >= tree.oldest
 
+    @_settled
     def state_at(self, key: Key, version: int) -> tuple[Schema, tuple[Stored, ...]]:
         """Return plan and state of an entity as of *version*.
 
@@ -526,6 +598,7 @@ class TreeRegistry:
         node, version = found
         return node.schema, tuple([_plain_at(value, version) for value in node.state_at(version)])
 
+    @_settled
     def field_at(self, key: Key, version: int, index: int) -> Stored:
         """Return one part of an entity's state as of *version*; containers as by `state_at`."""
         found = self.find_node(key, version)
@@ -539,6 +612,7 @@ class TreeRegistry:
         _, state = self.state_at(key, version)
         return [child for value in state for child in _plain_keys(value)]
 
+    @_settled
     def commit_of(self, version: int) -> Commit | None:
         """Return the commit that made a version; None if it is no longer kept."""
         tree = self
@@ -557,6 +631,7 @@ class TreeRegistry:
         version = self.root_node.born if root.commit == ids.BIRTH_COMMIT else root.commit
         return version if self.oldest <= version <= self.head else None
 
+    @_settled
     def describe(self, key: Key, version: int) -> Identity:
         """Return identity and provenance of an entity as of *version*."""
         found = self.find_node(key, version)
@@ -602,6 +677,20 @@ class TreeRegistry:
         self.bytes_kept += commit[_PAGES_KEPT] << _PAGE_BITS
         if head - self.oldest >= self._most_versions or self.bytes_kept > self._most_bytes:
             self._retire()
+        self.is_storing = False
+
+    def _heads(self) -> int | tuple[int, ...] | None:
+        """Return the heads of this branch and its bases; None if another thread stores a commit."""
+        if self.base is None:
+            return None if self.is_storing and not self.turn.is_held_here else self.head
+        heads = []
+        tree: TreeRegistry | None = self
+        while tree is not None:
+            if tree.is_storing and not tree.turn.is_held_here:
+                return None
+            heads.append(tree.head)
+            tree = tree.base
+        return tuple(heads)
 
     def _retire(self) -> None:
         """Let go of the oldest versions, as retention says."""
@@ -641,19 +730,34 @@ class TreeRegistry:
         tree.add_pin(weakref.ref(holder))
 
     def add_pin(self, pin: weakref.ref[Any]) -> None:
-        """Keep what a reference points to in mind until it is gone."""
+        """Keep what a reference points to in mind until it is gone.
+
+        Any thread may do so at any time: if the list was exchanged meanwhile, it is done again.
+        """
         if len(self._pins) >= self._max_pins:
-            self._pins = [each for each in self._pins if each() is not None]
-            self._max_pins = max(1024, 2 * len(self._pins))
-        self._pins.append(pin)
+            with self._pins_lock:
+                self._drop_dead_pins()
+        pins: list[weakref.ref[Any]] | None = None
+        while pins is not self._pins:
+            pins = self._pins
+            pins.append(pin)
+
+    def _drop_dead_pins(self) -> None:
+        """Let go of pins whose holder is gone. Done under the lock of the pins."""
+        before, self._pins = self._pins, []
+        for each in before:  # also what others added until they see the new list
+            if each() is not None:
+                self._pins.append(each)
+        self._max_pins = max(1024, 2 * len(self._pins))
 
     def _cut(self) -> None:
         """Drop what only unreadable versions need, as far as no held snapshot or fork reads it.
 
         Cost: what the dropped versions changed; amortised constant per commit.
         """
-        self._pins = [pin for pin in self._pins if pin() is not None]
-        held = [holder.pinned_version for pin in self._pins if (holder := pin()) is not None]
+        with self._pins_lock:
+            self._drop_dead_pins()
+            held = [each.pinned_version for pin in self._pins if (each := pin()) is not None]
         floor = min([self.oldest, *held])
         count = floor - self.commits[0][_VERSION]
         touched: dict[Key, None] = {}
@@ -705,16 +809,20 @@ def _own(value: Stored, node: Node, up: Cell | None, version: int) -> Stored:
     cls = type(value)
     if cls is ListCell:
         cell: Any = ListCell([], node, up)
+        cell.depth = value.depth
         cell.items = [_own(item, node, cell, version) for item in value.at(version)]
         return cell
     if cls is DictCell:
         cell = DictCell({}, node, up)
+        cell.depth = value.depth
         cell.items = {
             key: _own(item, node, cell, version) for key, item in value.at(version).items()
         }
         return cell
     if cls is SetCell:
-        return SetCell({_own(item, node, up, version) for item in value.at(version)}, node, up)
+        cell = SetCell({_own(item, node, up, version) for item in value.at(version)}, node, up)
+        cell.depth = value.depth
+        return cell
     if cls is tuple or cls is frozenset:
         return cls([_own(item, node, up, version) for item in value])
     return value

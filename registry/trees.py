@@ -6,6 +6,7 @@ Finds the tree of a ref, an address, a name.
 from __future__ import annotations
 
 import itertools
+import threading
 from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,7 +19,9 @@ from registry.changeset import Commit
 from registry.entity import Entity, key_of, label
 from registry.errors import (
     AddressError,
+    BusyError,
     IdentityTakenError,
+    InUseError,
     NameTakenError,
     NotFoundError,
     PrunedError,
@@ -29,6 +32,7 @@ from registry.outputs import OutputLog
 from registry.retention import Retention
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
+from registry.values import shown
 from registry.waits import Waits
 
 Target = Ref | Entity | UUID | str
@@ -36,6 +40,10 @@ Target = Ref | Entity | UUID | str
 
 `@` and such an id, or the name of a root.
 """
+
+
+_MOST_FORKS = 8
+"""Branches that an error lists."""
 
 
 class EntityAt(NamedTuple):
@@ -75,6 +83,7 @@ class Trees:
         self._by_class: dict[type[Entity], dict[tuple[int, int], int]] = {}
         self._held = itertools.count()
         self.outputs = OutputLog(retention, self.hold, self.let_go)
+        self._growing = threading.Lock()
 
     def __iter__(self) -> Iterator[TreeRegistry]:
         return iter(list(self.by_root.values()))
@@ -128,28 +137,58 @@ class Trees:
             IdentityTakenError: Another tree with that identity is held since this one was built.
             NameTakenError: Another root has that name.
         """
-        held = self.by_root.get((tree.key, tree.branch))
-        if held is not None and held is not tree:
-            raise IdentityTakenError(tree.name)
         ref = Ref(tree.key, tree.key, tree.branch)
-        if name is not None:
-            self.check_name(name)
-            self._names[name] = ref
-            self._names_by_root[tree.key, tree.branch] = name
-        if held is None:
-            known = self._by_class.setdefault(tree.class_of(tree.key), {})
-            known[tree.key, tree.branch] = next(self._held)
-        self.by_root[tree.key, tree.branch] = tree
+        with self._growing:
+            held = self.by_root.get((tree.key, tree.branch))
+            if held is not None and held is not tree:
+                raise IdentityTakenError(tree.name)
+            if name is not None:
+                self.check_name(name)
+                self._names[name] = ref
+                self._names_by_root[tree.key, tree.branch] = name
+            if held is None:
+                known = self._by_class.setdefault(tree.class_of(tree.key), {})
+                known[tree.key, tree.branch] = next(self._held)
+            self.by_root[tree.key, tree.branch] = tree
         return ref
 
     def let_go(self, tree: TreeRegistry) -> None:
         """Hold a tree no longer that is as it was founded, and that nobody named or forked."""
         place = (tree.key, tree.branch)
-        is_in_use = (
-            tree.head > 1 or place in self._names_by_root or tree.key in self._branch_numbers
-        )
-        if not is_in_use and self.by_root.get(place) is tree:
-            del self.by_root[place]
+        with self._growing:
+            is_in_use = (
+                tree.head > 1 or place in self._names_by_root or tree.key in self._branch_numbers
+            )
+            if not is_in_use and self.by_root.get(place) is tree:
+                del self.by_root[place]
+
+    def drop(self, ref: Ref) -> None:
+        """Hold a branch no longer, and its name.
+
+        Snapshots of it stay readable as long as they are held. Its number is not given to another
+        branch, since ids carry it.
+
+        Raises:
+            NotFoundError: It is not held here.
+            InUseError: Another branch was forked from it, and reads what they share from it.
+            BusyError: This thread has its turn.
+        """
+        tree = self.tree(ref)
+        if not tree.turn.take():
+            raise not_held(tree) if tree.turn.is_closed else BusyError(tree.name)
+        with self._growing:
+            forks = [each.name for each in self if each.base is tree]
+            if not forks:
+                del self.by_root[tree.key, tree.branch]
+                name = self._names_by_root.pop((tree.key, tree.branch), None)
+                if name is not None:
+                    del self._names[name]
+                self.outputs.forget(tree.key)
+                tree.turn.close()
+        if forks:
+            tree.turn.give_back()
+            more = ", ..." if len(forks) > _MOST_FORKS else ""
+            raise InUseError(tree.name, ", ".join(forks[:_MOST_FORKS]) + more, len(forks))
 
     def check_name(self, name: str) -> None:
         """Refuse a name that a root has already, or that reads like an address."""
@@ -164,6 +203,7 @@ class Trees:
         Nothing is copied, and it is not held here before `hold`.
         """
         tree.check_version(version)
+        asked = tree
         while tree.base is not None and version <= tree.base_version:
             tree = tree.base
         numbers = self._branch_numbers.setdefault(tree.key, itertools.count(1))
@@ -171,6 +211,7 @@ class Trees:
             tree.key, self.retention, branch=next(numbers), base=tree, base_version=version
         )
         tree.pin(forked, version)
+        asked.check_version(version)  # once more: another thread may have let it go
         return forked
 
     # --- finding ---
@@ -183,9 +224,7 @@ class Trees:
         """
         tree = self._find(ref[0], ref[2])
         if tree is None:
-            raise NotFoundError(
-                f"tree {ids.to_uuid(ref.root, ids.stamp(ref.branch, 0))}", "this workspace"
-            )
+            raise _no_tree(ref.root, ref.branch)
         return tree
 
     def _find(self, key: int, branch: int) -> TreeRegistry | None:
@@ -210,6 +249,9 @@ class Trees:
             return self._ref_of_entity(target)
         if isinstance(target, UUID):
             return self._ref_of_id(_entity_of(target))
+        if not isinstance(target, str):
+            what = f"{shown(target)} ({type(target).__name__})"
+            raise NotFoundError(what, "this workspace; ask by a ref, snapshot, id, address or name")
         if target.startswith("@"):
             address = parse_address(target)
             if address.path:
@@ -218,7 +260,9 @@ class Trees:
         named = self._names.get(target)
         if named is None:
             known = ", ".join(sorted(self._names)[:8]) or "none"
-            raise NotFoundError(f"root {target!r}", f"this workspace (roots with a name: {known})")
+            raise NotFoundError(
+                f"root {shown(target)}", f"this workspace (roots with a name: {known})"
+            )
         return named
 
     def _ref_of_entity(self, entity: Entity) -> Ref:
@@ -303,6 +347,15 @@ class Trees:
     def branches(self, key: Key) -> list[TreeRegistry]:
         """Return the branches of one root, by number."""
         return sorted((tree for tree in self if tree.key == key), key=lambda tree: tree.branch)
+
+
+def not_held(tree: TreeRegistry) -> NotFoundError:
+    """Return the error for a tree that was dropped."""
+    return _no_tree(tree.key, tree.branch)
+
+
+def _no_tree(key: Key, branch: int) -> NotFoundError:
+    return NotFoundError(f"tree {ids.to_uuid(key, ids.stamp(branch, 0))}", "this workspace")
 
 
 def _entity_of(uuid: UUID) -> ids.EntityVersion:

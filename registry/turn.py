@@ -17,18 +17,24 @@ from collections import deque
 class Turn:
     """A fair lock that threads and tasks share. Taking a free one costs about 0.1 us."""
 
-    __slots__ = ("_holder", "_mutex", "_taken", "_waiting")
+    __slots__ = ("_holder", "_mutex", "_taken", "_waiting", "is_closed")
 
     def __init__(self) -> None:
         self._taken = threading.Lock()
         self._mutex = threading.Lock()
         self._waiting: deque[_Sleeper | _Waiter] = deque()
         self._holder = 0
+        self.is_closed = False
 
     @property
     def is_wanted(self) -> bool:
         """Whether somebody waits for it."""
         return bool(self._waiting)
+
+    @property
+    def is_held_here(self) -> bool:
+        """Whether this thread has it, or a task of this thread."""
+        return self._holder == threading.get_ident()
 
     def is_in_hands_of(self, thread: int) -> bool:
         """Tell whether a thread, or a task of it, has the turn or has asked for it already.
@@ -42,7 +48,10 @@ class Turn:
             return any(waiter.thread == thread for waiter in self._waiting)
 
     def take(self) -> bool:
-        """Take the turn, waiting for other threads; False if this thread would wait for itself."""
+        """Take the turn, waiting for other threads.
+
+        False if this thread would wait for itself, or for ever, since the turn is closed.
+        """
         if self.take_if_free():
             return True
         if self.is_in_hands_of(threading.get_ident()):
@@ -50,6 +59,8 @@ class Turn:
         sleeper = _Sleeper()
         if self._enqueue(sleeper):
             sleeper.ready.wait()
+        if self.is_closed:
+            return False
         self._holder = threading.get_ident()
         return True
 
@@ -60,20 +71,34 @@ class Turn:
             return True
         return False
 
-    async def take_async(self) -> None:
-        """Take the turn, awaiting whoever has it."""
+    async def take_async(self) -> bool:
+        """Take the turn, awaiting whoever has it; False if it is closed."""
         if self._taken.acquire(False):
             self._holder = threading.get_ident()
-            return
+            return True
         waiter = _Waiter(asyncio.get_running_loop(), self._mutex)
         if self._enqueue(waiter):
             try:
                 await waiter.ready
             except asyncio.CancelledError:
-                if waiter.leave():
+                if waiter.leave() and not self.is_closed:
                     self.give_back()  # it was granted already
                 raise
+        if self.is_closed:
+            return False
         self._holder = threading.get_ident()
+        return True
+
+    def close(self) -> None:
+        """Never pass the turn on again: whoever waits, or asks later, is told so.
+
+        Called by who has it.
+        """
+        with self._mutex:
+            self.is_closed = True
+            self._holder = 0
+            while self._waiting:
+                self._waiting.popleft().wake()
 
     def give_back(self) -> None:
         """Pass the turn to whoever asked first, or leave it free."""
@@ -97,7 +122,7 @@ class Turn:
     def _enqueue(self, waiter: _Sleeper | _Waiter) -> bool:
         """Join the queue; False if the turn became free meanwhile and is now taken."""
         with self._mutex:
-            if self._taken.acquire(False):
+            if self.is_closed or self._taken.acquire(False):
                 return False
             self._waiting.append(waiter)
             return True
@@ -138,8 +163,11 @@ class _Waiter:
         """Grant the turn; False if nobody waits any more. Called under the turn's mutex."""
         if self._gone or self._loop.is_closed():
             return False
+        try:
+            self._loop.call_soon_threadsafe(_resolve, self.ready)
+        except RuntimeError:  # closed since
+            return False
         self._granted = True
-        self._loop.call_soon_threadsafe(_resolve, self.ready)
         return True
 
     def leave(self) -> bool:

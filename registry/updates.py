@@ -12,9 +12,10 @@ from functools import partial
 from sys import getsizeof
 from typing import Any
 
+from registry.adoption import fixed_key
 from registry.arrivals import Arrivals
 from registry.changes import cut_loose
-from registry.entity import Entity, fill, key_of, label, part
+from registry.entity import Entity, fill, key_of, part
 from registry.errors import StructureError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored, cells_in, same_stored
 from registry.places import CONTAINERS, field_of
@@ -188,12 +189,8 @@ class Updates:
         log, deleted = live.log, False
         for key, old, new in log:
             deleted = deleted or new is ABSENT
-            if old is ABSENT and KIND[type(key)] == ENTITY:
-                raise StructureError(
-                    f"the dict {self._places.name_of(live)}",
-                    f"uses {label(key)} as a dict key",
-                    "use its lineage_id as the key",
-                )
+            if old is ABSENT and KIND[type(key)] != ATOM:
+                fixed_key(key, lambda: f"the dict {self._places.name_of(live)}")
         if deleted and not self._dict_differs(live, cell):
             return
         changes = [
@@ -315,7 +312,7 @@ def must_differ(log: list[Any]) -> bool:
             for item in inserted:
                 mark = (type(item), item)
                 balance[mark] = balance.get(mark, 0) + 1
-    except TypeError:
+    except Exception:  # noqa: BLE001 - not hashable, or a method of the user's raises
         return False
     return any(balance.values())
 

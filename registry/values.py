@@ -18,7 +18,7 @@ import pathlib
 import types
 import uuid
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -151,45 +151,58 @@ def same_atom(a: Any, b: Any) -> bool:
 
 
 def same_value(a: Any, b: Any) -> bool:
-    """Tell whether two plain values are the same in content, recursively.
+    """Tell whether two plain values are the same in content, at any depth.
 
-    Cyclic values are followed once.
+    Cyclic values are followed once. Values that cannot be compared, since a method of theirs
+    raises, count as different: a change is never missed.
     """
-    return _same(a, b, set())
+    rest: list[tuple[Any, Any]] = [(a, b)]
+    seen: dict[tuple[int, int], tuple[Any, Any]] = {}  # kept alive, since ids are used again
+    while rest:
+        x, y = rest.pop()
+        if x is y:
+            continue
+        cls = type(x)
+        if cls is not type(y):
+            return False
+        if KIND[cls] == ATOM:
+            if not same_atom(x, y):
+                return False
+            continue
+        pair = (id(x), id(y))
+        if pair in seen:
+            continue
+        seen[pair] = (x, y)
+        try:
+            inside = _to_compare(x, y)
+        except Exception:  # noqa: BLE001 - whatever a method of the user's raises
+            return False
+        if inside is None:
+            return False
+        rest.extend(inside)
+    return True
 
 
-def _same(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
-    if a is b:
-        return True
-    cls = type(a)
-    if cls is not type(b):
-        return False
-    if KIND[cls] == ATOM:
-        return same_atom(a, b)
-    pair = (id(a), id(b))
-    if pair in seen:
-        return True
-    seen.add(pair)
-    return _same_inside(a, b, seen)
+_Pairs = Iterable[tuple[Any, Any]]
 
 
-def _same_inside(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
+def _to_compare(a: Any, b: Any) -> _Pairs | None:
+    """Return what must be the same for two objects of one class to be; None if they differ."""
     if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(_same(x, y, seen) for x, y in zip(a, b, strict=True))
+        return zip(a, b, strict=True) if len(a) == len(b) else None
     if isinstance(a, dict):
-        return len(a) == len(b) and all(
-            _same(k, m, seen) and _same(v, w, seen)
-            for (k, v), (m, w) in zip(a.items(), b.items(), strict=True)
-        )
+        if len(a) != len(b):
+            return None
+        return [*zip(a, b, strict=True), *zip(a.values(), b.values(), strict=True)]
     if isinstance(a, (set, frozenset)):
-        return _same_members(a, b)
+        return () if _same_members(a, b) else None
     if hasattr(a, "dtype") and hasattr(a, "tobytes") and hasattr(a, "shape"):
-        return _same_array(a, b, seen)
+        return _array_parts(a, b)
     if isinstance(a, BaseModel):
-        return all(_same(getattr(a, slot), getattr(b, slot), seen) for slot in _MODEL_SLOTS)
+        return [(getattr(a, slot), getattr(b, slot)) for slot in _MODEL_SLOTS]
     if is_dataclass(a) and not isinstance(a, type):
-        return all(_same(getattr(a, f.name), getattr(b, f.name), seen) for f in fields(a))
-    return _same_object(a, b, seen)
+        return [(getattr(a, f.name), getattr(b, f.name)) for f in fields(a)]
+    return _object_parts(a, b)
 
 
 _MODEL_SLOTS = ("__dict__", "__pydantic_extra__", "__pydantic_private__", "__pydantic_fields_set__")
@@ -200,25 +213,64 @@ def _same_members(a: Any, b: Any) -> bool:
     return bool(a == b) and {(type(x), x) for x in a} == {(type(x), x) for x in b}
 
 
-def _same_array(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
+def _array_parts(a: Any, b: Any) -> _Pairs | None:
     if a.dtype != b.dtype or a.shape != b.shape:
-        return False
+        return None
     if a.dtype.hasobject:
-        return _same(a.tolist(), b.tolist(), seen)
-    return bool(a.tobytes() == b.tobytes())
+        return [(a.tolist(), b.tolist())]
+    return () if a.tobytes() == b.tobytes() else None
 
 
-def _same_object(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
+def _object_parts(a: Any, b: Any) -> _Pairs | None:
     """Compare two objects of a class that we know nothing about.
 
     By its own `==` if it has one, else by its attributes.
     """
     if getattr(type(a), "__eq__", None) is not object.__eq__:
-        return bool(a == b)
+        return () if a == b else None
     slots = [name for cls in type(a).__mro__ for name in getattr(cls, "__slots__", ())]
     missing = object()
-    return _same(getattr(a, "__dict__", None), getattr(b, "__dict__", None), seen) and all(
-        _same(getattr(a, name, missing), getattr(b, name, missing), seen)
-        for name in slots
-        if not name.startswith("__")
-    )
+    return [
+        (getattr(a, "__dict__", None), getattr(b, "__dict__", None)),
+        *(
+            (getattr(a, name, missing), getattr(b, name, missing))
+            for name in slots
+            if not name.startswith("__")
+        ),
+    ]
+
+
+def is_fixed_key(key: Any) -> bool:
+    """Tell whether a key of a dict can never change, and so may be shared by all versions.
+
+    Atoms are, and tuples, frozensets, frozen dataclasses and frozen models of such; subclasses of
+    numbers and texts, numpy's too.
+    """
+    try:
+        return KIND[type(key)] == ATOM or _is_fixed(key, type(key))
+    except Exception:  # noqa: BLE001 - whatever a method of the user's raises
+        return False
+
+
+def _is_fixed(key: Any, cls: type[Any]) -> bool:
+    if issubclass(cls, (tuple, frozenset)):
+        return all(map(is_fixed_key, key))
+    if KIND[cls] == ENTITY:
+        return False
+    if issubclass(cls, (str, int, float, bytes)) or hasattr(key, "dtype"):
+        return not getattr(key, "__dict__", None)
+    if issubclass(cls, BaseModel):
+        return bool(cls.model_config.get("frozen")) and all(map(is_fixed_key, vars(key).values()))
+    if not is_dataclass(cls):
+        return False
+    parameters: Any = getattr(cls, "__dataclass_params__", None)
+    return bool(parameters.frozen) and all(is_fixed_key(getattr(key, f.name)) for f in fields(cls))
+
+
+def shown(value: Any, longest: int = 60) -> str:
+    """Return the text of a value for a message, cut; its class if asking for its text fails."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - whatever a method of the user's raises
+        text = f"<a {type(value).__name__} that cannot be written>"
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
 from registry import chronicle, ids, plain, trial
@@ -20,9 +21,9 @@ from registry.config import ConfigEntity
 from registry.config_store import ConfigStore
 from registry.copies import clone
 from registry.diff import Diff, diff
-from registry.entity import Entity, key_of, label
+from registry.entity import Entity, key_label, key_of, label
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
-from registry.errors import NotFoundError, RegistrationError
+from registry.errors import ArgumentError, NotFoundError, PrunedError, RegistrationError
 from registry.events import Event, wants
 from registry.execution import Execution, Form, OnStale, Receipt, Setting
 from registry.feed import Cursor, Told, end_of, read
@@ -36,6 +37,7 @@ from registry.retention import Retention
 from registry.snapshot import Page, Snapshot, read_page
 from registry.tree import TreeRegistry
 from registry.trees import EntityAt, Target, Trees
+from registry.values import ENTITY, KIND, shown
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -128,10 +130,10 @@ class Workspace:
         Raises:
             NotFoundError: There is none of that name.
         """
-        registered = self._callables.get(name)
+        registered = self._callables.get(name) if isinstance(name, str) else None
         if registered is None:
             known = ", ".join(sorted(self._callables)[:8]) or "none"
-            raise NotFoundError(f"callable {name!r}", f"this workspace (registered: {known})")
+            raise NotFoundError(f"callable {shown(name)}", f"this workspace (registered: {known})")
         return registered
 
     # --- roots ---
@@ -154,6 +156,7 @@ class Workspace:
 
         Cost: about 10 us per entity.
         """
+        refuse_other_kinds(root, name)
         home = root.__home__
         if isinstance(home, Snapshot):
             self.trees.outputs.settle(home)
@@ -361,10 +364,14 @@ class Workspace:
         on_stale: OnStale | None,
         form: Form,
     ) -> Any:
+        try:
+            registered = self._callables[name]
+        except (KeyError, TypeError):
+            registered = self.callable(name)
         run = plain.run_heard if self._bus.is_heard else plain.run
         return run(
             self._setting if on_stale is None else self._setting_for(on_stale),
-            self._callables.get(name) or self.callable(name),
+            registered,
             arguments,
             execution_id or next(self._numbers),
             form,
@@ -402,9 +409,10 @@ class Workspace:
         Raises:
             NotFoundError: The entity belongs to no tree of this workspace.
         """
-        snapshot = entity.__home__
+        snapshot = getattr(entity, "__home__", None)
         if not isinstance(snapshot, Snapshot):
-            raise NotFoundError(f"a snapshot of {label(entity)}", "the call; add() an orphan first")
+            what = label(entity) if isinstance(entity, Entity) else shown(entity)
+            raise NotFoundError(f"a snapshot of {what}", "the call; add() an orphan first")
         if not snapshot.is_edited:
             return False
         execution = self._execution(_EDIT, None, on_stale)
@@ -443,14 +451,25 @@ class Workspace:
         found = []
         for text in addresses:
             address = parse_address(text)
-            place = self.trees.locate(address.entity)
+            place, shot = self._shot(address.entity, shots)
             entity = entities.get(place)
             if entity is None:
-                where = (place.tree, place.version)
-                shot = shots.get(where) or shots.setdefault(where, Snapshot.of(*where))
                 entity = entities[place] = shot.entity(place.key)
             found.append(own_copy(follow(entity, address).value))
         return found
+
+    def _shot(
+        self, wanted: ids.EntityVersion, shots: dict[tuple[TreeRegistry, int], Snapshot]
+    ) -> tuple[EntityAt, Snapshot]:
+        """Return where an id is, and the snapshot of that version; see `at_version`."""
+        while True:
+            place = self.trees.locate(wanted)
+            where = (place.tree, place.version)
+            try:
+                return place, shots.get(where) or shots.setdefault(where, Snapshot.of(*where))
+            except PrunedError:
+                if wanted.commit:
+                    raise
 
     def put(self, address: str, value: Any, *, on_stale: OnStale | None = None) -> str:
         """Write a value to a field, or to an element of a list, tuple or dict, as an execution.
@@ -495,10 +514,10 @@ class Workspace:
             PrunedError: Retention has let the version go.
         """
         ref, tree = self._locate(target)
-        number = tree.head if version is None else version
-        shot = Snapshot.of(tree, number)
-        if not tree.contains(ref.key, number):
-            raise NotFoundError(f"entity {ref.lineage_id}", f"version {number} of {tree.name}")
+        shot = tree.at_version(version, partial(Snapshot.of, tree))
+        if not tree.contains(ref.key, shot.version):
+            where = f"version {shot.version} of {tree.name}"
+            raise NotFoundError(f"entity {ref.lineage_id}", where)
         return shot.entity(ref.key)
 
     @overload
@@ -533,8 +552,9 @@ class Workspace:
         Cost: constant; the first question about the shape reads each entity's state once.
         """
         tree = self._locate(target)[1]
-        number = tree.head if version is None else version
-        return view_at(tree, number) if read_only else tree_at(tree, number)
+        if read_only:
+            return tree.at_version(version, partial(view_at, tree))
+        return tree.at_version(version, partial(tree_at, tree))
 
     def head(self, target: Target) -> int:
         """Return the newest version of a tree."""
@@ -615,7 +635,28 @@ class Workspace:
         Cost: constant; structure is shared until it changes.
         """
         tree = self._locate(target)[1]
-        return self.trees.hold(self.trees.fork(tree, tree.head if at is None else at), name)
+        return self.trees.hold(tree.at_version(at, partial(self.trees.fork, tree)), name)
+
+    def drop(self, target: Target) -> None:
+        """Forget a branch of a tree, or a root with its only branch: no id of it is found any more.
+
+        Its memory is free once nobody holds a snapshot of it; those stay readable. Whoever waits
+        for the tree gets a `NotFoundError`, as all who ask for it later.
+
+        Args:
+            target: The root, on the branch that is meant.
+
+        Raises:
+            NotFoundError: It is not here.
+            ArgumentError: It is an entity below a root.
+            InUseError: Another branch was forked from it; drop that first.
+            BusyError: An execution is open on it that this call runs inside of.
+        """
+        ref, tree = self._locate(target)
+        if ref.key != ref.root:
+            below = key_label(tree.class_of(ref.key), ref.key)
+            raise ArgumentError("drop", "target", below, f"a root, as {tree.name}")
+        self.trees.drop(ref)
 
     def branches(self, target: Target) -> list[Ref]:
         """Return the branches of a tree, main first."""
@@ -873,13 +914,25 @@ class Workspace:
         An entity and up to *limit* - 1 of those below it.
         """
         ref, tree = self._locate(target)
-        return read_page(tree, ref.key, tree.head if version is None else version, limit)
+        return tree.at_version(version, lambda number: read_page(tree, ref.key, number, limit))
 
     def _locate(self, target: Target) -> tuple[Ref, TreeRegistry]:
         if isinstance(target, Ref):  # also of an entity that only older versions have
             return target, self.trees.tree(target)
         ref = self.ref(target)
         return ref, self.trees.tree(ref)
+
+
+def refuse_other_kinds(root: Any, name: Any) -> None:
+    """Refuse to add what is no entity, or under a name that is no text.
+
+    Raises:
+        ArgumentError: It is of another kind.
+    """
+    if KIND[type(root)] != ENTITY:
+        raise ArgumentError("add", "root", f"{shown(root)} ({type(root).__name__})", "an Entity")
+    if not isinstance(name, str | None):
+        raise ArgumentError("add", "name", f"{shown(name)} ({type(name).__name__})", "a text")
 
 
 def _edit(entity: Entity) -> Entity:

@@ -589,3 +589,16 @@ def test_adoptions_are_no_records(workspace: Workspace) -> None:
 
     assert workspace.executions() == []
     assert len(workspace.records) == 0
+
+
+def test_what_happened_to_a_tree_that_was_dropped_is_still_told(
+    workspace: Workspace, shop: Ref
+) -> None:
+    workspace.execute("grow", shop=shop, n=4)
+    workspace.execute("take", shop=shop)
+    before = [each.event.type for each in workspace.events()]
+
+    workspace.drop(shop)
+
+    assert [each.event.type for each in workspace.events()] == before
+    assert {each.event.entity_type for each in workspace.events(types=[EntityVersioned])} == {""}  # type: ignore[attr-defined]

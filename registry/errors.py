@@ -459,6 +459,49 @@ class UnfinishedError(UsageError):
         )
 
 
+class EventError(UsageError, TypeError):
+    """What was given is no event, no class of events, or cannot handle them."""
+
+    def __init__(self, given: str, expected: str) -> None:
+        super().__init__(given, expected)
+        self.given = given
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"got {self.given}, expected {self.expected}"
+
+
+class CascadeError(UsageError):
+    """Events that handlers cause cause more of them, and it does not end."""
+
+    def __init__(self, event_type: str, limit: int) -> None:
+        super().__init__(event_type, limit)
+        self.event_type = event_type
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"event {self.event_type!r} comes after {self.limit} of which each was caused by a "
+            "handler of the one before, and is not told; let one of the handlers stop"
+        )
+
+
+class CursorError(UsageError, LookupError):
+    """A cursor names a place in the feed of events that is not there, or no longer."""
+
+    def __init__(self, cursor: tuple[int, int], oldest: int, newest: int) -> None:
+        super().__init__(cursor, oldest, newest)
+        self.cursor = cursor
+        self.oldest = oldest
+        self.newest = newest
+
+    def __str__(self) -> str:
+        return (
+            f"cursor {self.cursor} is not between {self.oldest} and {self.newest}, the entries "
+            "that this workspace keeps; read from after=None, or keep more (Retention.records)"
+        )
+
+
 def _listed(lines: list[str]) -> str:
     """Write lines below a text, the first few of them."""
     more = [f"and {len(lines) - _LINES} more"] if len(lines) > _LINES else []

@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from registry import ids, plain_changes
 from registry.address import Ref
 from registry.borrowing import Borrowing, mentions_address
+from registry.bus import Bus
 from registry.callables import RegisteredCallable
 from registry.changes import Changes
 from registry.clock import Clock
@@ -117,6 +118,7 @@ class Setting(NamedTuple):
         clock: Where time comes from.
         on_stale: What to do with an outdated snapshot as input.
         configs: The stored configs.
+        bus: Who listens to what they do.
     """
 
     trees: Trees
@@ -124,6 +126,7 @@ class Setting(NamedTuple):
     clock: Clock
     on_stale: OnStale
     configs: ConfigStore
+    bus: Bus
 
 
 Plans: TypeAlias = list[tuple[Transaction, Changes | None]]
@@ -265,10 +268,10 @@ class Execution:
         self._run_s, began = run_s, _perf()
         try:
             self._commit(result)
+            self._commit_s = _perf() - began
+            self._record("ok", "", "")
         finally:
             self._give_back_others()
-        self._commit_s = _perf() - began
-        self._record("ok", "", "")
         return self
 
     def abandon(self, error: BaseException) -> None:
@@ -356,6 +359,10 @@ class Execution:
     def is_open(self) -> bool:
         """Whether its callable still runs."""
         return bool(self._is_open)
+
+    def is_of(self, trees: Trees) -> bool:
+        """Tell whether it runs on the trees of a workspace."""
+        return self._trees is trees
 
     @property
     def nest(self) -> Nest:
@@ -715,7 +722,8 @@ class Execution:
         wished = [entity for txn in self._txns for entity in wishes(txn)]
         parts: list[Execution] = [self]
         if self._nest is not None:
-            parts += [each for each in self._nest.inner if each.has_entities]
+            inner = [each for each in self._nest.inner if isinstance(each, Execution)]
+            parts += [each for each in inner if each.has_entities]
         if not (found or wished or len(parts) > 1):
             return ()
         for each in parts:
@@ -880,16 +888,36 @@ class Execution:
             if tree.head > (tree.base_version if is_fork else 1) or (
                 id(tree) in returned and not is_fork
             ):
-                self._trees.hold(tree)
+                self._hold(tree, "promoted")
         if self._founding is not None:
             for tree in self._founding.trees:
-                self._trees.hold(tree)
+                self._hold(tree, "registered")
                 if issubclass(tree.class_of(tree.key), ConfigEntity):
                     self._setting.configs.remember(tree)
         begun = [] if self._founding is None else self._founding.trees
         for tree in [*begun, *self._provisional] if outputs else ():
             if tree.head == 1:
                 tree.note_outputs(outputs)
+
+    def _hold(self, tree: TreeRegistry, kind: str) -> None:
+        """Hold a tree, and tell the record log if it is a new root."""
+        is_new = tree.base is None and not self._trees.holds(tree)
+        self._trees.hold(tree)
+        if is_new:
+            self._note_adoption(tree, kind)
+
+    def _note_adoption(self, tree: TreeRegistry, kind: str) -> None:
+        """Tell the record log of a new root, which may have been part of an input tree."""
+        source = tree.root_node.source
+        key = tree.key if source is None else source[0]
+        left: tuple[int, ...] = ()
+        for other in self._targets:
+            commit = other.commit_of(other.head) if other is not tree else None
+            if commit and commit.execution_id == self.number and key in commit.removed:
+                kind, left = "detached", (other.key, ids.stamp(other.branch, other.head))
+        name = self.registered.name
+        entry = (None, kind, tree.key, tree.branch, self._now, self.number, name, *left)
+        self._setting.records.add(entry)
 
     def _conclude(self) -> None:
         """Record what was done and hold on to its versions, before others have their turns."""

@@ -79,13 +79,17 @@ class CallableRegistry:
     ) -> Any:
         """Run a callable as one transaction; see `Workspace.execute`.
 
-        The `skip_` switches of the seed design are accepted and change nothing: an edited snapshot
-        knows that it is one, so there is no check to skip, and no event costs anything while nobody
-        listens.
+        `skip_divergence_check` of the seed design is accepted and changes nothing: an edited
+        snapshot knows that it is one, so there is no check to skip.
         """
         workspace = default_workspace()
         return workspace.execute(
-            func_name, on_stale=on_stale, raw=raw, dry_run=dry_run, **arguments
+            func_name,
+            on_stale=on_stale,
+            skip_events=skip_events,
+            raw=raw,
+            dry_run=dry_run,
+            **arguments,
         )
 
     @classmethod
@@ -104,7 +108,12 @@ class CallableRegistry:
         """Run a callable from an event loop; see `Workspace.aexecute`."""
         workspace = default_workspace()
         return await workspace.aexecute(
-            func_name, on_stale=on_stale, raw=raw, dry_run=dry_run, **arguments
+            func_name,
+            on_stale=on_stale,
+            skip_events=skip_events,
+            raw=raw,
+            dry_run=dry_run,
+            **arguments,
         )
 
     @classmethod

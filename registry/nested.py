@@ -32,7 +32,6 @@ from registry.semantics import CREATION, present
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
-from registry.trees import Trees
 from registry.values import ATOM, KIND
 
 
@@ -51,15 +50,9 @@ def execution_inside(
         if isinstance(outer, Execution) and outer.setting.trees.origin is setting.trees:
             trial = outer.setting
             setting = trial._replace(on_stale=setting.on_stale)
-        if _is_of(outer, setting.trees):
+        if outer.is_of(setting.trees):
             return NestedExecution(setting, registered, number, form, outer)
     return Execution(setting, registered, number, form)
-
-
-def _is_of(outer: Outer, trees: Trees) -> bool:
-    if isinstance(outer, Execution):
-        return outer.setting.trees is trees
-    return isinstance(outer, Transaction) and trees.holds(outer.tree)
 
 
 class NestedExecution(Execution):

@@ -16,6 +16,7 @@ from registry.turn import Turn
 if TYPE_CHECKING:
     from registry.transaction import Transaction
     from registry.tree import TreeRegistry
+    from registry.trees import Trees
 
 
 class Outer(Protocol):
@@ -29,9 +30,32 @@ class Outer(Protocol):
     def nest(self) -> Nest:
         """What runs inside its outermost execution."""
 
+    def is_of(self, trees: Trees) -> bool:
+        """Tell whether it runs on the trees of a workspace."""
+
+
+class Inner(Protocol):
+    """What happened inside, and shares the fate of the outermost execution."""
+
+    @property
+    def outputs(self) -> Sequence[tuple[TreeRegistry, Any]]:
+        """The entities that it returned, and their trees."""
+
+    def record_with(self, outermost: Any, is_ok: bool, error_type: str) -> None:
+        """Learn whether it is committed."""
+
+    def take_back(self, outer: str, error: BaseException) -> None:
+        """Learn that it was taken back with an execution that it ran inside of."""
+
 
 running: ContextVar[Outer | None] = ContextVar("running", default=None)
 """The execution whose callable the current code is called by, directly or not."""
+
+
+def is_inside(trees: Trees) -> bool:
+    """Tell whether the current code runs inside an open execution on the trees of a workspace."""
+    outer = running.get()
+    return outer is not None and outer.is_open and outer.is_of(trees)
 
 
 class Nest:
@@ -41,7 +65,7 @@ class Nest:
         trees: Trees whose turn they have, those of the outermost first.
         txns: The open transactions on them.
         provisional: Trees that inner executions began and may still drop.
-        inner: Inner executions that ended, in order, failed ones too.
+        inner: Inner executions that ended, in order, failed ones too, and events that were emitted.
         is_open: Whether the outermost execution still runs its callable.
     """
 
@@ -49,7 +73,7 @@ class Nest:
         self.trees = list(trees)
         self.txns = list(txns)
         self.provisional: list[TreeRegistry] = []
-        self.inner: list[Any] = []
+        self.inner: list[Inner] = []
         self.is_open = True
         self._turns: dict[int, tuple[Outer, Turn]] = {}
         self._open: list[str] = []

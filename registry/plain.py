@@ -74,6 +74,18 @@ def run(
     return execution.told()
 
 
+def run_heard(
+    setting: Setting,
+    registered: RegisteredCallable,
+    arguments: Mapping[str, Any],
+    number: int | str,
+    form: Form,
+) -> Any:
+    """Run a callable as `run`, and tell those who listen."""
+    with setting.bus.hearing(number, registered.name):
+        return run(setting, registered, arguments, number, form)
+
+
 def run_each(
     setting: Setting,
     registered: RegisteredCallable,
@@ -83,12 +95,12 @@ def run_each(
     """Run a callable once for each call, one after the other; see `Workspace.run_each`."""
     usual = names == registered.names and running.get() is None
     at = registered.plain_entity if usual else -1
-    hold = _Hold()
+    hold, bus = _Hold(), setting.bus
     try:
         for values, number in calls:
             done: Any = _UNUSUAL
             try:
-                if at >= 0 and (fitting := _fitting(registered, values)):
+                if at >= 0 and not bus.is_heard and (fitting := _fitting(registered, values)):
                     given = fitting[at]
                     if hold.is_good_for(given) or hold.take(setting, registered, given):
                         tree, root = hold.tree, hold.root
@@ -96,7 +108,8 @@ def run_each(
                 if done is _UNUSUAL:
                     hold.let_go()
                     arguments = dict(zip(names, values, strict=True))
-                    done = run(setting, registered, arguments, number, "receipt")
+                    run_one = run_heard if bus.is_heard else run
+                    done = run_one(setting, registered, arguments, number, "receipt")
             except BaseException as error:  # noqa: BLE001 - it is what became of this one
                 done = error
             yield done

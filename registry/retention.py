@@ -13,7 +13,7 @@ class Retention:
         versions: Newest versions that can be read; None for no limit.
         memory_bytes: About how much memory the older versions of one tree may take; None for no
             limit. The estimate counts deltas, states and records, not the newest version.
-        records: Newest execution records that the workspace keeps.
+        records: Newest execution records that the workspace keeps, adoptions of roots included.
         configs: Configs that are stored because they were given to a callable; beyond them, the
             one that was given longest ago is let go, unless something was made of it.
 

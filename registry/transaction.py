@@ -9,7 +9,7 @@ execution over several trees decides whether all of them commit.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry.changes import Changes, forget_cached, remove_part
 from registry.entity import Entity, fill, key_of
@@ -19,6 +19,9 @@ from registry.schema import ABSENT, FIELDS_SET, schema_of
 from registry.structure import Structure
 from registry.tracking import Tracked, undo
 from registry.tree import TreeRegistry
+
+if TYPE_CHECKING:
+    from registry.trees import Trees
 
 # What every transaction begins with: most need one of them at most. Replaced on the first write,
 # never written.
@@ -55,6 +58,10 @@ class Transaction:
         if self.tree.nest is None:
             self.tree.nest = Nest([self.tree], [self])
         return self.tree.nest
+
+    def is_of(self, trees: Trees) -> bool:
+        """Tell whether its tree is one of these."""
+        return trees.holds(self.tree)
 
     def plan(self, now: float) -> Changes | None:
         """Work out what changed; None if nothing did.

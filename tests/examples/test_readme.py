@@ -1,4 +1,7 @@
-"""The README's Python blocks run as written, in order, and what they assert holds."""
+"""The Python blocks of the README and the how-to pages run as written, and what they say holds.
+
+In order, those of one page in one module.
+"""
 
 from __future__ import annotations
 
@@ -9,35 +12,51 @@ from types import ModuleType
 
 import pytest
 
-README = Path(__file__).parents[2] / "README.md"
+TOP = Path(__file__).parents[2]
+README = TOP / "README.md"
+PAGES = [
+    page
+    for page in sorted((TOP / "docs").glob("*.md"))
+    if "```python" in page.read_text(encoding="utf-8")
+]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def python_blocks(path: Path = README) -> list[tuple[int, str]]:
+def python_blocks(page: Path = README) -> list[tuple[int, str]]:
     """Return every Python block of a page with the number of its first line."""
-    text = path.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     return [
         (text.count("\n", 0, match.start(1)) + 1, match.group(1))
         for match in PYTHON_BLOCK.finditer(text)
     ]
 
 
+def run(page: Path, module: ModuleType) -> None:
+    """Run the blocks of a page, one after the other."""
+    for first_line, source in python_blocks(page):
+        # Blank lines in front, so that a failure names the page's own line.
+        code = compile("\n" * (first_line - 1) + source, str(page), "exec")
+        exec(code, vars(module))  # noqa: S102 - our own page
+
+
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the module that the blocks run in, importable like a user's own `__main__`."""
     module = ModuleType("__main__")
-    module.__file__ = str(README)
     monkeypatch.setitem(sys.modules, "__main__", module)
     return module
 
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_local")
-def test_the_readme_runs_from_top_to_bottom(page: ModuleType) -> None:
-    blocks = python_blocks()
-    assert len(blocks) >= 4
+def test_the_readme_runs_from_top_to_bottom(module: ModuleType) -> None:
+    assert len(python_blocks(README)) >= 4
 
-    for first_line, source in blocks:
-        # Blank lines in front, so that a failure names the README's own line.
-        code = compile("\n" * (first_line - 1) + source, str(README), "exec")
-        exec(code, vars(page))  # noqa: S102 - our own README
+    module.__file__ = str(README)
+    run(README, module)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_a_page_runs_from_top_to_bottom(page: Path, module: ModuleType) -> None:
+    module.__file__ = str(page)
+    run(page, module)

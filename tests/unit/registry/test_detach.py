@@ -226,7 +226,7 @@ def test_detach_in_a_callable_makes_a_root_that_is_not_returned(
         assert item.detach() is item
         item.name = "written"
 
-    workspace.execute("act", shop=workspace.ref(shop))
+    workspace.execute("act", raw=True, shop=workspace.ref(shop))
 
     (root,) = [ref for ref in workspace.roots() if ref.key != shop.__home__.source.key]
     item: Any = workspace.snapshot(root)

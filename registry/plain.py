@@ -13,7 +13,7 @@ import time
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
-from registry import ids, plain_changes
+from registry import ids, plain_changes, plain_results
 from registry.address import Ref
 from registry.callables import RegisteredCallable
 from registry.changes import COMMIT_BYTES
@@ -23,6 +23,7 @@ from registry.nested import execution_inside
 from registry.nesting import running
 from registry.outputs import PendingOutput
 from registry.plain_changes import key_of_node
+from registry.plain_results import Call
 from registry.semantics import MUTATION
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
@@ -211,8 +212,8 @@ def _run_on(
         is_plain = (is_entity or not KIND[type(result)]) and registered.keeps_promise(result)
         found = plain_changes.find(txn) if is_plain else None
         if found is None:
-            execution = _handed_over(setting, registered, number, form, values, started, txn)
-            return execution.conclude(result, ended - began, is_plain).told()
+            call = Call(number, form, values, started, ended - began)
+            return _conclude(setting, registered, call, txn, result, is_plain)
         (_, _, moves, changed, size, new), now = found, setting.clock()
         renamed, version = plain_changes.store(txn, found, now), tree.head + 1
         is_told, keep = is_entity or form != "entities", setting.trees.outputs.keep
@@ -250,6 +251,25 @@ def _run_on(
         return Snapshot.of_head(tree, entity) if is_entity else _shown(result, made)
     semantic, value, outputs = (MUTATION, given, (given,)) if is_entity else (None, result, ())
     return _make(Receipt, (number, semantic, version, renamed, value, outputs))
+
+
+def _conclude(
+    setting: Setting,
+    registered: RegisteredCallable,
+    call: Call,
+    txn: Transaction,
+    result: Any,
+    is_plain: bool,
+) -> Any:
+    """Conclude an execution whose result or changes are not the usual ones."""
+    if not is_plain or not (txn.writes or txn.containers or txn.touched):
+        told = plain_results.conclude(setting, registered, call, txn, result)
+        if told is not plain_results.UNUSUAL:
+            return told
+    execution = _handed_over(
+        setting, registered, call.number, call.form, call.values, call.started, txn
+    )
+    return execution.conclude(result, call.run_s, is_plain).told()
 
 
 def _handed_over(

@@ -318,7 +318,8 @@ def _apart(joint: Packed) -> Packed:
     """Return the record that was kept together with its commit.
 
     One entity is among the arguments: its position is kept, its key is among the values. `outputs`
-    is None if the root was returned as it became; of a plain result it names the output entity.
+    is None if the root was returned as it became, else the entity given, or an odd number of
+    numbers for other entities of the tree; of a plain result it names the output entity.
     """
     version, _, number, name, *_ = joint
     root, branch, at, names, values, outputs, changed, started, run_s, commit_s = joint[
@@ -327,6 +328,8 @@ def _apart(joint: Packed) -> Packed:
     semantic = None
     if outputs is None:
         semantic, outputs = "mutation", (root, ids.stamp(branch, version))
+    elif len(outputs) % 2:  # several members of the tree, or another one than was given
+        semantic, outputs = "mutation", outputs[:-1]
     elif outputs:
         semantic = "mutation" if outputs[0] == values[at] else "creation"
     trees, inputs = (root, branch, version - 1, version), (names[at], values[at])

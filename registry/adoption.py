@@ -57,7 +57,8 @@ class Adoption:
         Cost: about 5 us per entity.
         """
         queue, nodes, entities = self._queue, self.nodes, self.entities
-        queue.append((root, None, key_of(root), False))
+        is_fresh = root.__key__ is None
+        queue.append((root, None, key_of(root), is_fresh))
         while queue:
             entity, parent, key, is_fresh = queue.pop()
             if key in nodes:

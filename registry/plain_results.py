@@ -1,19 +1,21 @@
 """Plain results: what a usual execution returned, if it is more than the entity given or an atom.
 
-Members of the tree, new ones too, and lists, tuples and dicts of them and of atoms: all of that is
-a mutation, or no change at all, and none of it founds a tree. `Execution` does this as well, and
+Members of the tree, new ones too, and lists, tuples and dicts of them and of atoms; and one new
+entity that becomes a root. `Execution` does this as well, and
 what is not certain here is left to it. As `plain.py`, of which it is the second half, it is spelled
 out: the steps of `Execution` take three times as long.
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, NamedTuple
 
 from registry import ids, plain_changes
 from registry.address import Ref
 from registry.callables import RegisteredCallable
 from registry.changes import COMMIT_BYTES
+from registry.config import ConfigEntity
 from registry.entity import Entity
 from registry.execution import Form, Receipt, Setting
 from registry.plain_changes import Found, key_of_node
@@ -58,6 +60,8 @@ def conclude(
     """
     tree = txn.tree
     members: dict[int, Entity] = {}
+    if KIND[type(result)] == ENTITY and result.__home__ is None:
+        return _conclude_new(setting, registered, call, txn, result)
     if (
         tree.nest is not None
         or (tree.wished is not None and tree.wished[0] is txn)
@@ -74,6 +78,60 @@ def conclude(
         txn.close()
         return _without_version(setting, registered, call, tree, value, members)
     return _with_version(setting, registered, call, txn, found, value, members)
+
+
+def _conclude_new(
+    setting: Setting, registered: RegisteredCallable, call: Call, txn: Transaction, entity: Any
+) -> Any:
+    """As `conclude`, of a new entity: a child if it was put into the tree, or else a root."""
+    tree = txn.tree
+    is_unchanged = not (txn.writes or txn.containers or txn.touched)
+    found = None if is_unchanged else plain_changes.find(txn)
+    if (
+        tree.nest is not None
+        or (found is None and not is_unchanged)
+        or (registered.returns is not None and not isinstance(entity, registered.returns))
+        or isinstance(entity, ConfigEntity)
+    ):
+        return UNUSUAL
+    if found is not None and found[5]:
+        if entity.__key__ not in found[5] or registered.semantic_hint not in (None, MUTATION):
+            return UNUSUAL  # it may hold what enters
+        return _with_version(setting, registered, call, txn, found, entity, {id(entity): entity})
+    if registered.semantic_hint not in (None, CREATION):
+        return UNUSUAL
+    new = begin_root(setting, registered, call, entity)
+    outputs = (new.key, ids.BIRTH)
+    if found is None:
+        txn.close()
+        _record(setting, registered, call, tree, outputs, CREATION)
+        renamed = 0
+    else:
+        renamed = _store(setting, registered, call, txn, found, (), outputs)
+    return told_of_root(new, call, entity, tree.head, renamed)
+
+
+def begin_root(
+    setting: Setting, registered: RegisteredCallable, call: Call, entity: Entity
+) -> TreeRegistry:
+    """Make a new entity the root of a tree that is held from now on.
+
+    Raises:
+        StructureError, IdentityTakenError: As `Trees.adopt`; nothing has been stored.
+    """
+    now = setting.clock()
+    new, _ = setting.trees.adopt(entity, now, call.number, registered.name)
+    setting.trees.hold(new)
+    setting.records.add((None, "registered", new.key, 0, now, call.number, registered.name))
+    return new
+
+
+def told_of_root(new: TreeRegistry, call: Call, entity: Entity, version: int, renamed: int) -> Any:
+    """Return what the caller gets for a new root."""
+    if call.form != "receipt":
+        return Snapshot.of_head(new, entity)
+    ref = Ref(new.key, new.key)
+    return Receipt(call.number, CREATION, version, renamed, ref, (ref,))
 
 
 def _collect(value: Any, members: dict[int, Entity], depth: int) -> bool:
@@ -119,26 +177,37 @@ def _without_version(
     value: Any,
     members: dict[int, Entity],
 ) -> Any:
-    at = registered.plain_entity
-    given: Ref = call.values[at]
-    outputs = _stamps(tree, members, tree.head)
+    outputs, semantic = _stamps(tree, members, tree.head), MUTATION if members else None
     made = None
     if not members and call.form == "entities":
         made = setting.trees.outputs.keep(registered.name, call.number, value, setting.clock())
-        outputs = made.key_and_stamp
+        outputs, semantic = made.key_and_stamp, CREATION
+    _record(setting, registered, call, tree, outputs, semantic)
+    return made.shown() if made else _told(tree, registered, call, value, members, 0)
+
+
+def _record(
+    setting: Setting,
+    registered: RegisteredCallable,
+    call: Call,
+    tree: TreeRegistry,
+    outputs: tuple[int, ...],
+    semantic: str | None,
+) -> None:
+    """Record an execution that made no version."""
+    at = registered.plain_entity
+    key = call.values[at][1]
     setting.records.add(
         (
-            *(call.number, registered.name, "ok"),
-            MUTATION if members else CREATION if made else None,
+            *(call.number, registered.name, "ok", semantic),
             (tree.key, tree.branch, tree.head, tree.head),
-            (registered.names[at], given[1]),
+            (registered.names[at], key),
             registered.names,
-            (*call.values[:at], given[1], *call.values[at + 1 :]),
+            (*call.values[:at], key, *call.values[at + 1 :]),
             *(outputs, 0, "", "", call.started, call.run_s, 0.0, _NOBODY),
             *(registered.expected_strategy, registered.expected_pattern, None, 0.0),
         )
     )
-    return made.shown() if made else _told(tree, call, given, value, members, 0)
 
 
 def _with_version(
@@ -150,15 +219,29 @@ def _with_version(
     value: Any,
     members: dict[int, Entity],
 ) -> Any:
-    tree, at = txn.tree, registered.plain_entity
-    given: Ref = call.values[at]
-    now = setting.clock()
-    _, _, moves, changed, size, new = found
-    renamed, version = plain_changes.store(txn, found, now), tree.head + 1
-    stamps = _stamps(tree, members, version)
     made = None
     if not members and call.form == "entities":
-        made = setting.trees.outputs.keep(registered.name, call.number, value, now)
+        made = setting.trees.outputs.keep(registered.name, call.number, value, setting.clock())
+    outputs = made.key_and_stamp if made else _NOBODY
+    renamed = _store(setting, registered, call, txn, found, tuple(members.values()), outputs)
+    return made.shown() if made else _told(txn.tree, registered, call, value, members, renamed)
+
+
+def _store(
+    setting: Setting,
+    registered: RegisteredCallable,
+    call: Call,
+    txn: Transaction,
+    found: Found,
+    members: tuple[Entity, ...],
+    outputs: tuple[int, ...],
+) -> int:
+    """Store a version and the record of its execution; return how many ids are new."""
+    tree, at, now = txn.tree, registered.plain_entity, setting.clock()
+    key = call.values[at][1]
+    _, _, moves, changed, size, new = found
+    renamed, version = plain_changes.store(txn, found, now), tree.head + 1
+    pairs = _pairs(tree, members, version)
     entry = (  # as in plain.py
         version,
         now,
@@ -168,15 +251,15 @@ def _with_version(
         tuple(new) if new else _NOBODY,
         _NOBODY,
         tuple(map(key_of_node, moves)) if moves else _NOBODY,
-        tuple(zip(stamps[::2], stamps[1::2], strict=True)) if len(members) > 1 else _NOBODY,
+        pairs if len(pairs) > 1 else _NOBODY,
         (COMMIT_BYTES + size) >> 6,
         tree.key,
         tree.branch,
         at,
         registered.names,
-        (*call.values[:at], given[1], *call.values[at + 1 :]),
-        # An odd number of them: entities that were returned, see records._apart.
-        (*stamps, 0) if members else made.key_and_stamp if made else _NOBODY,
+        (*call.values[:at], key, *call.values[at + 1 :]),
+        # An odd number of them: members that were returned, see records._apart.
+        (*chain.from_iterable(pairs), 0) if pairs else outputs,
         renamed,
         call.started,
         call.run_s,
@@ -184,24 +267,30 @@ def _with_version(
     )
     tree.add_commit(entry)
     setting.records.add(entry)
-    return made.shown() if made else _told(tree, call, given, value, members, renamed)
+    return renamed
 
 
 def _stamps(tree: TreeRegistry, members: dict[int, Entity], version: int) -> tuple[int, ...]:
-    """Return key and stamp of each entity, one after the other."""
-    found: list[int] = []
-    for entity in members.values():
+    return tuple(chain.from_iterable(_pairs(tree, tuple(members.values()), version)))
+
+
+def _pairs(
+    tree: TreeRegistry, members: tuple[Entity, ...], version: int
+) -> tuple[tuple[int, int], ...]:
+    """Return key and stamp of each entity."""
+    found = []
+    for entity in members:
         node = tree.nodes.get(entity.__key__)
         key = ids.plain(entity.__key__)
         stamp = node.stamp_at(version, tree.branch) if node else tree.stamp_of(key, version)
-        found += (key, stamp)
+        found.append((key, stamp))
     return tuple(found)
 
 
 def _told(
     tree: TreeRegistry,
+    registered: RegisteredCallable,
     call: Call,
-    given: Ref,
     value: Any,
     members: dict[int, Entity],
     renamed: int,
@@ -212,6 +301,9 @@ def _told(
             each: Ref(tree.key, ids.plain(entity.__key__), tree.branch)
             for each, entity in members.items()
         }
+        given: Ref = call.values[registered.plain_entity]
+        if refs and KIND[type(value)] == ENTITY and refs[id(value)] == given:
+            refs[id(value)] = given  # the very same object
         told = present(value, lambda entity: refs[id(entity)]) if refs else value
         semantic = MUTATION if members else None
         return Receipt(call.number, semantic, tree.head, renamed, told, tuple(refs.values()))

@@ -143,8 +143,14 @@ class TreeRegistry:
     """
 
     is_read_only: ClassVar[bool] = False
-    nest: Nest | None = None  # on the class: few ever have one
+    # On the class, since few trees ever have another one, and roots are made by the thousand.
+    nest: Nest | None = None
+    origin: TreeRegistry | None = None
+    is_provisional = False
+    is_storing = False
+    is_taken_in = False
     is_trial = False
+    _max_pins = 1024
     forks: Passivation | None = None
     wished: tuple[OpenTransaction, list[Entity]] | None = None
     noting: tuple[OpenTransaction, list[tuple[Entity, str, Any, Any]]] | None = None
@@ -168,10 +174,6 @@ class TreeRegistry:
         self.nodes: dict[Key, Node] = {}
         self.entities: dict[Key, Entity] = {}
         self.txn: OpenTransaction | None = None
-        self.is_provisional = False
-        self.is_storing = False
-        self.origin: TreeRegistry | None = None
-        self.is_taken_in = False
         self.merges: list[MergePoint] = []
         self.turn = Turn()
         self.commits: list[
@@ -182,7 +184,6 @@ class TreeRegistry:
         self._most_versions = retention.versions or sys.maxsize
         self._most_bytes = retention.memory_bytes or sys.maxsize
         self._pins: list[weakref.ref[Any]] = []
-        self._max_pins = 1024
         self._pins_lock = threading.Lock()
 
     # --- entities ---

@@ -15,7 +15,6 @@ from uuid import UUID
 from registry import ids
 from registry.address import Ref, parse_address
 from registry.adoption import Adoption, adopt
-from registry.changeset import Commit
 from registry.copies import Cloner
 from registry.entity import Entity, key_of, label
 from registry.errors import (
@@ -128,14 +127,16 @@ class Trees:
         cloner: Cloner | None = None,
     ) -> tuple[TreeRegistry, Adoption]:
         """Build a tree as `found`; return also which object became which node."""
-        if (key_of(root), 0) in self.by_root:
+        # Asked for no key that it would have to draw: what is fresh is cheaper to adopt.
+        if root.__key__ is not None and (root.__key__, 0) in self.by_root:
             raise IdentityTakenError(label(root))
         adoption = adopt(root, now, cloner)
         tree = TreeRegistry(key_of(root), self.retention)
         tree.nodes = adoption.nodes
         for key, sources in adoption.borrowed.items():
             tree.store_sources(key, 1, sources)
-        tree.add_commit(tuple(Commit(1, now, execution_id, callable_name, (), (), (), (), (), 0)))
+        # The fields of a Commit.
+        tree.add_commit((1, now, execution_id, callable_name, (), (), (), (), (), 0))
         return tree, adoption
 
     def hold(self, tree: TreeRegistry, name: str | None = None) -> Ref:

@@ -57,6 +57,7 @@ class RegisteredCallable:
         takes_atoms: Whether every parameter takes an entity or a plain value of an exact type.
         plain_entity: Position of the one parameter that takes an entity (of `plain_classes`), if
             all others take atoms, the function is synchronous and may write; else -1.
+        is_plain_of_several: Whether it takes several entities, or none, and is plain else.
         fitting: Types of arguments of which `fits` has said so before.
         keywords: What `execute` takes by keyword: the parameters, and the fields of the configs
             among them.
@@ -112,6 +113,12 @@ class RegisteredCallable:
         entities = [each for each in self.parameters if each.entities]
         plain = len(entities) == 1 and self.takes_atoms and not (self.is_async or self.read_only)
         self.plain_entity = self.parameters.index(entities[0]) if plain and positional else -1
+        self.is_plain_of_several = (
+            len(entities) != 1
+            and self.takes_atoms
+            and positional
+            and not (self.is_async or self.read_only or any(each.configs for each in entities))
+        )
         self.plain_classes = entities[0].entities if plain else ()
         self.fitting: set[tuple[type, ...]] = set()
         self._kept: set[type] = set()

@@ -185,6 +185,7 @@ class Execution:
     _semantic: str | None = None
     _changed = 0
     _is_looked_at = False
+    _given = 0
     _is_open = False
     _has_entities = False
     _output: PendingOutput | None = None
@@ -254,7 +255,29 @@ class Execution:
         self._txns = (txn,)
         self._names, self._values = begun.names, begun.values
         self._nest, txn.tree.nest = txn.tree.nest, None
-        self._is_bound, self._has_plain = True, len(begun.names) > 1
+        self._is_bound, self._has_plain, self._given = True, len(begun.names) > 1, 1
+
+    def take_over_several(
+        self,
+        located: Sequence[Located],
+        targets: Sequence[TreeRegistry],
+        values: tuple[Any, ...],
+    ) -> list[Transaction]:
+        """Go on with an execution whose inputs and turns `plain_several.py` has.
+
+        Return the transactions, in the order of *targets*.
+        """
+        self._located, self._targets, self._values = located, targets, values
+        self._names = self.registered.names
+        self._is_bound, self._has_plain = True, len(located) < len(values)
+        self._given = len(targets)
+        self._txns = txns = self._begin()
+        return txns
+
+    @property
+    def has_nest(self) -> bool:
+        """Whether anything ran inside."""
+        return self._nest is not None
 
     def conclude(self, result: Any, run_s: float, is_looked_at: bool) -> Execution:
         """Commit what a callable that was taken over returned, and record it.
@@ -281,10 +304,10 @@ class Execution:
         self._record_failure({}, error)
 
     def _give_back_others(self) -> None:
-        """Give back the turns of all trees but the one that was taken over."""
-        for tree in self._targets[1:]:
+        """Give back the turns of all trees but those that were taken over."""
+        for tree in self._targets[self._given :]:
             tree.turn.give_back()
-        self._targets = self._targets[:1]
+        self._targets = self._targets[: self._given]
 
     def run_in_loop(self, arguments: Mapping[str, Any]) -> None:
         """Run a coroutine function from synchronous code, in an event loop of its own.
@@ -685,8 +708,6 @@ class Execution:
         outputs = self._settle_results(result, plans)
         if len(plans) > 1 or self._founding is not None:
             refuse_sharing([each for _, each in plans if each is not None], self._founding)
-        result = self._result
-        self._result = result
         after: list[int] = []
         for txn, changes in plans:
             tree = txn.tree

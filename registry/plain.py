@@ -13,7 +13,7 @@ import time
 from collections.abc import Generator, Iterable, Mapping
 from typing import Any
 
-from registry import ids, plain_changes, plain_results
+from registry import ids, plain_changes, plain_results, plain_several
 from registry.address import Ref
 from registry.callables import RegisteredCallable
 from registry.changes import COMMIT_BYTES
@@ -66,6 +66,10 @@ def run(
             values = (*values[:at], ref, *values[at + 1 :])
         done = _run_usual(setting, registered, values, number, form, shown)
         if done is not _UNUSUAL:
+            return done
+    elif registered.is_plain_of_several and inside is None:
+        done = plain_several.run(setting, registered, arguments, number, form)
+        if done is not plain_several.UNUSUAL:
             return done
     execution = execution_inside(inside, setting, registered, number, form)
     if registered.is_async:

@@ -216,6 +216,14 @@ def store(txn: Transaction, found: Found, now: float) -> int:
     return rename(changed, version) + len(new)
 
 
+def noted(changed: dict[Node, None], moves: Moves, size: int, new: Arrivals) -> tuple[Any, ...]:
+    """Return what a commit keeps of changes: the last six fields of a `Commit`."""
+    created = tuple(new) if new else ()
+    moved = tuple(map(key_of_node, moves)) if moves else ()
+    keys = tuple(map(key_of_node, changed))
+    return keys, created, (), moved, (), (COMMIT_BYTES + size) >> 6
+
+
 def _enter(tree: TreeRegistry, new: Arrivals, now: float) -> None:
     """Make new entities part of the working tree. Nothing in here can fail."""
     for key, (entity, node) in new.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from registry import Entity, Ref, Workspace, plain_results
+from registry import Entity, Ref, Workspace, plain_results, plain_several
 from tests.unit.registry.shop import Item, Shelf, Shop, new_shop
 
 
@@ -185,3 +185,135 @@ def test_what_a_result_shares_with_the_tree_is_copied() -> None:
 
     assert type(result) is list
     assert workspace.execute("numbers", raw=True, shop=shop) == [3, 1, 2]
+
+
+# --- several entities, or none ---
+
+
+def swap(a: Shelf, b: Shelf) -> None:
+    """Move within one tree."""
+    b.items.append(a.items.pop(0))
+
+
+def both(a: Shop, b: Shop, name: str) -> Shop:
+    """Change two trees, and return the second."""
+    a.name, b.name = name, name + name
+    return b
+
+
+def one_of_two(a: Shop, b: Shop) -> int:
+    """Change one tree of two."""
+    a.numbers.append(1)
+    return len(b.numbers)
+
+
+def across(a: Shop, b: Shop) -> None:
+    """Move from tree to tree: the long way, both times."""
+    b.shelves.append(a.shelves.pop())
+
+
+def make(name: str, price: float) -> Item:
+    """Make a root of nothing."""
+    return Item(name=name, price=price)
+
+
+def add(a: int, b: int) -> int:
+    """Know no entity."""
+    return a + b
+
+
+def twice(a: Shop, b: Shop) -> Shop:
+    """Take the same tree twice."""
+    assert a is b
+    a.name += "!"
+    return a
+
+
+def fails(a: Shop, b: Shop) -> None:
+    """Fail, after it wrote."""
+    a.name = b.name = "lost"
+    raise KeyError("no")
+
+
+SEVERAL = {
+    swap: "shelves",
+    both: "shops",
+    one_of_two: "shops",
+    across: "shops",
+    make: "",
+    add: "",
+    twice: "same",
+    fails: "shops",
+}
+
+
+def outcome_of_several(case: Callable[..., Any], kind: str, form: str) -> Any:
+    """Run a case on new shops twice, and return everything that can be compared."""
+    workspace = Workspace()
+    workspace.register("case")(case)
+    a, b = workspace.add(new_shop()), workspace.add(new_shop())
+    first: Any = workspace.snapshot(a)
+    arguments: dict[str, Any] = {"a": a, "b": b}
+    if kind == "shelves":
+        arguments = {"a": workspace.ref(first.shelves[0]), "b": workspace.ref(first.shelves[1])}
+    elif kind == "same":
+        arguments = {"a": a, "b": a}
+    elif not kind:
+        arguments = {"name": "x", "price": 2.0} if case is make else {"a": 1, "b": 2}
+    if case is both:
+        arguments["name"] = "n"
+    results: list[Any] = []
+    for _ in range(2):
+        try:
+            if form == "receipt":
+                receipt = workspace.run("case", arguments)
+                told = (receipt.semantic, receipt.version, receipt.changed, len(receipt.outputs))
+                results.append((*told, _named(receipt.value, b)))
+            else:
+                results.append(shown(workspace.execute("case", raw=form == "raw", **arguments)))
+        except KeyError as error:
+            results.append(str(error))
+    records = [
+        *(
+            (each.status, each.semantic, len(each.outputs), each.changed)
+            for each in records_of(workspace)
+        ),
+        *((each.strategy, each.pattern, each.arguments) for each in records_of(workspace)),
+        *([(t.before, t.after) for t in each.trees] for each in records_of(workspace)),
+        *([name for name, _ in each.inputs] for each in records_of(workspace)),
+    ]
+    heads = [
+        (workspace.head(ref), workspace.snapshot(ref).model_dump()) for ref in workspace.roots()
+    ]
+    free = all(tree.turn.take_if_free() and tree.txn is None for tree in workspace.trees)
+    return results, records, heads, free
+
+
+def records_of(workspace: Workspace) -> Any:
+    """Return the records; those of one tree before those of another, whatever their keys are."""
+    return workspace.executions()
+
+
+@pytest.mark.parametrize("form", ["entities", "raw", "receipt"])
+@pytest.mark.parametrize("case", SEVERAL, ids=lambda case: str(case.__name__))
+def test_the_short_way_of_several_and_the_long_way_are_one(
+    case: Callable[..., Any], form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = outcome_of_several(case, SEVERAL[case], form)
+
+    monkeypatch.setattr(plain_several, "run", lambda *_: plain_several.UNUSUAL)
+    long = outcome_of_several(case, SEVERAL[case], form)
+
+    assert _sorted_versions(long) == _sorted_versions(short)
+    assert short[-1]
+
+
+def _sorted_versions(outcome: Any) -> Any:
+    """Return an outcome in which nothing depends on the order of the trees' random keys."""
+    results, records, heads, free = outcome
+    return (
+        results,
+        [sorted(each) if isinstance(each, list) else each for each in records],
+        heads,
+        free,
+    )

@@ -1,0 +1,249 @@
+"""The usual execution on several entities, or on none: refs and atoms in, plain changes out.
+
+As `plain.py`, for one entity: the steps of `Execution` in one line, and whatever is not the usual
+goes to `Execution`, before the callable runs or after it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from registry import ids, plain_changes
+from registry.address import Ref
+from registry.callables import RegisteredCallable
+from registry.config import ConfigEntity
+from registry.execution import Execution, Form, Receipt, Setting
+from registry.nesting import running
+from registry.plain_changes import Found
+from registry.plain_results import Call, begin_root
+from registry.semantics import CREATION, MUTATION
+from registry.snapshot import Snapshot
+from registry.strategies import pattern_of
+from registry.transaction import Transaction
+from registry.tree import TreeRegistry
+from registry.values import ATOM, ENTITY, KIND
+
+UNUSUAL = object()
+_perf = time.perf_counter
+_NOBODY: tuple[Any, ...] = ()
+
+Plan = list[tuple[Transaction, Found | None]]
+"""What each transaction will do to its tree, if anything."""
+
+
+def run(
+    setting: Setting,
+    registered: RegisteredCallable,
+    arguments: Mapping[str, Any],
+    number: int | str,
+    form: Form,
+) -> Any:
+    """Run a callable as one transaction; `UNUSUAL` if it is no case for this file, and has not run.
+
+    Raises:
+        BaseException: See `Workspace.execute`.
+    """
+    values = registered.in_order(arguments)
+    located = _located(setting, registered, values)
+    if located is None:
+        return UNUSUAL
+    trees = list(dict.fromkeys([tree for _, tree, _, _ in located]))
+    if len(trees) > 1:
+        trees.sort(key=_turn_order)
+    if not _take_turns(trees, located):
+        return UNUSUAL
+    try:
+        return _run_on(setting, registered, Call(number, form, values, 0.0, 0.0), located, trees)
+    finally:
+        for tree in trees:
+            tree.turn.give_back()
+
+
+def _located(
+    setting: Setting, registered: RegisteredCallable, values: tuple[Any, ...]
+) -> list[tuple[str, TreeRegistry, ids.Key, Any]] | None:
+    """Return where the entities among arguments are; None if some are not the usual ones."""
+    if len(values) != len(registered.parameters):
+        return None
+    located = []
+    for value, parameter in zip(values, registered.parameters, strict=True):
+        if parameter.exact:
+            if type(value) not in parameter.exact:
+                return None
+            continue
+        tree = setting.trees.by_root.get((value[0], value[2])) if type(value) is Ref else None
+        entity = None if tree is None else tree.entities.get(value[1])
+        if tree is None or not isinstance(entity, parameter.entities):
+            return None
+        located.append((parameter.name, tree, value[1], value))
+    return located
+
+
+def _take_turns(
+    trees: list[TreeRegistry], located: list[tuple[str, TreeRegistry, ids.Key, Any]]
+) -> bool:
+    """Take the turns if all are free, and the entities still there."""
+    taken = []
+    for tree in trees:
+        if not tree.turn.take_if_free():
+            break
+        taken.append(tree)
+    if len(taken) == len(trees) and all(key in tree.entities for _, tree, key, _ in located):
+        return True
+    for tree in taken:
+        tree.turn.give_back()
+    return False
+
+
+def _run_on(
+    setting: Setting,
+    registered: RegisteredCallable,
+    call: Call,
+    located: list[tuple[str, TreeRegistry, ids.Key, Any]],
+    trees: list[TreeRegistry],
+) -> Any:
+    execution = Execution(setting, registered, call.number, call.form)
+    live, places = [], iter(located)
+    for value, parameter in zip(call.values, registered.parameters, strict=True):
+        if not parameter.exact:
+            _, tree, key, _ = next(places)
+            value = tree.entities[key]
+        live.append(value)
+    noted = tuple([None if type(value) is Ref else value for value in call.values])
+    txns = execution.take_over_several(located, trees, noted)
+    try:
+        running.set(execution)  # from None: this way is taken by the outermost execution only
+        began = _perf()
+        result = registered.function(*live)
+        ended = _perf()
+        running.set(None)
+        plan = _plan(registered, execution, txns, result, live)
+        if plan is None:
+            return execution.conclude(result, ended - began, is_looked_at=False).told()
+        call = call._replace(started=execution.started, run_s=ended - began)
+        return _conclude(setting, registered, call, located, plan, result)
+    except BaseException as error:
+        running.set(None)
+        if any(tree.txn is txn for tree, txn in zip(trees, txns, strict=True)) or not trees:
+            execution.abandon(error)
+        raise
+
+
+def _plan(
+    registered: RegisteredCallable,
+    execution: Execution,
+    txns: list[Transaction],
+    result: Any,
+    live: list[Any],
+) -> Plan | None:
+    """Find what a callable changed; None if that, or what it returned, is not the usual."""
+    kind = KIND[type(result)]
+    is_new = kind == ENTITY and result.__home__ is None and not isinstance(result, ConfigEntity)
+    if execution.has_nest or not _keeps_promise(registered, result, is_new=is_new):
+        return None
+    if kind != ATOM and not is_new and not any(result is each for each in live):
+        return None
+    plan: Plan = []
+    arriving = int(is_new)
+    for txn in txns:
+        wished = txn.tree.wished
+        found = None
+        if wished is not None and wished[0] is txn:
+            return None
+        if txn.writes or txn.containers or txn.touched:
+            found = plain_changes.find(txn)
+            if found is None:
+                return None
+            arriving += bool(found[5])
+        plan.append((txn, found))
+    return plan if arriving < 2 else None  # else something may be in two trees
+
+
+def _keeps_promise(registered: RegisteredCallable, result: Any, *, is_new: bool) -> bool:
+    if not is_new:
+        return registered.keeps_promise(result)
+    returns = registered.returns
+    hint = registered.semantic_hint
+    return (returns is None or isinstance(result, returns)) and hint in (None, CREATION)
+
+
+def _conclude(
+    setting: Setting,
+    registered: RegisteredCallable,
+    call: Call,
+    located: list[tuple[str, TreeRegistry, ids.Key, Any]],
+    plan: Plan,
+    result: Any,
+) -> Any:
+    began = _perf()
+    is_atom = KIND[type(result)] == ATOM
+    new = begin_root(setting, registered, call, result) if _is_orphan(result) else None
+    after, renamed = _store(setting, registered, call, plan)
+    semantic, outputs, made = None, _NOBODY, None
+    if new is not None:
+        semantic, outputs = CREATION, (new.key, ids.BIRTH)
+    elif not is_atom:
+        home: TreeRegistry = result.__home__
+        key = ids.plain(result.__key__)
+        semantic, outputs = MUTATION, (key, home.stamp_of(key, home.head))
+    elif call.form == "entities":
+        made = setting.trees.outputs.keep(registered.name, call.number, result, setting.clock())
+        semantic, outputs = CREATION, made.key_and_stamp
+    has_plain = len(located) < len(call.values)
+    setting.records.add(
+        (
+            *(call.number, registered.name, "ok", semantic, after),
+            tuple([each for name, _, key, _ in located for each in (name, key)]),
+            registered.names,
+            tuple([None if type(value) is Ref else value for value in call.values]),
+            *(outputs, renamed, "", "", call.started, call.run_s, _perf() - began, _NOBODY),
+            registered.expected_strategy,
+            pattern_of(has_entities=bool(located), has_others=has_plain, borrows=False),
+            *(None, 0.0),
+        )
+    )
+    if made is not None:
+        return made.shown()
+    tree = new if new is not None else None if is_atom else result.__home__
+    if call.form != "receipt":
+        return result if tree is None else Snapshot.of_head(tree, result)
+    version = located[0][1].head if located else 0
+    if tree is None:
+        return Receipt(call.number, None, version, renamed, result, ())
+    ref = Ref(tree.key, ids.plain(result.__key__), tree.branch)
+    return Receipt(call.number, semantic, version, renamed, ref, (ref,))
+
+
+def _is_orphan(result: Any) -> bool:
+    return KIND[type(result)] == ENTITY and result.__home__ is None
+
+
+def _store(
+    setting: Setting, registered: RegisteredCallable, call: Call, plan: Plan
+) -> tuple[tuple[int, ...], int]:
+    """Store the next version of each tree that changed.
+
+    Returns:
+        Root, branch, version before and after of each; how many ids are new.
+    """
+    after: list[int] = []
+    count, now = 0, setting.clock()
+    for txn, found in plan:
+        tree = txn.tree
+        before = tree.head
+        if found is None:
+            txn.close()
+        else:
+            _, _, moves, changed, size, new = found
+            renamed = plain_changes.store(txn, found, now)
+            count += renamed
+            made = (before + 1, now, call.number, registered.name)
+            tree.add_commit((*made, *plain_changes.noted(changed, moves, size, new)))
+        after += (tree.key, tree.branch, before, tree.head)
+    return tuple(after), count
+
+
+def _turn_order(tree: TreeRegistry) -> tuple[int, int]:
+    return tree.key, tree.branch

@@ -98,15 +98,17 @@ def bench() -> None:
     help="Calls per figure.  [default: 4000]",
     metavar="N",
 )
+@click.option("--phases", is_flag=True, help="Also tell where the time of one move goes.")
 @_output_options("bench-engine.json")
 def engine(
     sizes: tuple[Size, ...] | None,
     repetitions: int | None,
+    phases: bool,
     json_file: Path,
     picture: Path | None,
     quick: bool,
 ) -> None:
-    """Executions in process: moves, field changes, memory, adopting, forks.
+    """Executions in process: moves, field changes, memory, adopting, forks, every shape, events.
 
     Each contender runs in a process of its own and they take turns. Baselines: bare (plain
     pydantic, no versions), deepcopy (the tree copied per version), frozen (frozen dataclasses,
@@ -116,7 +118,7 @@ def engine(
     from runner.bench.engine import EngineSettings, measure_engine
 
     settings = EngineSettings.quick() if quick else EngineSettings()
-    settings = replace(settings, **_given(sizes=sizes, repetitions=repetitions))
+    settings = replace(settings, phases=phases, **_given(sizes=sizes, repetitions=repetitions))
     _run("engine", measure_engine(settings), json_file, picture)
 
 

@@ -26,6 +26,8 @@ from runner.bench.contenders import (
     make_bare_grid,
 )
 from runner.bench.figures import OURS, Figure, Line, Reach, Spread, Unit
+from runner.bench.phases import measure_phases
+from runner.bench.shapes import measure_events, measure_shapes
 from runner.bench.turns import Seat, take_turns
 from runner.bench.workload import (
     Size,
@@ -71,6 +73,8 @@ class EngineSettings:
     sizes: tuple[Size, ...] = (Size(10, 10), Size(100, 100), Size(1000, 100))
     repetitions: int = 4000
     """Calls per figure; whole trees are added and forks made in numbers derived from it."""
+    phases: bool = False
+    """Whether to tell where the time of one move goes."""
 
     @classmethod
     def quick(cls) -> EngineSettings:
@@ -93,6 +97,10 @@ def measure_engine(settings: EngineSettings) -> Iterator[Figure]:
             for size in settings.sizes:
                 yield measure(seats, size, settings.repetitions)
         yield from measure_forks(seats, settings)
+        yield from measure_shapes(seats[OURS], settings.repetitions)
+        yield from measure_events(list(seats.values()), settings.repetitions)
+        if settings.phases:
+            yield from measure_phases(seats[OURS], settings.repetitions)
 
 
 def measure_moves(seats: Seats, settings: EngineSettings) -> Iterator[Figure]:

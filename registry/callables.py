@@ -57,7 +57,8 @@ class RegisteredCallable:
         takes_atoms: Whether every parameter takes an entity or a plain value of an exact type.
         plain_entity: Position of the one parameter that takes an entity (of `plain_classes`), if
             all others take atoms, the function is synchronous and may write; else -1.
-        is_plain_of_several: Whether it takes several entities, or none, and is plain else.
+        is_plain_of_several: Whether it takes entities, lists of them, configs and atoms, is
+            synchronous and may write; but has no `plain_entity`.
         fitting: Types of arguments of which `fits` has said so before.
         keywords: What `execute` takes by keyword: the parameters, and the fields of the configs
             among them.
@@ -114,10 +115,13 @@ class RegisteredCallable:
         plain = len(entities) == 1 and self.takes_atoms and not (self.is_async or self.read_only)
         self.plain_entity = self.parameters.index(entities[0]) if plain and positional else -1
         self.is_plain_of_several = (
-            len(entities) != 1
-            and self.takes_atoms
+            not plain
+            and all(
+                each.exact or each.entities or each.configs or each.listed
+                for each in self.parameters
+            )
             and positional
-            and not (self.is_async or self.read_only or any(each.configs for each in entities))
+            and not (self.is_async or self.read_only)
         )
         self.plain_classes = entities[0].entities if plain else ()
         self.fitting: set[tuple[type, ...]] = set()
@@ -144,6 +148,11 @@ class RegisteredCallable:
             has_collection=bool(self.collection_parameters),
             has_config=has_config,
             has_plain=has_plain,
+        )
+        self.given_pattern = pattern_of(
+            has_entities=bool(self.input_parameters),
+            has_others=has_config or has_plain,
+            borrows=False,
         )
         self.expected_pattern = pattern_of(
             has_entities=bool(self.input_parameters),

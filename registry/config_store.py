@@ -11,14 +11,19 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import NamedTuple
 
+from pydantic import BaseModel
+
+from registry import ids
 from registry.address import Ref
 from registry.config import content_of
 from registry.copies import clone
-from registry.entity import Entity, key_of, label
+from registry.entity import Entity, dict_of, key_of, label, renew_key
 from registry.errors import StructureError
+from registry.schema import schema_of
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
 from registry.trees import Trees
+from registry.values import KIND
 
 
 class StoredConfig(NamedTuple):
@@ -35,6 +40,18 @@ class StoredConfig(NamedTuple):
     content: Hashable
     master: Entity
     is_ours: bool
+
+    def own_copy(self) -> Entity:
+        """Return an orphan copy with provenance to what is stored: a callable's own."""
+        fields = dict_of(self.master)
+        if schema_of(type(self.master)).is_simple and not any(
+            KIND[type(value)] for value in fields.values()
+        ):
+            own: Entity = BaseModel.__copy__(self.master)  # nothing in it can be shared
+        else:
+            own = clone(self.master, keep_identity=False)
+        renew_key(own, (self.tree.key, ids.BIRTH))
+        return own
 
 
 class ConfigStore:

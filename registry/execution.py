@@ -30,7 +30,7 @@ from registry.config import ConfigEntity
 from registry.config_store import ConfigStore
 from registry.copies import clone, copy_value
 from registry.depth import nesting_problem
-from registry.entity import Entity, fill, key_of, label, part, renew_key, version_of
+from registry.entity import Entity, fill, key_of, label, part, version_of
 from registry.errors import (
     ArgumentError,
     BusyError,
@@ -257,6 +257,24 @@ class Execution:
         self._nest, txn.tree.nest = txn.tree.nest, None
         self._is_bound, self._has_plain, self._given = True, len(begun.names) > 1, 1
 
+    def own_config(self, name: str, given: Any) -> Entity:
+        """Return the callable's own copy of a config, and remember what was given."""
+        return self._own_config(name, given)
+
+    @property
+    def configs(self) -> Sequence[tuple[str, Entity, TreeRegistry]]:
+        """The configs given: parameter, the callable's own copy, where it is stored."""
+        return self._configs
+
+    def note_source(self, name: str, key: ids.Key, stamp: int, path: str) -> None:
+        """Note where a plain argument was borrowed from."""
+        self._sources += (name, ids.plain(key), stamp, path)
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        """Where arguments were borrowed from, as a record keeps it."""
+        return self._sources
+
     def take_over_several(
         self,
         located: Sequence[Located],
@@ -269,7 +287,10 @@ class Execution:
         """
         self._located, self._targets, self._values = located, targets, values
         self._names = self.registered.names
-        self._is_bound, self._has_plain = True, len(located) < len(values)
+        registered = self.registered
+        taken = len(registered.input_parameters) + len(registered.config_parameters)
+        self._is_bound, self._has_plain = True, len(values) > taken
+        self._has_collection = bool(registered.collection_parameters)
         self._given = len(targets)
         self._txns = txns = self._begin()
         return txns
@@ -457,10 +478,9 @@ class Execution:
             home = given.__home__
             if home is not None and getattr(home, "source", home) is not stored.tree:
                 key, stamp = version_of(given)
-                self._sources += (name, ids.plain(key), stamp, "")
+                self.note_source(name, ids.plain(key), stamp, "")
         self._check_config(name, stored.master)
-        own = clone(stored.master, keep_identity=False)
-        renew_key(own, (ids.plain(stored.tree.key), ids.BIRTH))
+        own = stored.own_copy()
         self._configs = [*self._configs, (name, own, stored.tree)]
         return own
 
@@ -1075,7 +1095,7 @@ class Execution:
                 self._run_s,
                 self._commit_s,
                 (*[each for source in sources for each in source], *self._sources),
-                *self._kinds(),
+                *self.kinds(),
                 *(self._parent, self._queued_s),
             )
         )
@@ -1090,7 +1110,8 @@ class Execution:
         """The entities returned, and their trees."""
         return self._outputs
 
-    def _kinds(self) -> tuple[Strategy, Pattern]:
+    def kinds(self) -> tuple[Strategy, Pattern]:
+        """Return strategy and pattern, by the kinds of the arguments given."""
         registered = self.registered
         if not self._is_bound:
             return registered.expected_strategy, registered.expected_pattern

@@ -48,6 +48,7 @@ class Parameter(NamedTuple):
         default: `inspect.Parameter.empty` if it is required.
         hint: The type hint, for messages.
         configs: Classes of configs that it takes, if it takes a config.
+        listed: Classes of entities that it takes in a list, if it takes just that.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Parameter(NamedTuple):
     default: Any
     hint: Any
     configs: tuple[type[ConfigEntity], ...] = ()
+    listed: tuple[type[Entity], ...] = ()
 
 
 def compile_parameter(name: str, parameter: inspect.Parameter, hints: dict[str, Any]) -> Parameter:
@@ -104,6 +106,7 @@ def compile_parameter(name: str, parameter: inspect.Parameter, hints: dict[str, 
         parameter.default,
         hint,
         configs,
+        entity_classes(get_args(hint)[0]) if get_origin(hint) is list else (),
     )
 
 

@@ -8,29 +8,63 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from registry import ids, plain_changes
-from registry.address import Ref
+from registry.address import Ref, parse_address
 from registry.callables import RegisteredCallable
 from registry.config import ConfigEntity
+from registry.errors import TreerunnerError
 from registry.execution import Execution, Form, Receipt, Setting
+from registry.kept import keep
 from registry.nesting import running
 from registry.plain_changes import Found
 from registry.plain_results import Call, begin_root
 from registry.semantics import CREATION, MUTATION
 from registry.snapshot import Snapshot
-from registry.strategies import pattern_of
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
 from registry.values import ATOM, ENTITY, KIND
 
 UNUSUAL = object()
+_MAX_LISTED = 1000
+"""Entities in one list that are looked up here, with the turns of their trees free."""
 _perf = time.perf_counter
 _NOBODY: tuple[Any, ...] = ()
 
 Plan = list[tuple[Transaction, Found | None]]
 """What each transaction will do to its tree, if anything."""
+
+
+class Read(NamedTuple):
+    """An atom that is given by the address of a field, at the head of its tree.
+
+    Attributes:
+        at: Position of the argument.
+        tree: The tree.
+        key: The entity.
+        field: The field.
+    """
+
+    at: int
+    tree: TreeRegistry
+    key: ids.Key
+    field: str
+
+    def done(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return arguments with the value in place of its address."""
+        node = self.tree.nodes[self.key]
+        value = node.state[node.schema.field_index[self.field]]
+        return (*values[: self.at], value, *values[self.at + 1 :])
+
+    def is_good(self, registered: RegisteredCallable, values: tuple[Any, ...]) -> bool:
+        """Tell whether the value is what the parameter takes, and its entity is still there."""
+        is_there = not self.tree.nodes[self.key].removed
+        return is_there and type(values[self.at]) in registered.parameters[self.at].exact
+
+    def stamp(self) -> int:
+        """Return the stamp of the entity's id."""
+        return self.tree.nodes[self.key].stamp_at(self.tree.head, self.tree.branch)
 
 
 def run(
@@ -46,39 +80,90 @@ def run(
         BaseException: See `Workspace.execute`.
     """
     values = registered.in_order(arguments)
-    located = _located(setting, registered, values)
+    reads: list[Read] = []
+    located = _located(setting, registered, values, reads)
     if located is None:
         return UNUSUAL
-    trees = list(dict.fromkeys([tree for _, tree, _, _ in located]))
+    found = [tree for _, tree, _, _ in located]
+    trees = list(dict.fromkeys((*found, *[read.tree for read in reads]) if reads else found))
     if len(trees) > 1:
         trees.sort(key=_turn_order)
     if not _take_turns(trees, located):
         return UNUSUAL
     try:
-        return _run_on(setting, registered, Call(number, form, values, 0.0, 0.0), located, trees)
+        for read in reads:
+            values = read.done(values)
+        if reads and not all(read.is_good(registered, values) for read in reads):
+            return UNUSUAL
+        call = Call(number, form, values, 0.0, 0.0)
+        return _run_on(setting, registered, call, located, trees, reads)
     finally:
         for tree in trees:
             tree.turn.give_back()
 
 
 def _located(
-    setting: Setting, registered: RegisteredCallable, values: tuple[Any, ...]
+    setting: Setting, registered: RegisteredCallable, values: tuple[Any, ...], reads: list[Read]
 ) -> list[tuple[str, TreeRegistry, ids.Key, Any]] | None:
-    """Return where the entities among arguments are; None if some are not the usual ones."""
+    """Return where the entities among arguments are; None if some are not the usual ones.
+
+    Atoms that are given by address are added to *reads*.
+    """
     if len(values) != len(registered.parameters):
         return None
-    located = []
+    located: list[tuple[str, TreeRegistry, ids.Key, Any]] = []
     for value, parameter in zip(values, registered.parameters, strict=True):
         if parameter.exact:
             if type(value) not in parameter.exact:
+                read = _read(setting, value, registered.names.index(parameter.name))
+                if read is None or str in parameter.exact:
+                    return None
+                reads.append(read)
+        elif parameter.configs:
+            if not isinstance(value, parameter.configs):
                 return None
-            continue
-        tree = setting.trees.by_root.get((value[0], value[2])) if type(value) is Ref else None
-        entity = None if tree is None else tree.entities.get(value[1])
-        if tree is None or not isinstance(entity, parameter.entities):
+        elif parameter.listed:
+            if type(value) is not list or len(value) > _MAX_LISTED:
+                return None
+            for each in value:
+                if not _locate(setting, parameter.name, each, parameter.listed, located):
+                    return None
+        elif not _locate(setting, parameter.name, value, parameter.entities, located):
             return None
-        located.append((parameter.name, tree, value[1], value))
     return located
+
+
+def _read(setting: Setting, value: Any, at: int) -> Read | None:
+    """Return how to read what is given by address; None if that is not a field at a head."""
+    if type(value) is not str or value[:1] != "@":
+        return None
+    try:
+        address = parse_address(value)
+        if address.entity.commit or len(address.path) != 1:
+            return None
+        place = setting.trees.locate(address.entity)
+    except TreerunnerError:
+        return None  # said by Execution
+    node, field = place.tree.nodes.get(place.key), address.path[0]
+    if node is None or field not in node.schema.field_index:
+        return None
+    return Read(at, place.tree, place.key, str(field))
+
+
+def _locate(
+    setting: Setting,
+    name: str,
+    value: Any,
+    classes: tuple[type, ...],
+    located: list[tuple[str, TreeRegistry, ids.Key, Any]],
+) -> bool:
+    """Add where an entity is; False if it is not given by ref, of another class, or not loaded."""
+    tree = setting.trees.by_root.get((value[0], value[2])) if type(value) is Ref else None
+    entity = None if tree is None else tree.entities.get(value[1])
+    if tree is None or not isinstance(entity, classes):
+        return False
+    located.append((name, tree, value[1], value))
+    return True
 
 
 def _take_turns(
@@ -103,16 +188,27 @@ def _run_on(
     call: Call,
     located: list[tuple[str, TreeRegistry, ids.Key, Any]],
     trees: list[TreeRegistry],
+    reads: list[Read],
 ) -> Any:
     execution = Execution(setting, registered, call.number, call.form)
-    live, places = [], iter(located)
+    live, noted, places = [], [], iter(located)
     for value, parameter in zip(call.values, registered.parameters, strict=True):
-        if not parameter.exact:
-            _, tree, key, _ = next(places)
-            value = tree.entities[key]
+        if parameter.exact:
+            live.append(value)
+            noted.append(value)
+            continue
+        noted.append(keep(value) if parameter.listed else None)
+        if parameter.configs:
+            value = execution.own_config(parameter.name, value)
+        elif parameter.listed:
+            value = [_live(next(places)) for _ in value]
+        else:
+            value = _live(next(places))
         live.append(value)
-    noted = tuple([None if type(value) is Ref else value for value in call.values])
-    txns = execution.take_over_several(located, trees, noted)
+    for read in reads:
+        execution.note_source(registered.names[read.at], read.key, read.stamp(), f".{read.field}")
+    call = call._replace(started=execution.started, values=tuple(noted))
+    txns = execution.take_over_several(located, trees, call.values)
     try:
         running.set(execution)  # from None: this way is taken by the outermost execution only
         began = _perf()
@@ -122,13 +218,18 @@ def _run_on(
         plan = _plan(registered, execution, txns, result, live)
         if plan is None:
             return execution.conclude(result, ended - began, is_looked_at=False).told()
-        call = call._replace(started=execution.started, run_s=ended - began)
-        return _conclude(setting, registered, call, located, plan, result)
+        call = call._replace(run_s=ended - began)
+        return _conclude(setting, execution, call, located, plan, result)
     except BaseException as error:
         running.set(None)
         if any(tree.txn is txn for tree, txn in zip(trees, txns, strict=True)) or not trees:
             execution.abandon(error)
         raise
+
+
+def _live(located: tuple[str, TreeRegistry, ids.Key, Any]) -> Any:
+    _, tree, key, _ = located
+    return tree.entities[key]
 
 
 def _plan(
@@ -171,13 +272,13 @@ def _keeps_promise(registered: RegisteredCallable, result: Any, *, is_new: bool)
 
 def _conclude(
     setting: Setting,
-    registered: RegisteredCallable,
+    execution: Execution,
     call: Call,
     located: list[tuple[str, TreeRegistry, ids.Key, Any]],
     plan: Plan,
     result: Any,
 ) -> Any:
-    began = _perf()
+    began, registered = _perf(), execution.registered
     is_atom = KIND[type(result)] == ATOM
     new = begin_root(setting, registered, call, result) if _is_orphan(result) else None
     after, renamed = _store(setting, registered, call, plan)
@@ -191,16 +292,16 @@ def _conclude(
     elif call.form == "entities":
         made = setting.trees.outputs.keep(registered.name, call.number, result, setting.clock())
         semantic, outputs = CREATION, made.key_and_stamp
-    has_plain = len(located) < len(call.values)
+    configs = [each for name, _, tree in execution.configs for each in (name, ids.plain(tree.key))]
+    inputs = [each for name, _, key, _ in located for each in (name, key)]
     setting.records.add(
         (
             *(call.number, registered.name, "ok", semantic, after),
-            tuple([each for name, _, key, _ in located for each in (name, key)]),
-            registered.names,
-            tuple([None if type(value) is Ref else value for value in call.values]),
-            *(outputs, renamed, "", "", call.started, call.run_s, _perf() - began, _NOBODY),
+            (*inputs, *configs),
+            *(registered.names, call.values, outputs, renamed, "", ""),
+            *(call.started, call.run_s, _perf() - began, execution.sources),
             registered.expected_strategy,
-            pattern_of(has_entities=bool(located), has_others=has_plain, borrows=False),
+            "pure_borrowing" if execution.sources and not located else registered.given_pattern,
             *(None, 0.0),
         )
     )

@@ -215,10 +215,10 @@ def _run_on(
         is_entity = result is entity
         is_plain = (is_entity or not KIND[type(result)]) and registered.keeps_promise(result)
         found = plain_changes.find(txn) if is_plain else None
-        if found is None:
+        if found is None or (found[6] and is_entity):
             call = Call(number, form, values, started, ended - began)
             return _conclude(setting, registered, call, txn, result, is_plain)
-        (_, _, moves, changed, size, new), now = found, setting.clock()
+        (_, _, moves, changed, size, new, gone), now = found, setting.clock()
         renamed, version = plain_changes.store(txn, found, now), tree.head + 1
         is_told, keep = is_entity or form != "entities", setting.trees.outputs.keep
         made = None if is_told else keep(registered.name, number, result, now)
@@ -229,7 +229,7 @@ def _run_on(
             registered.name,
             tuple(map(key_of_node, changed)),
             tuple(new) if new else _NOBODY,
-            _NOBODY,
+            tuple(map(ids.plain, gone)) if gone else _NOBODY,
             tuple(map(key_of_node, moves)) if moves else _NOBODY,
             _NOBODY,
             (COMMIT_BYTES + size) >> 6,

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from sys import getsizeof
 from typing import Any, TypeAlias
 
+from registry import ids
 from registry.adoption import Adoption
 from registry.changes import COMMIT_BYTES, Changes, forget_cached, rename
 from registry.entity import Entity, borrowed_of, dict_of, fill, key_of, set_home, source_of
@@ -36,9 +37,12 @@ Places: TypeAlias = dict[Key, Node]
 Arrivals: TypeAlias = dict[Key, tuple[Entity, Node]]
 """New entities that hold nothing but atoms, and containers of such, with their nodes."""
 
-Found: TypeAlias = tuple[Deltas, States, Moves, dict[Node, None], int, Arrivals]
+Departures: TypeAlias = dict[Key, Node]
+"""Entities that hold atoms only, and that nothing holds any more."""
+
+Found: TypeAlias = tuple[Deltas, States, Moves, dict[Node, None], int, Arrivals, Departures]
 """Deltas of containers, new states, moved entities and their new parents, what changed, bytes, what
-entered."""
+entered, what left."""
 
 _BYTES_PER_DELTA = 104
 _SMALL = 28
@@ -70,7 +74,8 @@ def find(txn: Transaction) -> Found | None:
             if change:
                 deltas.append((cell, change))
                 changed[node] = None
-    if (taken or put) and not _settle(tree, taken, put, moves):
+    gone: Departures = {}
+    if (taken or put) and not _settle(txn, taken, put, moves, gone):
         return None
     states: States = []
     size = _BYTES_PER_DELTA * len(deltas)
@@ -79,7 +84,7 @@ def find(txn: Transaction) -> Found | None:
         if kept < 0:
             return None
         size += kept
-    return (deltas, states, moves, changed, size, new) if changed else None
+    return (deltas, states, moves, changed, size, new, gone) if changed else None
 
 
 def _first_move(
@@ -140,19 +145,28 @@ def plan(txn: Transaction, now: float) -> Changes | None:
     found = find(txn)
     if found is None:
         return txn.plan(now)
-    deltas, states, moves, changed, size, new = found
+    deltas, states, moves, changed, size, new, gone = found
     splices = [(cell, _as_splices(change)) for cell, change in deltas]
     moved: list[tuple[Node, Any]] = list(moves.items())
     parts = (txn.tree, now, splices, states, moved, changed, COMMIT_BYTES + size)
-    return ChangesWithArrivals(*parts, new) if new else Changes(*parts)
+    return PlainChanges(*parts, new, gone) if new or gone else Changes(*parts)
 
 
-class ChangesWithArrivals(Changes):
-    """Plain changes with new entities among them; see `find`."""
+class PlainChanges(Changes):
+    """Plain changes by which entities enter or leave the tree; see `find`."""
 
     def __init__(self, *parts: Any) -> None:
-        *others, self.arrivals = parts
+        *others, self.arrivals, self.gone = parts
         super().__init__(*others)
+
+    @property
+    def removed(self) -> list[Node]:
+        """What leaves the tree."""
+        return list(self.gone.values())
+
+    def leaves(self, key: Key) -> bool:
+        """Tell whether an entity leaves the tree."""
+        return key in self.gone
 
     def arrives(self, key: Key) -> bool:
         """Tell whether an entity enters the tree."""
@@ -175,8 +189,10 @@ class ChangesWithArrivals(Changes):
         self.tree.is_storing = True  # until add_commit
         _enter(self.tree, self.arrivals, self.now)
         self._store()
+        _leave(self.tree, self.gone, self.version)
         renamed = rename(self.changed, self.version)
-        self._commit(execution_id, callable_name, outputs, tuple(self.arrivals), ())
+        gone = tuple(map(ids.plain, self.gone))
+        self._commit(execution_id, callable_name, outputs, tuple(self.arrivals), gone)
         return len(self.arrivals) + renamed
 
 
@@ -193,7 +209,7 @@ def store(txn: Transaction, found: Found, now: float) -> int:
     Nothing in here can fail. Cost: the change and its ancestors.
     """
     tree = txn.tree
-    deltas, states, moves, changed, _, new = found
+    deltas, states, moves, changed, _, new, gone = found
     version = tree.head + 1
     tree.is_storing = True  # until add_commit
     if new:
@@ -212,16 +228,27 @@ def store(txn: Transaction, found: Found, now: float) -> int:
             forget_cached(tree.live(node.key))
     for node, parent in moves.items():
         node.move(version, parent)
+    if gone:
+        _leave(tree, gone, version)
     txn.close()
     return rename(changed, version) + len(new)
 
 
-def noted(changed: dict[Node, None], moves: Moves, size: int, new: Arrivals) -> tuple[Any, ...]:
+def noted(found: Found) -> tuple[Any, ...]:
     """Return what a commit keeps of changes: the last six fields of a `Commit`."""
+    _, _, moves, changed, size, new, gone = found
     created = tuple(new) if new else ()
+    removed = tuple(map(ids.plain, gone)) if gone else ()
     moved = tuple(map(key_of_node, moves)) if moves else ()
     keys = tuple(map(key_of_node, changed))
-    return keys, created, (), moved, (), (COMMIT_BYTES + size) >> 6
+    return keys, created, removed, moved, (), (COMMIT_BYTES + size) >> 6
+
+
+def _leave(tree: TreeRegistry, gone: Departures, version: int) -> None:
+    for key, node in gone.items():
+        node.move(version, None)
+        node.removed = version
+        tree.entities.pop(key, None)
 
 
 def _enter(tree: TreeRegistry, new: Arrivals, now: float) -> None:
@@ -345,15 +372,22 @@ def _items(cell: DictCell, log: list[Any]) -> list[Any] | None:
     return changes
 
 
-def _settle(tree: TreeRegistry, taken: Places, put: Places, moves: Moves) -> bool:
-    """Note which entities have another parent now.
+def _settle(txn: Transaction, taken: Places, put: Places, moves: Moves, gone: Departures) -> bool:
+    """Note which entities have another parent now, and which have none.
 
     Returns:
-        False if one entered, left, holds itself, or was moved before.
+        False if one was put without being taken, holds itself, was moved before, or leaves with
+        more than atoms.
     """
+    nodes = txn.tree.nodes
     if taken.keys() != put.keys():
-        return False
-    nodes = tree.nodes
+        if not put.keys() <= taken.keys():
+            return False
+        for key in taken.keys() - put.keys():
+            node = nodes.get(key)
+            if node is None or node in moves or not _leaves_alone(txn, key, node):
+                return False
+            gone[key] = node
     for key, parent in put.items():
         node = nodes.get(key)
         if node is None or node in moves:
@@ -366,6 +400,14 @@ def _settle(tree: TreeRegistry, taken: Places, put: Places, moves: Moves) -> boo
                 above = above.parent
             moves[node] = parent
     return True
+
+
+def _leaves_alone(txn: Transaction, key: Key, node: Node) -> bool:
+    """Tell whether an entity that nothing holds any more holds atoms only, and was not written."""
+    wished = txn.tree.wished
+    if key in txn.writes or (wished is not None and wished[0] is txn):
+        return False
+    return not any(map(KIND.__getitem__, map(type, node.state[:-1])))
 
 
 def _states(txn: Transaction, states: States, changed: dict[Node, None]) -> int:

@@ -14,19 +14,21 @@ from typing import Any, NamedTuple
 from registry import ids, plain_changes
 from registry.address import Ref
 from registry.callables import RegisteredCallable
-from registry.changes import COMMIT_BYTES
 from registry.config import ConfigEntity
+from registry.copies import clone
 from registry.entity import Entity
 from registry.execution import Form, Receipt, Setting
-from registry.plain_changes import Found, key_of_node
+from registry.plain_changes import Found
 from registry.results import keeps_hint
-from registry.semantics import CREATION, MUTATION, present
+from registry.semantics import CREATION, DETACHMENT, MUTATION, present
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
 from registry.values import ATOM, DICT, ENTITY, KIND, LIST, TUPLE
 
 UNUSUAL = object()
+_MEMBERS, _DETACHED = 0, 1
+"""What a record with an odd number of outputs ends with, see records._apart."""
 _NOBODY: tuple[Any, ...] = ()
 _DEPTH = 8
 """Containers in one another that are looked into here."""
@@ -71,7 +73,11 @@ def conclude(
         return UNUSUAL
     is_unchanged = not (txn.writes or txn.containers or txn.touched)
     found = None if is_unchanged else plain_changes.find(txn)
-    if (found is None and not is_unchanged) or not _are_inside(tree, members, found):
+    if found is None and not is_unchanged:
+        return UNUSUAL
+    if found is not None and found[6] and KIND[type(result)] == ENTITY and result.__home__ is tree:
+        return _conclude_taken_out(setting, registered, call, txn, found, result)
+    if not _are_inside(tree, members, found):
         return UNUSUAL
     value = present(result, _itself) if KIND[type(result)] not in (ATOM, ENTITY) else result
     if found is None:
@@ -111,10 +117,43 @@ def _conclude_new(
     return told_of_root(new, call, entity, tree.head, renamed)
 
 
+def _conclude_taken_out(
+    setting: Setting,
+    registered: RegisteredCallable,
+    call: Call,
+    txn: Transaction,
+    found: Found,
+    entity: Any,
+) -> Any:
+    """As `conclude`, of an entity that was taken out: a copy with provenance to it is a root."""
+    tree = txn.tree
+    if entity.__key__ not in found[6] or isinstance(entity, ConfigEntity):
+        return UNUSUAL
+    left = (tree.key, ids.stamp(tree.branch, tree.head + 1))
+    copied = clone(entity, keep_identity=False)
+    new = begin_root(setting, registered, call, copied, "detached", left)
+    outputs = (new.key, ids.BIRTH, _DETACHED)
+    renamed = _store(setting, registered, call, txn, found, (), outputs)
+    return told_of_root(new, call, copied, tree.head, renamed, DETACHMENT)
+
+
 def begin_root(
-    setting: Setting, registered: RegisteredCallable, call: Call, entity: Entity
+    setting: Setting,
+    registered: RegisteredCallable,
+    call: Call,
+    entity: Entity,
+    kind: str = "registered",
+    left: tuple[int, ...] = (),
 ) -> TreeRegistry:
     """Make a new entity the root of a tree that is held from now on.
+
+    Args:
+        setting: What the executions of the workspace share.
+        registered: The callable.
+        call: Its execution.
+        entity: An orphan.
+        kind: What the record log says of it.
+        left: Key and stamp of the root of the tree that it was taken out of.
 
     Raises:
         StructureError, IdentityTakenError: As `Trees.adopt`; nothing has been stored.
@@ -122,16 +161,23 @@ def begin_root(
     now = setting.clock()
     new, _ = setting.trees.adopt(entity, now, call.number, registered.name)
     setting.trees.hold(new)
-    setting.records.add((None, "registered", new.key, 0, now, call.number, registered.name))
+    setting.records.add((None, kind, new.key, 0, now, call.number, registered.name, *left))
     return new
 
 
-def told_of_root(new: TreeRegistry, call: Call, entity: Entity, version: int, renamed: int) -> Any:
+def told_of_root(
+    new: TreeRegistry,
+    call: Call,
+    entity: Entity,
+    version: int,
+    renamed: int,
+    semantic: str = CREATION,
+) -> Any:
     """Return what the caller gets for a new root."""
     if call.form != "receipt":
         return Snapshot.of_head(new, entity)
     ref = Ref(new.key, new.key)
-    return Receipt(call.number, CREATION, version, renamed, ref, (ref,))
+    return Receipt(call.number, semantic, version, renamed, ref, (ref,))
 
 
 def _collect(value: Any, members: dict[int, Entity], depth: int) -> bool:
@@ -162,7 +208,8 @@ def _are_inside(tree: TreeRegistry, members: dict[int, Entity], found: Found | N
     """Tell whether entities are in the tree: plain changes take none out."""
     for entity in members.values():
         if entity.__home__ is tree:
-            if tree.entities.get(entity.__key__) is not entity:
+            is_live = tree.entities.get(entity.__key__) is entity
+            if not is_live or (found is not None and entity.__key__ in found[6]):
                 return False
         elif found is None or entity.__key__ not in found[5]:
             return False
@@ -239,7 +286,7 @@ def _store(
     """Store a version and the record of its execution; return how many ids are new."""
     tree, at, now = txn.tree, registered.plain_entity, setting.clock()
     key = call.values[at][1]
-    _, _, moves, changed, size, new = found
+    changes = plain_changes.noted(found)
     renamed, version = plain_changes.store(txn, found, now), tree.head + 1
     pairs = _pairs(tree, members, version)
     entry = (  # as in plain.py
@@ -247,19 +294,15 @@ def _store(
         now,
         call.number,
         registered.name,
-        tuple(map(key_of_node, changed)),
-        tuple(new) if new else _NOBODY,
-        _NOBODY,
-        tuple(map(key_of_node, moves)) if moves else _NOBODY,
+        *changes[:4],
         pairs if len(pairs) > 1 else _NOBODY,
-        (COMMIT_BYTES + size) >> 6,
+        changes[5],
         tree.key,
         tree.branch,
         at,
         registered.names,
         (*call.values[:at], key, *call.values[at + 1 :]),
-        # An odd number of them: members that were returned, see records._apart.
-        (*chain.from_iterable(pairs), 0) if pairs else outputs,
+        (*chain.from_iterable(pairs), _MEMBERS) if pairs else outputs,
         renamed,
         call.started,
         call.run_s,

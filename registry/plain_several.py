@@ -257,6 +257,8 @@ def _plan(
             found = plain_changes.find(txn)
             if found is None:
                 return None
+            if found[6] and kind == ENTITY:
+                return None  # it may be what left
             arriving += bool(found[5])
         plan.append((txn, found))
     return plan if arriving < 2 else None  # else something may be in two trees
@@ -337,11 +339,9 @@ def _store(
         if found is None:
             txn.close()
         else:
-            _, _, moves, changed, size, new = found
-            renamed = plain_changes.store(txn, found, now)
-            count += renamed
-            made = (before + 1, now, call.number, registered.name)
-            tree.add_commit((*made, *plain_changes.noted(changed, moves, size, new)))
+            changes = plain_changes.noted(found)
+            count += plain_changes.store(txn, found, now)
+            tree.add_commit((before + 1, now, call.number, registered.name, *changes))
         after += (tree.key, tree.branch, before, tree.head)
     return tuple(after), count
 

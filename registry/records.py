@@ -319,7 +319,8 @@ def _apart(joint: Packed) -> Packed:
 
     One entity is among the arguments: its position is kept, its key is among the values. `outputs`
     is None if the root was returned as it became, else the entity given, or an odd number of
-    numbers for other entities of the tree; of a plain result it names the output entity.
+    numbers for other entities of the tree (then 0), or one that was taken out (1); of a plain
+    result it names the output entity.
     """
     version, _, number, name, *_ = joint
     root, branch, at, names, values, outputs, changed, started, run_s, commit_s = joint[
@@ -328,8 +329,8 @@ def _apart(joint: Packed) -> Packed:
     semantic = None
     if outputs is None:
         semantic, outputs = "mutation", (root, ids.stamp(branch, version))
-    elif len(outputs) % 2:  # several members of the tree, or another one than was given
-        semantic, outputs = "mutation", outputs[:-1]
+    elif len(outputs) % 2:  # members of the tree, or one that was taken out of it
+        semantic, outputs = ("mutation", "detachment")[outputs[-1]], outputs[:-1]
     elif outputs:
         semantic = "mutation" if outputs[0] == values[at] else "creation"
     trees, inputs = (root, branch, version - 1, version), (names[at], values[at])

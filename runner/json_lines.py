@@ -1,7 +1,7 @@
 """What `treerunner show`, `history`, `why` and `diff` tell, as objects of JSON for other programs.
 
 One object a line; ids and places are whole. What JSON has no form for is written as its text, so
-that any value can be told; nothing that a `repr` hides is.
+that any value can be told. A field with `repr=False` is told only if it is asked for itself.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ def diff_objects(diff: Diff) -> Iterator[Object]:
         yield {"kind": "moved", "id": move.ref, "place": places.after(move.ref), "old_place": old}
     for change in diff.changed:
         where = {"id": change.ref, "place": places.after(change.ref), "field": change.field}
-        yield {"kind": "changed", **where, "old": change.old, "new": change.new}
+        values = {"old": change.old, "new": change.new} if places.shows(change) else {}
+        yield {"kind": "changed", **where, **values}
 
 
 def _plain(value: Any) -> Any:

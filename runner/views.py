@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from registry import AddressError, Diff, Entity, EntityTree, Ref, VersionInfo, Why
+from registry import AddressError, Diff, Entity, EntityTree, FieldChange, Ref, VersionInfo, Why
 from registry.address import write_path
 from registry.provenance import borrowed_title, brief, step_notes, step_title
 from registry.values import shown
@@ -84,6 +84,12 @@ class Places:
     def after(self, ref: Ref) -> str:
         """Return where an entity is."""
         return _place(self._after, ref)
+
+    def shows(self, change: FieldChange) -> bool:
+        """Tell whether a field may be seen: not if its class says `repr=False`."""
+        cls = type(self._after.get_entity_by_lineage(change.ref.lineage_id))
+        info = cls.model_fields.get(change.field)
+        return info is None or info.repr
 
     def name_before(self, ref: Ref) -> str:
         """Return class and short id of an entity that was there."""
@@ -209,7 +215,8 @@ def diff_table(diff: Diff) -> Table | Text:
         add("moved", "blue", places.name_after(move.ref), after, "", before, after)
     for change in diff.changed:
         where = (places.name_after(change.ref), places.after(change.ref), change.field)
-        add("changed", "yellow", *where, _value(change.old), _value(change.new))
+        values = (change.old, change.new) if places.shows(change) else (_HIDDEN, _HIDDEN)
+        add("changed", "yellow", *where, *map(_value, values))
     return table
 
 
@@ -220,14 +227,17 @@ def _table(*titles: str) -> Table:
     return table
 
 
-class _Id:
-    """Stands in a value for an entity, and reads as its short id."""
+class _Reads:
+    """Stands for a value, and reads as a text: an entity's short id, or `(hidden)`."""
 
-    def __init__(self, ref: Ref) -> None:
-        self._text = _short(ref)
+    def __init__(self, text: str) -> None:
+        self._text = text
 
     def __repr__(self) -> str:
         return self._text
+
+
+_HIDDEN = _Reads("(hidden)")
 
 
 def _short(ref: Ref) -> str:
@@ -243,7 +253,7 @@ def _value(value: Any) -> str:
 
 def _with_short_ids(value: Any) -> Any:
     if isinstance(value, Ref):
-        return _Id(value)
+        return _Reads(_short(value))
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(map(_with_short_ids, value))
     if type(value) is dict:

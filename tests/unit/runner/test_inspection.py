@@ -301,6 +301,36 @@ def test_a_place_is_written_as_an_address_goes_on(folder: Path, ask: Ask) -> Non
         assert told[0]["type"] == "Thing"
 
 
+SAFE = """
+from pydantic import Field
+from registry import Entity, Workspace
+
+class Safe(Entity):
+    owner: str = "ann"
+    code: str = Field(default="first", repr=False)
+
+def demo():
+    workspace = Workspace()
+    held = workspace.snapshot(workspace.add(Safe(), name="safe"))
+    held.code = "second"
+    workspace.commit_edits(held)
+    return workspace
+"""
+
+
+def test_a_hidden_field_is_shown_only_if_it_is_asked_for_itself(folder: Path, ask: Ask) -> None:
+    (folder / "shown_safe.py").write_text(SAFE, encoding="utf-8")
+
+    for question in (["show", "safe"], ["diff", "safe", "1", "2"]):
+        for form in ([], ["--json"], ["--mermaid"]):
+            result = ask(*question, *form, app="shown_safe")
+            assert result.exit_code == 0
+            assert not re.search("first|second", result.stdout)
+    shown = lines(ask("diff", "safe", "1", "2", app="shown_safe"))
+    assert shown[1].endswith(" code (hidden) (hidden)")
+    assert lines(ask("show", "safe.code", app="shown_safe")) == ["safe.code = 'second'"]
+
+
 @pytest.mark.parametrize("command", ["show", "history", "why", "diff"])
 def test_the_help_has_an_example_that_works(command: str, ask: Ask) -> None:
     text = CliRunner().invoke(main, [command, "--help"]).stdout

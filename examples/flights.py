@@ -4,10 +4,12 @@ An airline owns airports, an airport owns the planes that are there, and `depart
 one to another: ordinary in-place Python. Rows that cannot have happened as they stand, because no
 plane is named or it never left, become failed outcomes that name the row, and change nothing.
 
-    python -m examples.flights > jobs.jsonl
     treerunner run jobs.jsonl --app examples.flights
 
-`flights_demo.py` runs the same from Python, and asks where a plane has been.
+runs what this module writes; `flights_demo.py` does the same from Python, and asks where a plane
+has been.
+
+Run: python -m examples.flights > jobs.jsonl
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What `make demo` runs: a year of flights through Ray, then a look back at one plane's year."""
+"""What `make demo` runs: a year of flights through Ray, then a look back at one plane's year.
+
+Run: python -m examples.flights_demo --january --in-process
+"""
 
 from __future__ import annotations
 

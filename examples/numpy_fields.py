@@ -1,7 +1,7 @@
 """Arrays as fields: changed in place, compared by content, versioned with the rest.
 
 An array cannot tell that it was written, so one that was read is compared when the execution ends:
-by type, shape and bytes. One that was not read costs nothing.
+by type, shape and bytes. One that was not read costs nothing. Treerunner itself needs no numpy.
 
 Run: python -m examples.numpy_fields
 """

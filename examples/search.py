@@ -145,4 +145,5 @@ def main(seed: int = 1) -> Game:
 
 
 if __name__ == "__main__":
-    print(main())
+    for name, value in main()._asdict().items():
+        print(f"{name}: {value}")

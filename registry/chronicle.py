@@ -148,7 +148,11 @@ def aim(
         version = _shown(target, tree)
     if branch is not None:
         number = branch.branch if isinstance(branch, Ref) else branch
-        other = trees.tree(Ref(tree.key, tree.key, number))
+        try:
+            other = trees.tree(Ref(tree.key, tree.key, number))
+        except NotFoundError:
+            known = ", ".join([str(each.branch) for each in trees.branches(tree.key)])
+            raise NotFoundError(f"branch {number}", f"{tree.name} (branches: {known})") from None
         tree, version = other, (version if other is tree else None)
         tree.class_of(key)
     return Aim(tree, key, path, version)

@@ -6,6 +6,7 @@ The same boxes and links give the same text, so that charts can be compared and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -16,12 +17,19 @@ _ELLIPSIS = "…"
 _LARGEST_NUMBER_BITS = 256
 """Above this a number is named by its size: Python refuses to write the largest ones."""
 
-# Everything else of ASCII is written by its number. A quote would end the label, `%%{` would be a
-# directive wherever it stands, `<` is HTML, '`' and `$` begin other languages, and a colon before
-# a `#` makes Mermaid drop the semicolon of an escape in lines that speak of a "style".
-_PLAIN = frozenset(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _.,=()[]{}'+-/!?*"
+# What is written by its number: of ASCII all but what is listed first, and what Mermaid 11 reads as
+# Markdown in any label. A quote would end the label, `%%{` would be a directive wherever it stands,
+# `<` is HTML, '`' and `$` begin other languages, and a colon before a `#` makes Mermaid drop the
+# semicolon of an escape in lines that speak of a "style".
+_SPECIAL = re.compile(
+    r"[^a-zA-Z0-9 _.,=()\[\]{}'+\-/!?]"
+    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis; not in a_name
+    r"|(?<=\])\("  # [a](link)
+    r"|(?i:(?<=www))\."  # a link without a protocol
+    r"|\A[-+ 0-9]"  # lists, and code by indentation
 )
+_BLANK = "#32;"
+"""A label of nothing, which Mermaid refuses when it is empty."""
 
 
 class Box(NamedTuple):
@@ -69,7 +77,7 @@ def flowchart(
     boxes = list(boxes)
     lines = ["flowchart TD"]
     lines += [
-        f'    n{number}["{"<br/>".join(map(escape, box.lines))}"]'
+        f'    n{number}["{"<br/>".join(map(escape, box.lines)) or _BLANK}"]'
         for number, box in enumerate(boxes)
     ]
     if remainder:
@@ -90,10 +98,11 @@ def _arrow(link: Link) -> str:
 
 def escape(text: str) -> str:
     """Return *text* in a form that Mermaid shows as it is, inside quotes."""
-    return "".join([char if char in _PLAIN else _escaped(char) for char in text])
+    return _SPECIAL.sub(_escaped, text)
 
 
-def _escaped(char: str) -> str:
+def _escaped(found: re.Match[str]) -> str:
+    char = found[0]
     if char.isprintable():
         return char if ord(char) > 127 else f"#{ord(char)};"
     return " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from registry import chronicle, ids
+from registry import chronicle, ids, values
 from registry.address import Ref, parse_address, write_path
 from registry.chronicle import Aim, VersionInfo
 from registry.diff import FieldChange, field_changes
@@ -73,6 +73,7 @@ class Step:
         new: The value from then on; None for an entity as a whole.
         is_there: False if it went away with this version.
         is_first: Whether nothing is known of it before.
+        is_back: Whether it was not there before, and had been earlier.
         changes: For an entity as a whole: its own fields that changed.
         record: The record of the execution; None if it is no longer kept, or if there was none.
         inputs: The entities that were given, in the versions that they were given in.
@@ -88,6 +89,7 @@ class Step:
     new: Any
     is_there: bool
     is_first: bool
+    is_back: bool
     changes: tuple[FieldChange, ...]
     record: Record | None
     inputs: tuple[Input, ...]
@@ -178,6 +180,7 @@ def _step(
         row.value,
         row.is_there,
         before is None,
+        before is not None and not before.is_there,
         () if where.path or before is None else _own_changes(where, row, before),
         record,
         () if record is None else tuple(_inputs(asking.trees, record)),
@@ -280,7 +283,9 @@ def _what(step: Step) -> str:
     if not parse_address(step.address).path:
         if step.is_first:
             return "began"
-        return "changed" if step.changes else "came back, or something below it changed"
+        if step.is_back:
+            return "came back"
+        return "changed" if step.changes else "something below it changed"
     return brief(step.new) if step.is_first else f"{brief(step.old)} -> {brief(step.new)}"
 
 
@@ -319,4 +324,4 @@ def _spelled(value: Any) -> str:
     if type(value) is dict:
         pairs = list(value.items())[:_BRIEF]
         return "{" + ", ".join(f"{key!r}: {_spelled(each)}" for key, each in pairs) + "}"
-    return repr(value)
+    return values.shown(value, _BRIEF)

@@ -57,6 +57,10 @@ def load_demo(name: str) -> Workspace:
     module = _imported(name)
     make = getattr(module, "demo", None)
     if make is None:
+        if not isinstance(getattr(module, "app", None), Workspace):
+            raise AppModuleError(
+                name, "has nothing to show: it lacks 'demo', which returns a Workspace"
+            )
         workspace = _app(name, module)
         for root, entity in _roots(name, getattr(module, "roots", dict)).items():
             workspace.add(entity, root)
@@ -65,7 +69,7 @@ def load_demo(name: str) -> Workspace:
         raise AppModuleError(name, f"has a {type(make).__name__} as 'demo', expected a function")
     try:
         made = make()
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise AppModuleError(name, _failure(exc)) from exc
     if not isinstance(made, Workspace):
         raise AppModuleError(name, "has a 'demo' that does not return a Workspace")
@@ -73,6 +77,8 @@ def load_demo(name: str) -> Workspace:
 
 
 def _imported(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise AppModuleError(name, "is no module's name, such as my_package.my_app")
     # A console script has its own folder on the path, not the one that the user stands in.
     here = str(Path.cwd())
     if here not in sys.path:
@@ -83,7 +89,7 @@ def _imported(name: str) -> ModuleType:
         if exc.name is not None and (name == exc.name or name.startswith(f"{exc.name}.")):
             raise AppModuleError(name, f"is not in {here} nor on the path") from exc
         raise AppModuleError(name, _failure(exc)) from exc
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise AppModuleError(name, _failure(exc)) from exc
 
 
@@ -99,7 +105,7 @@ def _roots(name: str, make: Callable[[], object]) -> dict[str, Entity]:
         raise AppModuleError(name, f"has a {type(make).__name__} as 'roots', expected a function")
     try:
         roots = make()
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise AppModuleError(name, _failure(exc)) from exc
     if not isinstance(roots, dict) or not all(
         isinstance(key, str) and isinstance(root, Entity) for key, root in roots.items()
@@ -108,7 +114,7 @@ def _roots(name: str, make: Callable[[], object]) -> dict[str, Entity]:
     return roots
 
 
-def _failure(exc: Exception) -> str:
+def _failure(exc: Exception | SystemExit) -> str:
     """Return in one line what went wrong while the module ran, and where."""
     if isinstance(exc, SyntaxError):
         return f"has a syntax error: {exc.msg} ({exc.filename}:{exc.lineno})"

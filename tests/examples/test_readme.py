@@ -19,6 +19,7 @@ PAGES = [
     for page in sorted((TOP / "docs").glob("*.md"))
     if "```python" in page.read_text(encoding="utf-8")
 ]
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -60,3 +61,12 @@ def test_the_readme_runs_from_top_to_bottom(module: ModuleType) -> None:
 def test_a_page_runs_from_top_to_bottom(page: Path, module: ModuleType) -> None:
     module.__file__ = str(page)
     run(page, module)
+
+
+@pytest.mark.parametrize(
+    "page", [README, *sorted((TOP / "docs").rglob("*.md"))], ids=lambda page: str(page.name)
+)
+def test_links_between_pages_and_files_lead_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
+
+    assert [link for link in links if not (page.parent / link).exists()] == []

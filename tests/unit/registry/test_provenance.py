@@ -262,6 +262,34 @@ def test_it_reads_as_text(workspace: Workspace, shop: Ref) -> None:
     assert re.fullmatch(expected, text), text
 
 
+def test_an_entity_that_changed_below_and_one_that_came_back_are_told_apart(
+    workspace: Workspace, shop: Ref
+) -> None:
+    last = workspace.ref(workspace.at(f"{shop.address}.shelves.-1", 1))
+    item = workspace.ref(workspace.at(f"{last.address}.items.0", 1))
+    workspace.execute("price", item=item, price=3.0)
+    workspace.execute("drop", shop=shop)
+    workspace.revert(shop, 2)
+
+    text = str(workspace.why(last))
+
+    titles = re.findall(r"version (\d): (.*?) (?:by|as) ", text)
+    assert titles == [
+        ("4", "came back"),
+        ("3", "went away"),
+        ("2", "something below it changed"),
+        ("1", "began"),
+    ]
+
+
+def test_a_value_whose_text_cannot_be_had_is_named_by_its_class(
+    workspace: Workspace, shop: Ref
+) -> None:
+    workspace.execute("grow", shop=shop, n=10**5000)
+
+    assert "n = <a int that cannot be written>" in str(workspace.why(f"{shop.address}.numbers"))
+
+
 def test_a_path_that_leads_nowhere_is_refused(workspace: Workspace, shop: Ref) -> None:
     with pytest.raises(PathError):
         workspace.why(f"{shop.address}.nothing")

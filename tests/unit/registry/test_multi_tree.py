@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from registry import Ref, Workspace
-from registry.errors import StructureError, TreerunnerError
+from registry.errors import IdentityTakenError, StructureError, TreerunnerError
 from tests.unit.registry.shop import Item, Shelf, Shop, new_shop
 
 
@@ -175,6 +176,33 @@ def test_a_container_in_two_trees_at_once_is_refused_or_copied(
 
     assert workspace.snapshot(shops[0]).numbers == [3, 1, 2, 9]
     assert workspace.snapshot(shops[1]).numbers == [3, 1, 2]
+
+
+def test_an_identity_that_is_taken_meanwhile_fails_all_trees(
+    workspace: Workspace, shops: tuple[Ref, Ref]
+) -> None:
+    """Two executions on one orphan: the second one to commit stores nothing."""
+    orphan = Item(name="x")
+
+    @workspace.register("first")
+    def first(item: Item) -> Item:
+        item.name = "first"
+        return item
+
+    @workspace.register("second")
+    def second(shop: Shop, item: Item) -> Item:
+        shop.name = item.name = "second"
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(workspace.execute, "first", item=orphan).result()
+        return item
+
+    before = state(workspace, *shops)
+    with pytest.raises(IdentityTakenError):
+        workspace.execute("second", shop=shops[0], item=orphan)
+
+    assert state(workspace, *shops) == before
+    assert workspace.snapshot(orphan.lineage_id).name == "first"
+    assert workspace.trees._claims == {}
 
 
 def test_only_the_changed_tree_gets_a_version(workspace: Workspace, shops: tuple[Ref, Ref]) -> None:

@@ -971,7 +971,8 @@ class Execution:
         self._absorb()
         self._is_open = False
         for txn in self._txns:
-            txn.rollback()
+            if txn.is_open:  # else it is stored: something that cannot fail did, in another tree
+                txn.rollback()
         self._txns = ()
 
     # --- what the caller gets ---

@@ -450,7 +450,9 @@ class Workspace:
         tree = self.trees.tree(self.ref(execution.receipt().outputs[0]))
         made = (tree is not snapshot.source) or tree.head != snapshot.version
         if made:
-            snapshot.advance(tree, tree.head)
+            versions = execution.versions()
+            before = next(each.before for each in versions if each.branch == tree.branch)
+            snapshot.advance(tree, tree.head, before, entity)
         return made
 
     def detach(self, target: Target) -> Ref:

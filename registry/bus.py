@@ -355,6 +355,11 @@ class Bus:
             await asyncio.wait([task for task in tasks if task])
 
 
+def is_muted() -> bool:
+    """Tell whether nothing is told of what happens in this context."""
+    return _is_muted.get()
+
+
 @contextlib.contextmanager
 def muted() -> Generator[None]:
     """Tell nothing of what happens in the block."""

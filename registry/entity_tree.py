@@ -123,7 +123,7 @@ class _ReadOnlyHome(_Home):
         root = key_label(self.source.class_of(self.source.key), self.source.key)
         raise ReadOnlyViewError(subject, root, self.version)
 
-    def advance(self, tree: TreeRegistry, version: int) -> None:
+    def advance(self, tree: TreeRegistry, version: int, before: int, held: Entity) -> None:
         """Stay as it is: a view shows one version for ever."""
 
 

@@ -459,6 +459,19 @@ class UnfinishedError(UsageError):
         )
 
 
+class InsideError(UsageError):
+    """What was called inside an execution cannot be part of it, and would stay if it does not."""
+
+    def __init__(self, call: str, reason: str, way_out: str) -> None:
+        super().__init__(call, reason, way_out)
+        self.call = call
+        self.reason = reason
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        return f"{self.call}(...) inside an execution {self.reason}; {self.way_out}"
+
+
 class EventError(UsageError, TypeError):
     """What was given is no event, no class of events, or cannot handle them."""
 

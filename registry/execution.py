@@ -408,6 +408,10 @@ class Execution:
         """Tell whether it runs on the trees of a workspace."""
         return self._trees is trees
 
+    def is_trial_of(self, trees: Trees) -> bool:
+        """Tell whether it runs on stand-ins for the trees of a workspace."""
+        return self._trees.origin is trees
+
     @property
     def nest(self) -> Nest:
         """What runs inside its outermost execution."""
@@ -720,14 +724,38 @@ class Execution:
         now = self._now = self._setting.clock()
         find = Transaction.plan if self._is_looked_at else plain_changes.plan
         plans = [(txn, find(txn, now)) for txn in self._txns]
-        if self.is_forced:
-            plans = [(txn, force(txn.tree, found, now)) for txn, found in plans]
+        if forced := self._forced():
+            plans = [
+                (txn, force(txn.tree, found, now) if txn.tree in forced else found)
+                for txn, found in plans
+            ]
         registered = self.registered
         if registered.read_only and any(changes is not None for _, changes in plans):
             raise ReadOnlyError(registered.name, self._txns[0].tree.name)
         outputs = self._settle_results(result, plans)
         if len(plans) > 1 or self._founding is not None:
             refuse_sharing([each for _, each in plans if each is not None], self._founding)
+        new = self._new_trees(plans)
+        with self._trees.claiming(new) if new else contextlib.nullcontext():
+            self._apply(plans, outputs)
+        if self._form == "entities" and not self._has_entities:
+            self._semantic = self._semantic or CREATION
+            kept = self._trees.outputs.keep(registered.name, self.number, self._result, now)
+            self._output = kept
+
+    def _forced(self) -> Sequence[TreeRegistry]:
+        """Return the trees of which every entity gets a new id."""
+        inner = self._nest.inner if self._nest else ()
+        parts = [each for each in (self, *inner) if isinstance(each, Execution) and each.is_forced]
+        return [tree for each in parts for tree in each.forced_trees]
+
+    @property
+    def forced_trees(self) -> Sequence[TreeRegistry]:
+        """The trees that it renews, if it is forced."""
+        return self._targets
+
+    def _apply(self, plans: Plans, outputs: tuple[tuple[int, int], ...]) -> None:
+        """Store what was planned. Nothing in here can fail."""
         after: list[int] = []
         for txn, changes in plans:
             tree = txn.tree
@@ -736,7 +764,7 @@ class Execution:
                 txn.rollback()  # nothing changed: what was written is as it was
             else:
                 noted = tree.noted_sources(txn) if tree.noting is not None else ()
-                self._changed += changes.apply(self.number, registered.name, outputs)
+                self._changed += changes.apply(self.number, self.registered.name, outputs)
                 for key, name, source in noted:
                     if tree.has(key):
                         tree.store_sources(key, tree.head, {name: source})
@@ -747,10 +775,28 @@ class Execution:
         self._is_open = False
         if self._provisional or self._founding is not None:
             self._hold_new_trees(outputs)
-        if self._form == "entities" and not self._has_entities:
-            self._semantic = self._semantic or CREATION
-            kept = self._trees.outputs.keep(registered.name, self.number, self._result, now)
-            self._output = kept
+
+    def _new_trees(self, plans: Plans) -> Sequence[TreeRegistry]:
+        """Return the trees that will be held from now on; forks have numbers of their own."""
+        new = [] if self._founding is None else self._founding.trees
+        if not self._provisional:
+            return new
+        changed = [txn.tree for txn, changes in plans if changes is not None]
+        returned = self._returned_trees()
+        for tree in self._provisional:
+            is_put = any(
+                txn.tree is not tree
+                and (tree.key in txn.tree.nodes or (plan is not None and plan.arrives(tree.key)))
+                for txn, plan in plans
+            )
+            if tree.base is None and not is_put and (tree in changed or id(tree) in returned):
+                new.append(tree)
+        return new
+
+    def _returned_trees(self) -> set[int]:
+        """Return the `id`s of the trees of what was returned, by what ran inside, too."""
+        inner = self._nest.inner if self._nest else ()
+        return {id(tree) for each in (self, *inner) for tree, _ in each.outputs}
 
     def _settle_results(self, result: Any, plans: Plans) -> tuple[tuple[int, int], ...]:
         """Find out what became of all that was returned, by what ran inside, too.
@@ -917,8 +963,7 @@ class Execution:
 
     def _hold_new_trees(self, outputs: tuple[tuple[int, int], ...]) -> None:
         """Hold the trees that this execution began and that are worth keeping."""
-        inner = self._nest.inner if self._nest else ()
-        returned = {id(tree) for each in (self, *inner) for tree, _ in each.outputs}
+        returned = self._returned_trees()
         for tree in self._provisional:
             tree.is_provisional = False
             is_fork = tree.base is not None
@@ -969,7 +1014,8 @@ class Execution:
         self._absorb()
         self._is_open = False
         for txn in self._txns:
-            txn.rollback()
+            if txn.is_open:  # else it is stored: something that cannot fail did, in another tree
+                txn.rollback()
         self._txns = ()
 
     # --- what the caller gets ---

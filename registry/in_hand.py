@@ -33,7 +33,7 @@ def detach_in_hand(entity: Entity, trees: Trees, run: Run) -> Ref:
     ref = execution.receipt().outputs[0]
     tree = trees.tree(ref)
     Snapshot.of(tree, tree.head).take_in(entity, _keys(tree, tree.nodes))
-    _advance(snapshot, trees, execution)
+    _advance(snapshot, trees, execution, entity)
     return ref
 
 
@@ -57,13 +57,13 @@ def attach_in_hand(
     came_from = source.root_of(entity) if isinstance(source, Snapshot) else None
     is_moved = came_from is not None and source is not target and source.is_edited
     execution = run(_ATTACHED, {"parent": parent, "source": came_from if is_moved else None})
-    _advance(target, trees, execution)
+    _advance(target, trees, execution, parent)
     if isinstance(source, Snapshot) and source is not target:
         tree = trees.tree(trees.ref(parent))
         newest = tree.commit_of(tree.head)
         target.take_in(entity, _keys(tree, newest.created if newest is not None else ()))
         if is_moved:
-            _advance(source, trees, execution)
+            _advance(source, trees, execution, entity)
     return trees.ref(entity)
 
 
@@ -89,13 +89,13 @@ _ATTACHED = RegisteredCallable("attach", _attached)
 """What commits the edits of one snapshot, or two, by which an entity moved."""
 
 
-def _advance(snapshot: Snapshot, trees: Trees, execution: Execution) -> None:
+def _advance(snapshot: Snapshot, trees: Trees, execution: Execution, held: Entity) -> None:
     """Let a snapshot show what an execution made of its edits."""
     for version in execution.versions():
         if version.root == snapshot.source.key and version.before != version.after:
             root = Key(version.root)
             tree = trees.tree(Ref(root, root, version.branch))
-            snapshot.advance(tree, version.after)
+            snapshot.advance(tree, version.after, version.before, held)
             return
 
 

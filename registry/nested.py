@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from registry import ids
 from registry.address import Ref
+from registry.bus import is_muted, muted
 from registry.callables import RegisteredCallable
 from registry.entity import Entity, key_of
 from registry.errors import BusyError, ReadOnlyError, UnfinishedError
@@ -27,7 +29,7 @@ from registry.execution import (
 )
 from registry.nesting import Outer
 from registry.results import entities_returned
-from registry.savepoint import Savepoint
+from registry.savepoint import Savepoint, has_written
 from registry.semantics import CREATION, present
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
@@ -47,7 +49,7 @@ def execution_inside(
     Inside a trial of the workspace, it is one, too.
     """
     if outer is not None and outer.is_open:
-        if isinstance(outer, Execution) and outer.setting.trees.origin is setting.trees:
+        if isinstance(outer, Execution) and outer.is_trial_of(setting.trees):
             trial = outer.setting
             setting = trial._replace(on_stale=setting.on_stale)
         if outer.is_of(setting.trees):
@@ -75,6 +77,7 @@ class NestedExecution(Execution):
         self._parent = outer.number if isinstance(outer, Execution) else None
         self._nest = self._joined = outer.nest
         self._siblings = outer.nest.turn_inside(outer)
+        self._is_muted = is_muted()
 
     # --- inputs ---
 
@@ -177,10 +180,7 @@ class NestedExecution(Execution):
 
     def _has_written(self) -> bool:
         brought = self._joined.trees[self._first_tree :]
-        return any(
-            txn.tree in brought and (txn.writes or txn.containers or txn.touched)
-            for txn in self._joined.txns
-        )
+        return any(txn.tree in brought and has_written(txn) for txn in self._joined.txns)
 
     def _roll_back(self) -> None:
         nest = self._joined
@@ -257,7 +257,9 @@ class NestedExecution(Execution):
                 if (after[at], after[at + 1]) in mine
                 for number in after[at : at + 4]
             )
-        self._add_record(status, its_type, its_error)
+        # Its caller may have asked for silence, and that of the outermost one not.
+        with muted() if self._is_muted else nullcontext():
+            self._add_record(status, its_type, its_error)
 
     def _record_failure(self, arguments: Mapping[str, Any], error: BaseException) -> None:
         for inner in self._joined.inner[self._first_inner :]:
@@ -268,6 +270,11 @@ class NestedExecution(Execution):
     def has_entities(self) -> bool:
         """Whether entities were returned, and what it did was not taken back."""
         return self._has_entities and self._ended[0] == "ok"
+
+    @property
+    def forced_trees(self) -> Sequence[TreeRegistry]:
+        """The trees that it renews, unless it was taken back."""
+        return self._targets if self._ended[0] == "ok" else ()
 
     def take_back(self, outer: str, error: BaseException) -> None:
         """Learn that what it did was taken back with an execution that it ran inside of."""

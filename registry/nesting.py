@@ -33,6 +33,9 @@ class Outer(Protocol):
     def is_of(self, trees: Trees) -> bool:
         """Tell whether it runs on the trees of a workspace."""
 
+    def is_trial_of(self, trees: Trees) -> bool:
+        """Tell whether it runs on stand-ins for the trees of a workspace."""
+
 
 class Inner(Protocol):
     """What happened inside, and shares the fate of the outermost execution."""
@@ -56,6 +59,12 @@ def is_inside(trees: Trees) -> bool:
     """Tell whether the current code runs inside an open execution on the trees of a workspace."""
     outer = running.get()
     return outer is not None and outer.is_open and outer.is_of(trees)
+
+
+def is_inside_trial(trees: Trees) -> bool:
+    """Tell whether the current code runs inside a dry run or replay on stand-ins for trees."""
+    outer = running.get()
+    return outer is not None and outer.is_open and outer.is_trial_of(trees)
 
 
 class Nest:

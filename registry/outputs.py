@@ -118,6 +118,7 @@ class PendingOutput:
         root = output_class(self._name).model_construct(value=self._value)
         set_key(root, self.key)
         tree = TreeRegistry(self.key, self.log.retention)
+        tree.output = self
         tree.nodes = adopt(root, self._made).nodes
         parts = ((), (), (), (), ())
         tree.add_commit(tuple(Commit(1, self._made, self._number, self._name, *parts, 0)))
@@ -204,16 +205,19 @@ class OutputLog:
 
         Also of one that is no longer kept: who has a snapshot may go on with it.
         """
-        pending = snapshot.source
-        if not isinstance(pending, PendingOutput):
+        source: Any = snapshot.source
+        pending = source if isinstance(source, PendingOutput) else getattr(source, "output", None)
+        if pending is None:
             return
         tree = pending.tree()
-        if pending.log is self:
+        is_ours = pending.log is self and not tree.turn.is_closed
+        if is_ours and (tree is not source or tree.head == 1):
             if pending.key not in self._by_key:
                 self.enter(pending)
             self._hold(tree)
-        snapshot.source = tree
-        tree.pin(snapshot, snapshot.version)
+        if tree is not source:
+            snapshot.source = tree
+            tree.pin(snapshot, snapshot.version)
 
     def enter(self, pending: PendingOutput) -> None:
         """Keep an output entity, and let go of the oldest one."""

@@ -9,7 +9,7 @@ Cost: what was written until then, containers of new objects in whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from registry import values
@@ -17,6 +17,7 @@ from registry.changes import forget_cached, remove_part
 from registry.entity import Entity, dict_of, fill, key_of, label, part, parts
 from registry.errors import UncopyableError
 from registry.ids import Key
+from registry.places import matches
 from registry.schema import ABSENT, FIELDS_SET, Schema, schema_of
 from registry.tracking import TRACKED, Tracked, undo
 from registry.transaction import Transaction, restore
@@ -67,8 +68,9 @@ class _Point:
 
     def __init__(self, txn: Transaction, new: _NewObjects) -> None:
         self.txn = txn
-        self.wished = list(tree.wished[1]) if (tree := txn.tree).wished else []
-        self.noted = list(tree.noting[1]) if tree.noting else []
+        tree = txn.tree  # which may still know those of a transaction that has ended
+        self.wished = list(tree.wished[1]) if tree.wished and tree.wished[0] is txn else []
+        self.noted = list(tree.noting[1]) if tree.noting and tree.noting[0] is txn else []
         self.lengths = [(each, len(each.log or ())) for each in txn.containers]
         self.writes: dict[Key, tuple[Entity, dict[str, Any], set[str]]] = {}
         for key, (entity, names) in txn.writes.items():
@@ -91,17 +93,15 @@ class _Point:
 
     def has_changed(self) -> bool:
         txn = self.txn
-        if len(txn.containers) > len(self.lengths) or len(txn.touched) > self.touched:
-            return True
-        if any(len(each.log or ()) > length for each, length in self.lengths):
-            return True
-        return any(
-            key not in self.writes or names - self.writes[key][1].keys()
-            for key, (_, names) in txn.writes.items()
-        ) or any(
-            part(entity, schema_of(type(entity)), name) is not value
-            for entity, held, _ in self.writes.values()
-            for name, value in held.items()
+        return (
+            any(len(each.log or ()) > length for each, length in self.lengths)
+            or any(not same_value(value, kept) for _, _, value, kept in self.opaque)
+            or any(
+                part(entity, schema_of(type(entity)), name) is not value
+                for entity, held, _ in self.writes.values()
+                for name, value in held.items()
+            )
+            or _differs(txn, len(self.lengths), self.touched, self.writes)
         )
 
     def restore(self, new: _NewObjects) -> None:
@@ -148,6 +148,44 @@ class _Point:
         fill(entity, schema, FIELDS_SET, set(node.state[-1]) if fields_set is None else fields_set)
         if schema.cached:
             forget_cached(entity)
+
+
+def has_written(txn: Transaction) -> bool:
+    """Tell whether anything in the tree of a transaction is another value than stored."""
+    return _differs(txn, 0, 0, {})
+
+
+def _differs(
+    txn: Transaction, containers: int, touched: int, known: Mapping[Key, tuple[Entity, Any, Any]]
+) -> bool:
+    """Tell whether something is another value than stored, beside what was written before.
+
+    Args:
+        txn: The transaction.
+        containers: How many of its containers, the first ones, do not count.
+        touched: How many of the opaque values that were handed out do not.
+        known: Entities with the names of fields that do not, in the second item.
+    """
+    written = [
+        (entity, name)
+        for key, (entity, names) in txn.writes.items()
+        for name in names - set(known[key][1] if key in known else ())
+    ]
+    return any(
+        name != FIELDS_SET
+        and entity.__home__ is txn.tree
+        and not _is_stored(txn.tree, entity, name)
+        for entity, name in (*written, *txn.touched[touched:])
+    ) or any(
+        each.home is txn.tree and bool(each.log) and not matches(each, each.place)
+        for each in txn.containers[containers:]
+    )
+
+
+def _is_stored(tree: TreeRegistry, entity: Entity, name: str) -> bool:
+    """Tell whether a part of a live entity is what is stored of it."""
+    node = tree.node(key_of(entity))
+    return matches(part(entity, node.schema, name), node.state[node.schema.index[name]])
 
 
 class _NewObjects:

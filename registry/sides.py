@@ -219,11 +219,36 @@ def note_merge(into: TreeRegistry, source: Side) -> None:
     for point in into.merges:
         if point.source is source.tree:
             point.release()
-    point = MergePoint(into.head, source.tree, source.version)
-    source.tree.pin(point, source.version)
-    into.merges.append(point)
+    _forget_dropped(into)
+    _add_point(into, into.head, source.tree, source.version)
     for tree, _ in _line(source.tree, source.version):
         tree.is_taken_in = True
+
+
+def _add_point(into: TreeRegistry, at: int, source: TreeRegistry, version: int) -> None:
+    point = MergePoint(at, source, version)
+    source.pin(point, version)
+    into.merges.append(point)
+    source.takers = source.takers | {into.branch}
+
+
+def _forget_dropped(into: TreeRegistry) -> None:
+    """Note in place of dropped branches, which nobody else took in, what those came from.
+
+    What a dropped branch had in common with others they have in common with this one. So branches
+    that were forked, merged and dropped do not pile up.
+    """
+    for point in [each for each in into.merges if each.source.turn.is_closed]:
+        gone = point.source
+        if gone.takers != {into.branch}:
+            continue  # a version of it is what the two that took it in have in common
+        into.merges.remove(point)
+        origins = [(each.source, each.version) for each in gone.merges if each.at <= point.version]
+        if gone.base is not None:
+            origins.append((gone.base, gone.base_version))
+        for tree, version in origins:
+            if _sources(into, point.at, {}).get(tree.branch, 0) < version:
+                _add_point(into, point.at, tree, version)
 
 
 def _sources(tree: TreeRegistry, version: int, trees: dict[int, TreeRegistry]) -> dict[int, int]:

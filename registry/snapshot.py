@@ -142,11 +142,16 @@ class Snapshot:
             part(entity, schema, name), self._value(stored, entity, name, [])
         )
 
-    def advance(self, tree: TreeRegistry, version: int) -> None:
+    def advance(self, tree: TreeRegistry, version: int, before: int, held: Entity) -> None:
         """Show a newer version, whose content the holder's edits are.
 
-        What was added becomes part of the snapshot.
+        What was added becomes part of the snapshot. If the edits were committed on another version
+        than this one shows, what is loaded of *held*, of the root and of what was edited is read
+        anew.
         """
+        is_outdated = before != self.version
+        root = None if self._root is None else self._root()
+        known: list[Entity | None] = [held, root, *[each for each, _ in self.edits.values()]]
         for entity, names in self.edits.values():
             if entity.__home__ is not self:
                 continue  # it was detached
@@ -159,6 +164,22 @@ class Snapshot:
         self.edits = _NO_EDITS
         self._borrowed = []
         tree.pin(self, version)
+        if is_outdated:
+            self._read_anew(known)
+
+    def _read_anew(self, known: list[Entity | None]) -> None:
+        """Forget what entities, and those below them, have loaded."""
+        seen: set[int] = set()
+        while known:
+            entity = known.pop()
+            if entity is None or entity.__home__ is not self or id(entity) in seen:
+                continue
+            seen.add(id(entity))
+            for _, value in list(_loaded(entity)):
+                known.extend(entities_in(value))
+            dict_of(entity).clear()
+            for slot in vars_set(entity):
+                object.__delattr__(entity, slot)
 
     def _settle(self, entity: Entity, names: set[str]) -> None:
         """Make the containers in written parts such that the next write to them is noted."""

@@ -63,6 +63,10 @@ class Transaction:
         """Tell whether its tree is one of these."""
         return trees.holds(self.tree)
 
+    def is_trial_of(self, trees: Trees) -> bool:
+        """Tell whether its tree stands in for one of these: `plain` runs on no such trees."""
+        return False
+
     def plan(self, now: float) -> Changes | None:
         """Work out what changed; None if nothing did.
 

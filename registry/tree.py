@@ -136,6 +136,8 @@ class TreeRegistry:
         is_taken_in: Whether it, or a fork of it, was merged into another branch.
         origin: The branch that it was forked from as the user said, which may itself have been at a
             version of `base`; None for main.
+        takers: Numbers of the branches that know it as merged into them.
+        output: The output entity that it was built for, if it was; see `outputs.py`.
         merges: What was merged into this branch, in order.
         wished: A transaction, and what was detached in it: to be roots, see `moving.py`.
         noting: A transaction, and what was borrowed in it: entity, field, its value, its source.
@@ -146,9 +148,11 @@ class TreeRegistry:
     # On the class, since few trees ever have another one, and roots are made by the thousand.
     nest: Nest | None = None
     origin: TreeRegistry | None = None
+    output: Any = None
     is_provisional = False
     is_storing = False
     is_taken_in = False
+    takers: frozenset[int] = frozenset()
     is_trial = False
     _max_pins = 1024
     forks: Passivation | None = None

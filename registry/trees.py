@@ -5,10 +5,11 @@ Finds the tree of a ref, an address, a name.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -83,6 +84,7 @@ class Trees:
         self._by_class: dict[type[Entity], dict[tuple[int, int], int]] = {}
         self._held = itertools.count()
         self.outputs = OutputLog(retention, self.hold, self.let_go)
+        self._claims: dict[tuple[int, int], TreeRegistry] = {}
         self._growing = threading.Lock()
 
     def __iter__(self) -> Iterator[TreeRegistry]:
@@ -148,9 +150,8 @@ class Trees:
         """
         ref = Ref(tree.key, tree.key, tree.branch)
         with self._growing:
+            self._check_place(tree)
             held = self.by_root.get((tree.key, tree.branch))
-            if held is not None and held is not tree:
-                raise IdentityTakenError(tree.name)
             if name is not None:
                 self.check_name(name)
                 self._names[name] = ref
@@ -161,6 +162,33 @@ class Trees:
             self.by_root[tree.key, tree.branch] = tree
         return ref
 
+    @contextlib.contextmanager
+    def claiming(self, trees: Sequence[TreeRegistry]) -> Iterator[None]:
+        """Let nobody else hold trees with the identities of these while the block lasts.
+
+        So that what is stored meanwhile can be held at its end.
+
+        Raises:
+            IdentityTakenError: Others are held, or claimed.
+        """
+        claims: dict[tuple[int, int], TreeRegistry] = {(t.key, t.branch): t for t in trees}
+        with self._growing:
+            for tree in trees:
+                self._check_place(tree)
+            self._claims.update(claims)
+        try:
+            yield
+        finally:
+            with self._growing:
+                for place in claims:
+                    del self._claims[place]
+
+    def _check_place(self, tree: TreeRegistry) -> None:
+        """Refuse the identity of another tree. Done under the lock of growing."""
+        place = (tree.key, tree.branch)
+        if any(each.get(place, tree) is not tree for each in (self.by_root, self._claims)):
+            raise IdentityTakenError(tree.name)
+
     def let_go(self, tree: TreeRegistry) -> None:
         """Hold a tree no longer that is as it was founded, and that nobody named or forked."""
         place = (tree.key, tree.branch)
@@ -169,7 +197,16 @@ class Trees:
                 tree.head > 1 or place in self._names_by_root or tree.key in self._branch_numbers
             )
             if not is_in_use and self.by_root.get(place) is tree:
-                del self.by_root[place]
+                self._forget(tree)
+
+    def _forget(self, tree: TreeRegistry) -> None:
+        """Find a tree no longer. Done under the lock of growing."""
+        cls = tree.class_of(tree.key)
+        del self.by_root[tree.key, tree.branch]
+        known = self._by_class[cls]
+        del known[tree.key, tree.branch]
+        if not known:
+            del self._by_class[cls]
 
     def drop(self, ref: Ref) -> None:
         """Hold a branch no longer, and its name.
@@ -188,7 +225,7 @@ class Trees:
         with self._growing:
             forks = [each.name for each in self if each.base is tree]
             if not forks:
-                del self.by_root[tree.key, tree.branch]
+                self._forget(tree)
                 name = self._names_by_root.pop((tree.key, tree.branch), None)
                 if name is not None:
                     del self._names[name]

@@ -66,6 +66,7 @@ class TrialTrees(Trees):
         super().__init__(origin.retention)
         self.origin: Trees = origin
         self._versions = versions or {}
+        self._begun: set[TreeRegistry] = set()
 
     def adopt(
         self,
@@ -78,7 +79,18 @@ class TrialTrees(Trees):
         """Build a tree as `Trees.adopt`."""
         if (key_of(root), 0) in self.origin.by_root:
             raise IdentityTakenError(label(root))
-        return super().adopt(root, now, execution_id, callable_name, cloner)
+        tree, adoption = super().adopt(root, now, execution_id, callable_name, cloner)
+        return self._own(tree), adoption
+
+    def fork(self, tree: TreeRegistry, version: int) -> TreeRegistry:
+        """Start a new line of versions as `Trees.fork`."""
+        return self._own(super().fork(tree, version))
+
+    def _own(self, tree: TreeRegistry) -> TreeRegistry:
+        """Note that a tree was begun here: it is a stand-in itself."""
+        tree.is_trial = True
+        self._begun.add(tree)
+        return tree
 
     def tree(self, ref: Ref) -> TreeRegistry:
         """Return the stand-in for the tree of a ref."""
@@ -86,6 +98,8 @@ class TrialTrees(Trees):
 
     def stand_in(self, tree: TreeRegistry) -> TreeRegistry:
         """Return the stand-in for a tree. Cost: constant."""
+        if tree in self._begun:
+            return tree
         where = tree.key, tree.branch
         known = self.by_root.get(where)
         if known is None:

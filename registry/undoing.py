@@ -12,17 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from registry import ids
 from registry.callables import RegisteredCallable
 from registry.changeset import Commit
 from registry.diff import candidates
 from registry.entity import Entity
-from registry.errors import Dependent, NotFoundError, PrunedError, UndoError
+from registry.errors import Dependent, InsideError, NotFoundError, PrunedError, UndoError
 from registry.history import Stored
 from registry.ids import Key
 from registry.records import RecordLog, unpack
 from registry.rewriting import Parts, Rewriting, differences, label_in, past, same_content
+from registry.savepoint import has_written
 from registry.schema import EXTRA, FIELDS_SET
 from registry.tree import TreeRegistry
 from registry.trees import Trees
@@ -33,6 +35,21 @@ def tree_of(root: Entity) -> TreeRegistry:
     tree = root.__home__
     assert isinstance(tree, TreeRegistry), "a callable gets the live objects"
     return tree
+
+
+def _check_unwritten(tree: TreeRegistry, call: str) -> None:
+    """Refuse a tree that the execution around has written to: what is compared is committed.
+
+    Raises:
+        InsideError: It has.
+    """
+    txn: Any = tree.txn
+    if has_written(txn):
+        raise InsideError(
+            call,
+            f"that has written to {tree.name} already would mix the two up",
+            "call it before it writes, or after the execution",
+        )
 
 
 # --- revert ---
@@ -47,6 +64,7 @@ def revert(root: Entity, version: int) -> Entity:
     Cost: what differs.
     """
     tree = tree_of(root)
+    _check_unwritten(tree, "revert")
     tree.check_version(version)
     rewriting = Rewriting(tree, lambda key: past(tree, key, version))
     for key in candidates(tree, version, tree.head):
@@ -78,6 +96,8 @@ def undo(roots: list[Entity], execution: str, versions: list[int]) -> None:
 
     Cost: what it changed, and the commits since.
     """
+    for root in roots:
+        _check_unwritten(tree_of(root), "undo")
     undos = [_Undo(tree_of(root), version) for root, version in zip(roots, versions, strict=True)]
     for each in undos:
         each.look()
@@ -221,7 +241,7 @@ def versions_made(
 
     Raises:
         NotFoundError: No record and no version that is kept names it.
-        UndoError: It failed.
+        UndoError: It failed, or ran inside another one.
 
     Cost: a look at each newer record; without a record, at all commits.
     """
@@ -236,6 +256,9 @@ def versions_made(
     record = unpack(packed)
     if record.status == "failed":
         raise UndoError(execution_id, record.callable_name, "failed, so there is nothing to undo")
+    if record.parent is not None:
+        reason = f"ran inside {record.parent} and was committed with it: undo that"
+        raise UndoError(execution_id, record.callable_name, reason)
     return [
         (tree, after)
         for root, branch, before, after in record.trees

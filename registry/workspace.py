@@ -26,7 +26,13 @@ from registry.copies import clone
 from registry.diff import Diff, diff
 from registry.entity import Entity, key_label, key_of, label
 from registry.entity_tree import EntityTree, EntityTreeView, tree_at, view_at
-from registry.errors import ArgumentError, NotFoundError, PrunedError, RegistrationError
+from registry.errors import (
+    ArgumentError,
+    InsideError,
+    NotFoundError,
+    PrunedError,
+    RegistrationError,
+)
 from registry.events import Event, wants
 from registry.execution import Execution, Form, OnStale, Receipt, Setting
 from registry.feed import Cursor, Told, end_of, read
@@ -34,8 +40,8 @@ from registry.in_hand import attach_in_hand, detach_in_hand, is_root_in_hand
 from registry.ledger import ChangeSet, change_sets
 from registry.merging import MergeResult, OnConflict, merge
 from registry.moving import ATTACH, DETACH
-from registry.nested import execution_inside
-from registry.nesting import running
+from registry.nested import NestedExecution, execution_inside
+from registry.nesting import is_inside, is_inside_trial, running
 from registry.provenance import Asking, Why, why
 from registry.records import Record, RecordLog, Status, unpack
 from registry.replay import Replay, replay
@@ -162,9 +168,11 @@ class Workspace:
                 nothing has changed.
             IdentityTakenError: It is an orphan with the identity of a root of this workspace.
             NameTakenError: Another root has that name.
+            InsideError: A dry run or replay calls it, of which nothing stays.
 
         Cost: about 10 us per entity.
         """
+        self._refuse_in_trial("add")
         refuse_other_kinds(root, name)
         home = root.__home__
         if isinstance(home, Snapshot):
@@ -187,6 +195,7 @@ class Workspace:
 
         Cost: about 6 us per entity.
         """
+        self._refuse_in_trial("add_owned")
         if name is not None:
             self.trees.check_name(name)
         tree = self.trees.found(root, self.clock())
@@ -204,6 +213,7 @@ class Workspace:
 
         Cost: proportional to the config.
         """
+        self._refuse_in_trial("store_config")
         tree = self.configs.stored(config, self.clock()).tree
         return Ref(ids.plain(tree.key), ids.plain(tree.key))
 
@@ -250,7 +260,8 @@ class Workspace:
             skip_events: Whether nobody who listens is told of this execution and what it executes.
             raw: Return a plain result as it is, not as an output entity.
             dry_run: Whether to store nothing, and return a `DryRun`: what it would return and
-                change. Inside another execution it works on what is committed.
+                change. Inside another execution it works on what is committed. What would stay all
+                the same (`add`, `fork`, `drop`) is an `InsideError` in it.
             **arguments: Its arguments, by name: entities (snapshots, refs, orphans), plain values,
                 and in place of either the address of one, also inside lists and dicts; where texts
                 belong, an `Address`, since a text there is never read as one.
@@ -302,10 +313,11 @@ class Workspace:
                     setting, registered, arguments, next(self._numbers)
                 )
         form: Form = "raw" if raw else "entities"
-        execution = self._execution(self.callable(name), None, on_stale, form)
-        with muted() if skip_events else self._hearing(execution):
-            await execution.run_async(arguments)
-            return execution.snapshots()
+        with muted() if skip_events else nullcontext():
+            execution = self._execution(self.callable(name), None, on_stale, form)
+            with self._hearing(execution):
+                await execution.run_async(arguments)
+                return execution.snapshots()
 
     def execute_batch(
         self, batch: Iterable[tuple[str, Mapping[str, Any]]], *, raw: bool = False
@@ -411,7 +423,8 @@ class Workspace:
     ) -> bool:
         """Commit what the holder of a snapshot wrote; True exactly when a version was made.
 
-        Afterwards the snapshot shows the new version.
+        Afterwards the snapshot shows the new version. In a callable they are committed with the
+        outermost execution: then this is False, and the snapshot stays as it is.
 
         Args:
             entity: An entity of the snapshot.
@@ -432,10 +445,14 @@ class Workspace:
         execution.is_forced = force
         with self._hearing(execution):
             execution.run({"entity": entity})
+        if isinstance(execution, NestedExecution):
+            return False
         tree = self.trees.tree(self.ref(execution.receipt().outputs[0]))
         made = (tree is not snapshot.source) or tree.head != snapshot.version
         if made:
-            snapshot.advance(tree, tree.head)
+            versions = execution.versions()
+            before = next(each.before for each in versions if each.branch == tree.branch)
+            snapshot.advance(tree, tree.head, before, entity)
         return made
 
     def detach(self, target: Target) -> Ref:
@@ -624,6 +641,7 @@ class Workspace:
 
         Raises:
             NotFoundError, PrunedError: The version does not exist, or is no longer kept.
+            InsideError: A callable calls it and has written to the tree already.
 
         Cost: what differs between the version and the head, and the ancestors of that.
         """
@@ -638,10 +656,12 @@ class Workspace:
 
         Raises:
             NotFoundError: No record and no version that is kept names the execution.
-            UndoError: It failed; or later executions rest on it, which are listed: they changed a
-                field that it changed, moved or removed an entity that it moved, or changed one
-                that it created, and that has not been taken back.
+            UndoError: It failed; it ran inside another one, and was committed with that; or later
+                executions rest on it, which are listed: they changed a field that it changed, moved
+                or removed an entity that it moved, or changed one that it created, and that has not
+                been taken back.
             PrunedError: The version that it made, or the one before, is no longer kept.
+            InsideError: A callable calls it and has written to one of the trees already.
 
         Cost: what it changed, and a look at the commits since.
         """
@@ -673,9 +693,12 @@ class Workspace:
             MergeConflictError: There are conflicts without a decision, which are listed; nothing
                 has changed.
             PrunedError: The version that both come from is no longer kept.
+            InsideError: A callable calls it: it commits by itself.
 
         Cost: what both branches changed since, and the lists, dicts and sets that hold that.
         """
+        if is_inside(self.trees) or is_inside_trial(self.trees):
+            raise InsideError("merge", "would commit without it", "call it after the execution")
         branch = self._locate(source)[1]
         target = None if into is None else self._locate(into)[1]
         number = next(self._numbers)
@@ -815,8 +838,12 @@ class Workspace:
             at: Version to start from; the head without one.
             name: A name to find the branch by.
 
+        Raises:
+            InsideError: A dry run or replay calls it, of which nothing stays.
+
         Cost: constant; structure is shared until it changes.
         """
+        self._refuse_in_trial("fork")
         tree = self._locate(target)[1]
         return self.trees.hold(tree.at_version(at, partial(self.trees.fork, tree)), name)
 
@@ -834,12 +861,22 @@ class Workspace:
             ArgumentError: It is an entity below a root.
             InUseError: Another branch was forked from it; drop that first.
             BusyError: An execution is open on it that this call runs inside of.
+            InsideError: A dry run or replay calls it, of which nothing stays.
         """
+        self._refuse_in_trial("drop")
         ref, tree = self._locate(target)
         if ref.key != ref.root:
             below = key_label(tree.class_of(ref.key), ref.key)
             raise ArgumentError("drop", "target", below, f"a root, as {tree.name}")
         self.trees.drop(ref)
+
+    def _refuse_in_trial(self, call: str) -> None:
+        if is_inside_trial(self.trees):
+            raise InsideError(
+                call,
+                "that is a dry run or a replay would stay, and nothing else of it does",
+                "let the callable return what is new, and call this after it",
+            )
 
     def branches(self, target: Target) -> list[Ref]:
         """Return the branches of a tree, main first."""

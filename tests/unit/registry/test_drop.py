@@ -37,6 +37,14 @@ def test_a_dropped_root_is_not_found(workspace: Workspace) -> None:
     assert workspace.add(new_shop(), "name") != ref
 
 
+def test_nothing_is_kept_of_what_was_dropped(workspace: Workspace) -> None:
+    for _ in range(3):
+        workspace.drop(workspace.add(new_shop(), "name"))
+
+    trees = workspace.trees
+    assert (trees.by_root, trees._by_class, trees._names) == ({}, {}, {})
+
+
 def test_what_is_held_of_a_dropped_branch_stays_readable(
     workspace: Workspace, shop: Ref, do: Do
 ) -> None:

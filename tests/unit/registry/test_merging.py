@@ -4,7 +4,9 @@
 # mypy: disable-error-code="func-returns-value"
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from typing import Any, cast
 
 import pytest
@@ -195,6 +197,48 @@ def test_a_fork_of_a_fork_comes_back_over_both(workspace: Workspace, shop: Ref, 
     assert (merged.name, merged.shelves[0].label) == ("trunk", "first")
     assert names(merged)[0] == ["i00", "i01", "second"]
     assert workspace.merge(first).changed == 0
+
+
+def test_branches_that_were_merged_and_dropped_do_not_pile_up(
+    workspace: Workspace, shop: Ref, do: Do
+) -> None:
+    tree, gone = workspace.trees.tree(shop), []
+    for n in range(5):
+        branch = workspace.fork(shop)
+        do(lambda shop, n=n: shop.numbers.append(n) or None, branch)
+        workspace.merge(branch)
+        gone.append(weakref.ref(workspace.trees.tree(branch)))
+        workspace.drop(branch)
+    gc.collect()
+
+    assert workspace.snapshot(shop).numbers == [3, 1, 2, 0, 1, 2, 3, 4]
+    assert [each() is None for each in gone] == [True] * 4 + [False]
+    assert len(tree.merges) == 1
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_what_came_by_a_dropped_branch_does_not_come_again(
+    workspace: Workspace, shop: Ref, do: Do, is_merged: bool
+) -> None:
+    """Of a branch that was merged and dropped is kept what that had of others."""
+    first = workspace.fork(shop)
+    if is_merged:
+        second = workspace.fork(shop)
+        do(lambda shop: shop.numbers.append(7), first)
+        workspace.merge(first, second)
+    else:
+        do(lambda shop: shop.numbers.append(7), first)
+        second = workspace.fork(first)
+    workspace.merge(second, shop)
+    workspace.drop(second)
+    other = workspace.fork(shop)
+    do(lambda shop: setattr(shop, "name", "new"), other)
+    workspace.merge(other)  # lets go of what is dropped
+    do(lambda shop: shop.numbers.remove(7))
+
+    workspace.merge(first, shop)
+
+    assert workspace.snapshot(shop).numbers == [3, 1, 2]  # ours removed it since
 
 
 def test_a_merge_can_be_undone(workspace: Workspace, shop: Ref, do: Do) -> None:

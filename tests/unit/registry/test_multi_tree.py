@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from registry import Ref, Workspace
-from registry.errors import StructureError, TreerunnerError
+from registry.changes import Changes
+from registry.errors import IdentityTakenError, StructureError, TreerunnerError
 from tests.unit.registry.shop import Item, Shelf, Shop, new_shop
 
 
@@ -124,8 +126,8 @@ def test_a_crossed_entity_belongs_to_its_new_tree(
     def rename(shop: Shop) -> None:
         shop.shelves[0].items[-1].name = "renamed"
 
-    workspace.register("rename")(rename)
-    workspace.execute("rename", shop=shops[1])
+    workspace.register("grow")(rename)
+    workspace.execute("grow", shop=shops[1])
 
     assert workspace.snapshot(shops[1]).shelves[0].items[-1].name == "renamed"
     assert workspace.snapshot(shops[1], 2).shelves[0].items[-1].name == "i00"
@@ -147,10 +149,10 @@ def test_an_entity_in_two_trees_at_once_is_refused_or_copied(
     def rename(shop: Shop, at: int) -> None:
         shop.shelves[0].items[at].name = "renamed"
 
-    workspace.register("rename")(rename)
+    workspace.register("grow")(rename)
     with contextlib.suppress(TreerunnerError):
         workspace.execute("share", one=shops[0], two=shops[1])
-    workspace.execute("rename", shop=shops[0], at=0)
+    workspace.execute("grow", shop=shops[0], at=0)
 
     one, two = (workspace.snapshot(ref).shelves[0].items for ref in shops)
     assert one[0].name == "renamed"
@@ -175,6 +177,63 @@ def test_a_container_in_two_trees_at_once_is_refused_or_copied(
 
     assert workspace.snapshot(shops[0]).numbers == [3, 1, 2, 9]
     assert workspace.snapshot(shops[1]).numbers == [3, 1, 2]
+
+
+def test_an_identity_that_is_taken_meanwhile_fails_all_trees(
+    workspace: Workspace, shops: tuple[Ref, Ref]
+) -> None:
+    """Two executions on one orphan: the second one to commit stores nothing."""
+    orphan = Item(name="x")
+
+    @workspace.register("first")
+    def first(item: Item) -> Item:
+        item.name = "first"
+        return item
+
+    @workspace.register("second")
+    def second(shop: Shop, item: Item) -> Item:
+        shop.name = item.name = "second"
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(workspace.execute, "first", item=orphan).result()
+        return item
+
+    before = state(workspace, *shops)
+    with pytest.raises(IdentityTakenError):
+        workspace.execute("second", shop=shops[0], item=orphan)
+
+    assert state(workspace, *shops) == before
+    assert workspace.snapshot(orphan.lineage_id).name == "first"
+    assert workspace.trees._claims == {}
+
+
+def test_an_interrupt_between_two_commits_leaves_no_tree_with_half_a_change(
+    workspace: Workspace, shops: tuple[Ref, Ref], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two trees are stored one after the other; what was not stored yet is taken back."""
+    one, two = sorted(shops)
+
+    @workspace.register("grow")
+    def grow(one: Shop, two: Shop) -> None:
+        for shop in (one, two):
+            shop.numbers.append(4)
+
+    apply = Changes.apply
+
+    def interrupted(changes: Changes, *args: Any) -> int:
+        if changes.tree.key == two.root:
+            raise KeyboardInterrupt
+        return apply(changes, *args)
+
+    monkeypatch.setattr(Changes, "apply", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.execute("grow", one=one, two=two)
+    monkeypatch.undo()
+
+    trees = [workspace.trees.tree(ref) for ref in (one, two)]
+    assert [tree.txn for tree in trees] == [None, None]
+    assert [tree.root.numbers for tree in trees] == [[3, 1, 2, 4], [3, 1, 2]]
+    workspace.execute("grow", one=one, two=two)
+    assert workspace.head(two) == 2
 
 
 def test_only_the_changed_tree_gets_a_version(workspace: Workspace, shops: tuple[Ref, Ref]) -> None:

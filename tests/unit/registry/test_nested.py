@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from registry import Entity, Ref, Workspace
 from registry.errors import (
     DeadlockError,
+    InsideError,
     NotFoundError,
     ReadOnlyError,
     ReturnError,
+    UndoError,
     UnfinishedError,
 )
 from tests.model.values import Point
@@ -563,6 +565,173 @@ def test_an_execution_of_another_workspace_inside_is_on_its_own(world: World) ->
     with pytest.raises(BrokenError):
         world.outer(work)
     assert other.workspace.head(other.a) == 2
+
+
+def _fail(_entity: Entity) -> None:
+    raise BrokenError
+
+
+def test_what_an_earlier_execution_detached_does_not_become_a_root_again(world: World) -> None:
+    """Going back to a savepoint brings back the wishes of its own transaction only."""
+    world.outer(lambda shop: shop.shelves[0].detach() and None)
+    roots = world.workspace.roots()
+
+    def work(shop: Shop) -> None:
+        shop.name = "changed"
+        with suppress(BrokenError):
+            world.inner(_fail, shop)
+
+    world.outer(work)
+
+    assert world.workspace.roots() == roots
+
+
+def test_what_a_failed_execution_borrowed_has_no_source_later(world: World) -> None:
+    source = world.workspace.snapshot(world.b)
+
+    def borrow(shop: Shop) -> None:
+        shop.borrow_attribute_from(source, "name", "name")
+        raise BrokenError
+
+    def work(shop: Shop) -> None:
+        shop.name = source.name  # the very same object
+        with suppress(BrokenError):
+            world.inner(_fail, shop)
+
+    world.outer(lambda shop: setattr(shop, "name", "another"))
+    with suppress(BrokenError):
+        world.outer(borrow)
+    world.outer(work)
+
+    assert world.workspace.snapshot(world.a).attribute_source == {}
+
+
+def test_a_read_only_inner_execution_may_look_at_what_cannot_be_tracked(world: World) -> None:
+    """As outside: what counts is whether anything differs in the end."""
+
+    @world.workspace.register("look", read_only=True)
+    def look(shop: Shop) -> int:
+        shop.name = str(shop.name)
+        return int(shop.point.x)
+
+    @world.workspace.register("spoil", read_only=True)
+    def spoil(shop: Shop) -> None:
+        shop.point.x += 1
+
+    def work(shop: Shop) -> None:
+        for target in (shop, world.b):
+            assert world.workspace.execute("look", shop=target, raw=True) == 0
+            with pytest.raises(ReadOnlyError):
+                world.workspace.execute("spoil", shop=target)
+        shop.point.x = 3
+        assert world.workspace.execute("look", shop=shop, raw=True) == 3
+        with pytest.raises(ReadOnlyError):
+            world.workspace.execute("spoil", shop=shop)
+
+    world.outer(work)
+
+    assert world.workspace.snapshot(world.a).point.x == 3
+    assert world.workspace.head(world.b) == 1
+
+
+def test_a_version_that_is_forced_inside_is_made_with_the_outer_commit(world: World) -> None:
+    shown = world.workspace.snapshot(world.b)
+
+    def fail(_entity: Entity) -> None:
+        world.workspace.commit_edits(shown, force=True)
+        raise BrokenError
+
+    def work(shop: Shop) -> None:
+        assert not world.workspace.commit_edits(shown, force=True)
+        assert world.workspace.head(world.b) == 1
+
+    with suppress(BrokenError):
+        world.outer(lambda shop: world.inner(fail, shop))
+    assert world.workspace.head(world.b) == 1
+    world.outer(work)
+
+    assert (world.workspace.head(world.a), world.workspace.head(world.b)) == (1, 2)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_inner_execution_may_skip_events_that_the_outer_one_tells(
+    world: World, is_async: bool
+) -> None:
+    told: list[str] = []
+    world.workspace.on("execution.completed", handler=lambda event: told.append(event.callable))
+    WORK["inner"] = lambda entity: None
+
+    async def work(shop: Shop) -> None:
+        await world.workspace.aexecute("inner", entity=shop, skip_events=True)
+
+    if is_async:
+        WORK["outer"] = work
+        asyncio.run(world.workspace.aexecute("outer_async", shop=world.a))
+    else:
+        world.outer(
+            lambda shop: world.workspace.execute("inner", entity=shop, skip_events=True) and None
+        )
+
+    assert told == ["outer_async" if is_async else "outer"]
+
+
+def test_a_merge_inside_is_refused_and_so_is_taking_back_where_something_is_written(
+    world: World,
+) -> None:
+    """A merge would commit by itself; `undo` and `revert` compare what is committed."""
+    workspace = world.workspace
+    world.outer(lambda shop: shop.numbers.append(4))
+    made = workspace.executions(name="outer")[-1].execution_id
+    branch = workspace.fork(world.a)
+    world.outer(lambda shop: shop.numbers.append(5), branch)
+
+    def work(shop: Shop) -> None:
+        with pytest.raises(InsideError):
+            workspace.merge(branch, world.a)
+        shop.numbers.append(6)
+        with pytest.raises(InsideError):
+            workspace.undo(made)
+        with pytest.raises(InsideError):
+            workspace.revert(world.a, 1)
+
+    world.outer(work)
+
+    assert workspace.snapshot(world.a).numbers == [3, 1, 2, 4, 6]
+    assert workspace.snapshot(branch).numbers == [3, 1, 2, 4, 5]
+
+
+def test_taking_back_before_anything_is_written_is_part_of_the_outer_execution(
+    world: World,
+) -> None:
+    world.outer(lambda shop: shop.numbers.append(4))
+    made = world.workspace.executions(name="outer")[-1].execution_id
+
+    def work(shop: Shop) -> None:
+        world.workspace.undo(made)
+        shop.numbers.append(6)
+
+    world.outer(work)
+
+    assert world.workspace.snapshot(world.a).numbers == [3, 1, 2, 6]
+    assert world.workspace.head(world.a) == 3
+
+
+def test_an_inner_execution_is_not_undone_without_the_outer_one(world: World) -> None:
+    """They are one version; what the outer one did would silently go with it."""
+
+    def work(shop: Shop) -> None:
+        shop.name = "mine"
+        world.inner(lambda shop: shop.numbers.append(4), shop)
+
+    world.outer(work)
+    inner = world.workspace.executions(name="inner")[-1]
+    with pytest.raises(UndoError) as caught:
+        world.workspace.undo(inner.execution_id)
+    assert inner.parent is not None
+    world.workspace.undo(inner.parent)
+
+    assert inner.parent in caught.value.problem
+    assert dump(world, world.a) == new_shop().model_dump()
 
 
 # --- random programs ---

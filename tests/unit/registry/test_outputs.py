@@ -344,6 +344,24 @@ def test_who_has_one_that_is_no_longer_kept_may_go_on_with_it() -> None:
     assert workspace.get(f"@{first.ecs_id}").value == "a"
 
 
+def test_who_has_asked_for_its_tree_may_go_on_with_it_too() -> None:
+    """Retention lets go of the tree; work on it would be held by nobody."""
+    workspace = Workspace(retention=Retention(outputs=1))
+    KEPT["it"] = 1
+    for function in (constant, count):
+        workspace.register(function.__name__)(function)
+    old = workspace.execute("constant")
+    workspace.ref(old)
+    workspace.execute("constant")
+
+    new = workspace.execute("count", output=old, by=1)
+
+    assert workspace.snapshot(workspace.ref(new)).version == 2
+    workspace.drop(new)
+    with pytest.raises(NotFoundError):
+        workspace.execute("count", output=old, by=1)
+
+
 def test_trees_of_old_output_entities_are_let_go_unless_something_was_made_of_them() -> None:
     workspace = Workspace(retention=Retention(outputs=3))
     for function in (constant, count):

@@ -491,3 +491,25 @@ def test_a_list_at_hand_goes_on_noting_edits_after_a_commit(
         assert workspace.commit_edits(shown)
 
     assert workspace.snapshot(shop).numbers == [3, 1, 2, 7, 8]
+
+
+def test_edits_on_the_head_show_what_others_changed_too(
+    workspace: Workspace, shop: Ref, do: Do
+) -> None:
+    """The snapshot shows the version that its edits are in: all of it."""
+    shown = workspace.snapshot(shop)
+    shelf = shown.shelves[0]
+    before = shown.name, shelf.label
+
+    def change(live: Shop) -> None:
+        live.name = live.shelves[0].label = "new"
+
+    do(change)
+    shown.numbers.append(4)
+
+    assert workspace.commit_edits(shown, on_stale="head")
+
+    assert before == ("shop", "s0")
+    assert (shown.version, shown.name, shown.numbers) == (3, "new", [3, 1, 2, 4])
+    assert (shelf.label, shown.shelves[0].label) == ("new", "new")
+    assert shown.model_dump() == workspace.snapshot(shop).model_dump()

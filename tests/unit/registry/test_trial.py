@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from registry import DryRun, Entity, Ref, Workspace
-from registry.errors import ConflictError, IdentityTakenError, NotFoundError, ReturnError
+from registry.errors import (
+    ConflictError,
+    IdentityTakenError,
+    InsideError,
+    NotFoundError,
+    ReturnError,
+)
 from tests.unit.registry.shop import Item, Shelf, Shop, new_shop
 
 
@@ -145,6 +151,51 @@ def test_what_a_dry_run_showed_cannot_be_passed_on(workspace: Workspace, shop: R
         with pytest.raises(NotFoundError, match="dry run"):
             workspace.execute(name, shop=changed, name="again")
     assert workspace.head(shop) == 1
+
+
+def test_nothing_that_a_dry_run_began_can_be_passed_on(workspace: Workspace, shop: Ref) -> None:
+    """New roots and branches are held by nobody: work on them would be lost."""
+
+    @workspace.register("rename")
+    def rename(entity: Entity) -> None:
+        entity.name = "lost"
+
+    stale = workspace.snapshot(shop)
+    workspace.execute("fill", shop=shop, name="x")
+    created = dry(workspace, "found", name="y").value
+    forked = workspace.execute("fill", dry_run=True, shop=stale, name="z").value
+
+    for given in (created, forked):
+        with pytest.raises(NotFoundError):
+            workspace.execute("rename", entity=given)
+    assert workspace.branches(shop) == [shop]
+
+
+def test_what_would_stay_is_refused_in_a_dry_run_and_a_replay(
+    workspace: Workspace, shop: Ref
+) -> None:
+    branch = workspace.fork(shop)
+
+    @workspace.register("stay")
+    def stay(shop: Shop, call: str) -> None:
+        calls[call]()
+
+    calls: dict[str, Any] = {
+        "add": lambda: workspace.add(Item(), "new"),
+        "compose": lambda: workspace.compose(Item, {"name": "x"}, register=True),
+        "fork": lambda: workspace.fork(shop),
+        "drop": lambda: workspace.drop(branch),
+    }
+    before = state(workspace)
+    for call in calls:
+        with pytest.raises(InsideError):
+            dry(workspace, "stay", shop=shop, call=call)
+    assert state(workspace) == before
+
+    workspace.execute("stay", shop=shop, call="fork")
+    again = workspace.replay(workspace.executions(name="stay")[-1].execution_id)
+    assert isinstance(again.error, InsideError)
+    assert len(workspace.branches(shop)) == 3
 
 
 def test_edits_of_a_snapshot_count_and_stay_edits(workspace: Workspace, shop: Ref) -> None:

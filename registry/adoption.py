@@ -14,7 +14,17 @@ from typing import Any
 from registry import paths, values
 from registry.copies import Cloner
 from registry.depth import MAX_NESTING, TOO_DEEP, WAY_OUT
-from registry.entity import Entity, borrowed_of, dict_of, key_of, label, parts, set_key, source_of
+from registry.entity import (
+    Entity,
+    borrowed_of,
+    dict_of,
+    key_of,
+    label,
+    part,
+    parts,
+    set_key,
+    source_of,
+)
 from registry.errors import StructureError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored
 from registry.ids import Key, new_key
@@ -178,7 +188,7 @@ class Adoption:
             return Opaque(values.copy_opaque(value, self._place))
         except values.EntityInside as inside:
             raise StructureError(
-                self._place(),
+                self._place() + self._position(value),
                 f"holds {inside} inside a {type(value).__name__}, "
                 "where changes to it cannot be tracked",
                 f"make {type(value).__name__} an Entity, "
@@ -190,6 +200,13 @@ class Adoption:
         if self._holder is None:
             return f"{self._name!r}"
         return f"{paths.path(self._way(self._holder))}.{self._name}"
+
+    def _position(self, value: Any) -> str:
+        """Return where a value is within the field that is being stored: `[0]['x']`."""
+        if self._holder is None:
+            return ""
+        field = part(self._holder, schema_of(type(self._holder)), self._name)
+        return paths.position(field, value)
 
     def _way(self, entity: Entity) -> list[Entity]:
         """Return the entities from the root down to one."""

@@ -160,6 +160,11 @@ class RegisteredCallable:
             borrows=has_config or has_plain,
         )
 
+    @property
+    def original_function(self) -> Callable[..., Any]:
+        """The function itself, by the seed's name."""
+        return self.function
+
     def bind(self, arguments: Mapping[str, Any], class_of: ClassOf | None = None) -> dict[str, Any]:
         """Check arguments and return the callable's own copies.
 

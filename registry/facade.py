@@ -68,9 +68,8 @@ class CallableRegistry:
     def execute(
         cls,
         func_name: str,
-        /,
-        *,
         skip_divergence_check: bool = False,
+        *,
         skip_events: bool = False,
         on_stale: OnStale | None = None,
         raw: bool = False,
@@ -96,9 +95,8 @@ class CallableRegistry:
     async def aexecute(
         cls,
         func_name: str,
-        /,
-        *,
         skip_divergence_check: bool = False,
+        *,
         skip_events: bool = False,
         on_stale: OnStale | None = None,
         raw: bool = False,
@@ -237,6 +235,11 @@ class EntityRegistry:
     def branches(cls, lineage_id: UUID) -> list[Ref]:
         """Return the branches of a root, main first."""
         return default_workspace().branches(lineage_id)
+
+    @classmethod
+    def forked_from(cls, lineage_id: UUID) -> UUID | None:
+        """Return the version that a branch was forked from, by its root's lineage id there."""
+        return default_workspace().forked_from(lineage_id)
 
 
 def _stored(root: ids.EntityVersion) -> Iterator[tuple[TreeRegistry, int]]:

@@ -26,6 +26,11 @@ def places(holder: Entity, item: Any) -> list[str]:
     return found
 
 
+def position(value: Any, item: Any) -> str:
+    """Return where *item*, the very object, sits in a value, `[0]['x']`; "" if it is not found."""
+    return next(_suffixes(value, item, frozenset()), "")
+
+
 def _suffixes(value: Any, item: Any, above: frozenset[int]) -> Iterator[str]:
     if value is item:
         yield ""

@@ -883,6 +883,19 @@ class Workspace:
         key = self._locate(target)[1].key
         return [Ref(tree.key, tree.key, tree.branch) for tree in self.trees.branches(key)]
 
+    def forked_from(self, target: Target) -> UUID | None:
+        """Return the version that a branch began with, by the `ecs_id` of its root.
+
+        None for the main branch.
+
+        Raises:
+            NotFoundError: Nothing here has that name or id.
+        """
+        tree = self._locate(target)[1]
+        if tree.base is None:
+            return None
+        return ids.to_uuid(tree.key, tree.base.stamp_of(tree.key, tree.base_version))
+
     def executions(
         self,
         name: str | None = None,

@@ -470,3 +470,21 @@ def test_writing_to_what_a_diff_shows_changes_no_version(
 
     assert workspace.at(f"{shop.address}.point.trail", 1) == []
     assert workspace.at(f"{shop.address}.point.trail", 2) == [1]
+
+
+def test_a_branch_knows_the_version_that_it_was_forked_from(
+    workspace: Workspace, shop: Ref, do: Do
+) -> None:
+    """Also a fork of a fork at a version that is older than the first fork's own ones."""
+    first = workspace.snapshot(shop)
+    do(lambda shop: setattr(shop, "name", "two"))
+    branch = workspace.fork(shop)
+    early = workspace.fork(branch, at=1)
+    do(lambda shop: setattr(shop, "name", "three"), branch)
+    late = workspace.fork(branch)
+
+    found = [workspace.forked_from(each) for each in (shop, branch, early, late)]
+
+    second, third = workspace.snapshot(shop, 2), workspace.snapshot(branch, 3)
+    assert found == [None, second.ecs_id, first.ecs_id, third.ecs_id]
+    assert workspace.at(f"@{found[2]}.name", 1) == "shop"

@@ -12,7 +12,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-HISTORIES = int(os.environ.get("TREERUNNER_HISTORIES", "2000"))
+HISTORIES = int(os.environ.get("TREERUNNER_HISTORIES", "5000"))
 ASKED_FOR = "TREERUNNER_HISTORIES" in os.environ
 
 COMMON = settings(

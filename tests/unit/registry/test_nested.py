@@ -739,7 +739,7 @@ def test_an_inner_execution_is_not_undone_without_the_outer_one(world: World) ->
 Op = tuple[Any, ...]
 
 
-def _apply(shop: Shop, op: Op) -> None:
+def apply(shop: Shop, op: Op) -> None:
     """Do one step of a program to a shop, tracked or not."""
     kind, n = op[0], op[1]
     shelf = shop.shelves[n % len(shop.shelves)] if shop.shelves else None
@@ -808,7 +808,7 @@ def run_plainly(shop: Shop, program: list[Op]) -> Shop:
     """Run a program on an ordinary object; what fails is taken back by a copy."""
     for op in program:
         if op[0] != "call":
-            _apply(shop, op)
+            apply(shop, op)
             continue
         changed = run_plainly(copy.deepcopy(shop), op[2])
         shop = shop if op[1] else changed
@@ -818,7 +818,7 @@ def run_plainly(shop: Shop, program: list[Op]) -> Shop:
 def run_nested(workspace: Workspace, shop: Shop, program: list[Op]) -> None:
     for op in program:
         if op[0] != "call":
-            _apply(shop, op)
+            apply(shop, op)
             continue
         with suppress(BrokenError):
             workspace.execute("program", shop=shop, steps=op[2], fails=op[1])

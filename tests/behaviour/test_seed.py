@@ -35,6 +35,8 @@ from registry import (
     ReadOnlyViewError,
     ReturnError,
     Workspace,
+    bus,
+    events,
 )
 from registry.tree import TreeRegistry
 
@@ -239,7 +241,7 @@ def test_p0_a_read_only_tree_is_given_without_a_copy(gridmap: GridMap) -> None:
     counted = calls_during(read)
 
     assert in_memory(Agent) == before
-    assert named(counted, "model_copy", "deepcopy", "model_construct", "__deepcopy__") == []
+    assert named(counted, "new_ghost", "model_copy", "deepcopy", "model_construct") == []
     agent = view.get_entity(gridmap.nodes[0].agents[0].ecs_id)
     assert agent.name == "agent-0-0"
     assert in_memory(Agent) == before + 1
@@ -385,8 +387,11 @@ def test_p3_no_event_is_made_unless_somebody_listens(
     monkeypatch.setattr(Event, "model_construct", counting(Event.model_construct, made))
     ref = own_default.ref(gridmap)
 
-    CallableRegistry.execute("move_agent_global", gridmap=ref, **MOVE)
+    counted = calls_during(
+        partial(CallableRegistry.execute, "move_agent_global", gridmap=ref, **MOVE)
+    )
     assert made == []
+    assert in_file(counted, bus) + in_file(counted, events) == []
 
     heard: list[Event] = []
     own_default.on(Event, handler=heard.append)

@@ -220,8 +220,8 @@ def _run_on(
             return _conclude(setting, registered, call, txn, result, is_plain)
         (_, _, moves, changed, size, new, gone), now = found, setting.clock()
         renamed, version = plain_changes.store(txn, found, now), tree.head + 1
-        is_told, keep = is_entity or form != "entities", setting.trees.outputs.keep
-        made = None if is_told else keep(registered.name, number, result, now)
+        is_told = is_entity or form != "entities"
+        made = None if is_told else _kept(setting, registered, number, result, now)
         entry = (  # a commit and the record of its execution in one: see records.unpack
             version,
             now,
@@ -295,6 +295,12 @@ def _handed_over(
 
 def _shown(result: Any, made: PendingOutput | None) -> Any:
     return result if made is None else made.shown()
+
+
+def _kept(
+    setting: Setting, registered: RegisteredCallable, number: int | str, result: Any, now: float
+) -> PendingOutput:
+    return setting.trees.outputs.keep(registered.name, number, result, now)
 
 
 def _noted(made: PendingOutput | None) -> tuple[int, ...]:

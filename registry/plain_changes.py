@@ -44,6 +44,7 @@ Found: TypeAlias = tuple[Deltas, States, Moves, dict[Node, None], int, Arrivals,
 """Deltas of containers, new states, moved entities and their new parents, what changed, bytes, what
 entered, what left."""
 
+_NOBODY: tuple[Arrivals, Departures] = ({}, {})  # never written
 _BYTES_PER_DELTA = 104
 _SMALL = 28
 """Bytes of a small number."""
@@ -58,25 +59,12 @@ def find(txn: Transaction) -> Found | None:
     moves: Moves = {}
     changed: dict[Node, None] = {}
     deltas = _first_move(tree, containers, moves, changed) if len(containers) > 1 else []
-    taken: Places = {}
-    put: Places = {}
-    new: Arrivals = {}
-    for container in containers[len(deltas) :] if deltas else containers:
-        log: Any = container.log
-        cell = container.place
-        node = cell.node
-        if node is None or node.removed:
+    new, gone = _NOBODY
+    if len(containers) > len(deltas):
+        looked = _look(txn, containers[len(deltas) :], deltas, moves, changed)
+        if looked is None:
             return None
-        if log:
-            change = _change(tree, cell, log, taken, put, new)
-            if change is None:
-                return None
-            if change:
-                deltas.append((cell, change))
-                changed[node] = None
-    gone: Departures = {}
-    if (taken or put) and not _settle(txn, taken, put, moves, gone):
-        return None
+        new, gone = looked
     states: States = []
     size = _BYTES_PER_DELTA * len(deltas)
     if txn.writes:
@@ -85,6 +73,36 @@ def find(txn: Transaction) -> Found | None:
             return None
         size += kept
     return (deltas, states, moves, changed, size, new, gone) if changed else None
+
+
+def _look(
+    txn: Transaction,
+    containers: list[Tracked],
+    deltas: Deltas,
+    moves: Moves,
+    changed: dict[Node, None],
+) -> tuple[Arrivals, Departures] | None:
+    """Add what the logs of containers did; return what entered and left, None if not plain."""
+    taken: Places = {}
+    put: Places = {}
+    new: Arrivals = {}
+    gone: Departures = {}
+    for container in containers:
+        log: Any = container.log
+        cell = container.place
+        node = cell.node
+        if node is None or node.removed:
+            return None
+        if log:
+            change = _change(txn.tree, cell, log, taken, put, new)
+            if change is None:
+                return None
+            if change:
+                deltas.append((cell, change))
+                changed[node] = None
+    if (taken or put) and not _settle(txn, taken, put, moves, gone):
+        return None
+    return new, gone
 
 
 def _first_move(

@@ -146,15 +146,12 @@ class TreeRegistry:
 
     is_read_only: ClassVar[bool] = False
     # On the class, since few trees ever have another one, and roots are made by the thousand.
-    nest: Nest | None = None
     origin: TreeRegistry | None = None
     output: Any = None
     is_provisional = False
-    is_storing = False
     is_taken_in = False
     takers: frozenset[int] = frozenset()
     is_trial = False
-    _max_pins = 1024
     forks: Passivation | None = None
     wished: tuple[OpenTransaction, list[Entity]] | None = None
     noting: tuple[OpenTransaction, list[tuple[Entity, str, Any, Any]]] | None = None
@@ -188,7 +185,11 @@ class TreeRegistry:
         self._most_versions = retention.versions or sys.maxsize
         self._most_bytes = retention.memory_bytes or sys.maxsize
         self._pins: list[weakref.ref[Any]] = []
+        self._max_pins = 1024
         self._pins_lock = threading.Lock()
+        # Asked for by each execution, which is quicker of the object than of its class.
+        self.nest: Nest | None = None
+        self.is_storing = False
 
     # --- entities ---
 
@@ -842,10 +843,10 @@ class TreeRegistry:
         if len(self._pins) >= self._max_pins:
             with self._pins_lock:
                 self._drop_dead_pins()
-        pins: list[weakref.ref[Any]] | None = None
-        while pins is not self._pins:
-            pins = self._pins
-            pins.append(pin)
+        pins = self._pins
+        pins.append(pin)
+        if pins is not self._pins:
+            self.add_pin(pin)
 
     def _drop_dead_pins(self) -> None:
         """Let go of pins whose holder is gone. Done under the lock of the pins."""

@@ -419,6 +419,11 @@ class Execution:
             self._nest = Nest(self._targets, self._txns)
         return self._nest
 
+    @property
+    def open_txns(self) -> Sequence[Transaction]:
+        """The open transactions of its outermost execution."""
+        return self._txns if self._nest is None else self._nest.txns
+
     # --- inputs ---
 
     def _bind(self, arguments: Mapping[str, Any]) -> None:

@@ -294,6 +294,30 @@ def test_attach_in_a_callable_moves_within_and_between_trees(
 # --- attaching what is in hand ---
 
 
+def test_what_crossed_in_a_callable_can_be_moved_on_from_there(workspace: Workspace) -> None:
+    """Until the commit it is of its old tree, and held by the other one."""
+    one, two = workspace.add(Shelf(items=[Item(name="x")])), workspace.add(Shelf())
+
+    @workspace.register("pass_through")
+    def pass_through(one: Shelf, two: Shelf, to_root: bool) -> None:
+        item = one.items.pop()
+        two.items.append(item)
+        if to_root:
+            item.detach()
+        else:
+            item.attach(one, "items")
+
+    workspace.execute("pass_through", one=one, two=two, to_root=False)
+
+    assert [workspace.head(one), workspace.head(two)] == [1, 1]
+
+    workspace.execute("pass_through", one=one, two=two, to_root=True)
+
+    assert [workspace.head(one), workspace.head(two)] == [2, 1]
+    (root,) = workspace.roots(Item)
+    assert stored(workspace.snapshot(root)).name == "x"
+
+
 def test_attach_commits_a_root_that_was_put_into_another_one(
     workspace: Workspace, shop: Any
 ) -> None:

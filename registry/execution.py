@@ -987,7 +987,7 @@ class Execution:
                     self._setting.configs.remember(tree)
         begun = [] if self._founding is None else self._founding.trees
         for tree in [*begun, *self._provisional] if outputs else ():
-            if tree.head == 1:
+            if tree.base is None and tree.head == 1:
                 tree.note_outputs(outputs)
 
     def _hold(self, tree: TreeRegistry, kind: str) -> None:

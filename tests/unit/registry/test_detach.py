@@ -444,6 +444,27 @@ def test_an_outdated_snapshot_forks_when_its_child_is_detached(
     assert workspace.head(root) == 2
 
 
+def test_an_outdated_snapshot_may_be_returned_as_it_is_beside_a_new_root(
+    workspace: Workspace,
+) -> None:
+    """Its branch has made no version that could tell of the root."""
+    one, two = workspace.add(Shelf()), workspace.add(Shelf(items=[Item(name="x")]))
+    outdated = workspace.snapshot(one)
+    workspace.put(f"{one.address}.label", "newer")
+
+    @workspace.register("split")
+    def split(one: Shelf, two: Shelf) -> Shelf:
+        two.items[0].detach()
+        return one
+
+    returned = workspace.execute("split", one=outdated, two=two)
+
+    assert returned.ecs_id == outdated.ecs_id
+    assert workspace.branches(one) == [one]
+    assert len(workspace.roots(Item)) == 1
+    assert workspace.head(two) == 2
+
+
 def test_siblings_are_detached_one_after_the_other_and_attached_again(shop: Any) -> None:
     """Each call finds the list as the call before it left it."""
     first, second = shop.shelves[0].items

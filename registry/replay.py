@@ -323,7 +323,10 @@ def _compared_outputs(
     if len(record.outputs) != len(now.outputs):
         yield Difference("outputs", None, "", len(record.outputs), len(now.outputs))
         return
-    for (old_key, _), (new_key, _) in zip(record.outputs, now.outputs, strict=True):
+    pairs = list(zip(record.outputs, now.outputs, strict=True))
+    # The new roots first: what is below one of them is known by it.
+    pairs.sort(key=lambda pair: _root(trees, pair[0][0]) is None)
+    for (old_key, _), (new_key, _) in pairs:
         if old_key == new_key or matching.pairs.get(ids.plain(old_key)) == new_key:
             continue
         old_tree, new_tree = _root(trees, old_key), _root(stage.trees, new_key)

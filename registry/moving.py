@@ -253,7 +253,7 @@ def fitting(entity: Entity, parent: Entity, field: str, key: Any = None) -> Call
     if not isinstance(parent, Entity):
         kind = type(parent).__name__
         raise StructureError(f"a {kind}", f"cannot hold {label(entity)}", "give an entity")
-    if any(_is(each, entity) for each in _above(parent)):
+    if any(_is(each, entity) for each in _above(parent)) and _reaches(entity, parent):
         raise StructureError(
             label(entity), "would be below itself", "attach it to an entity that is not below it"
         )
@@ -305,6 +305,20 @@ def _above(entity: Entity) -> Iterator[Entity]:
         seen.add(id(above))
         yield above
         above = _parent(above)
+
+
+def _reaches(entity: Entity, sought: Entity) -> bool:
+    """Tell whether *sought* is an entity or below it, as things are now. Cost: what is below."""
+    queue, seen = [entity], set[int]()
+    while queue:
+        each = queue.pop()
+        if _is(each, sought):
+            return True
+        if id(each) not in seen:
+            seen.add(id(each))
+            for _, value in parts(each, schema_of(type(each))):
+                queue += entities_in(value)
+    return False
 
 
 def _attach(entity: Entity, parent: Entity, field: str, key: Any = None) -> Entity:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from registry import (
     Entity,
@@ -25,6 +26,13 @@ class Box(Entity):
     item: Item
     pair: tuple[Item, Item]
     some: tuple[Item, ...] = ()
+
+
+class Nest(Entity):
+    """Holds others of its kind."""
+
+    label: str
+    below: list[Nest] = Field(default_factory=list)
 
 
 @pytest.fixture(autouse=True)
@@ -292,6 +300,26 @@ def test_attach_in_a_callable_moves_within_and_between_trees(
 
 
 # --- attaching what is in hand ---
+
+
+def test_what_was_above_may_be_attached_to_what_was_moved_out_of_it(workspace: Workspace) -> None:
+    """Whether it would be below itself is seen as things are now."""
+    nest = workspace.add(Nest(label="root", below=[Nest(label="a", below=[Nest(label="b")])]))
+
+    @workspace.register("turn_round")
+    def turn_round(root: Nest) -> None:
+        outer = root.below[0]
+        inner = outer.below[0]
+        with pytest.raises(StructureError):
+            outer.attach(inner, "below")
+        inner.attach(root, "below")
+        outer.attach(inner, "below")
+
+    workspace.execute("turn_round", root=nest)
+
+    root: Any = workspace.snapshot(nest)
+    (inner,) = root.below
+    assert (inner.label, [each.label for each in inner.below]) == ("b", ["a"])
 
 
 def test_what_crossed_in_a_callable_can_be_moved_on_from_there(workspace: Workspace) -> None:

@@ -261,8 +261,8 @@ class Author:
     def _exchange(self, dice: Dice) -> Part | None:
         one, two = self._two(dice)
         first, second = (self._slot(each, dice, "list", "dict") for each in (one, two))
-        if first is None or second is None:
-            return None
+        if first is None or second is None or first.tag == second.tag:
+            return None  # one may be a copy of the other: another entity with the same content
         return ("exchange", one, first, two, second)
 
     def _detach(self, dice: Dice) -> Part | None:

@@ -141,7 +141,14 @@ def borrow(entity: Any, source: Any, field: str) -> None:
     if hasattr(entity, "borrow_attribute_from"):
         entity.borrow_attribute_from(source, field, field)
     else:
-        setattr(entity, field, copy.deepcopy(getattr(source, field)))
+        setattr(entity, field, _as_hinted(copy.deepcopy(getattr(source, field))))
+
+
+def _as_hinted(value: Any) -> Any:
+    """Return what pydantic makes of a value of a field whose numbers are integers."""
+    if isinstance(value, list):
+        return [_as_hinted(item) for item in value]
+    return int(value) if isinstance(value, bool) else value
 
 
 def made(entities: Sequence[Any], what: Any, classes: dict[str, Any]) -> Any:

@@ -115,7 +115,7 @@ def replay(
         configs=ConfigStore(stage.trees, setting.trees.retention.configs),
     )
     # A plain result that its caller got as an output entity is one again.
-    form: Form = "entities" if record.outputs else "raw"
+    form: Form = "entities" if _made_output(setting.trees, record) else "raw"
     execution = Execution(scratch, registered, record.execution_id, form)
     error: Exception | None = None
     try:
@@ -344,6 +344,15 @@ def _compared_outputs(
         old_tree.check_version(1)
         matching.pair(old_tree.key, new_tree.key)
         yield from matching.compare(_View(old_tree, 1, 0), _View(new_tree, 1, 0))
+
+
+def _made_output(trees: Trees, record: Record) -> bool:
+    """Tell whether a plain result may have been told as an output entity.
+
+    Not if all outputs are known to be something else, as what was detached.
+    """
+    found = [_root(trees, key) for key, _ in record.outputs]
+    return any(tree is None or _is_output(tree) for tree in found)
 
 
 def _root(trees: Trees, key: int) -> TreeRegistry | None:

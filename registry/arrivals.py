@@ -168,6 +168,10 @@ class Arrivals(Adoption):
         """Return the node of an owner, also of one that had none when it was found."""
         if not isinstance(owner, Later):
             return owner
+        # Asked for its copy first: what left another tree a moment ago looks like an orphan.
+        copied = self._cloner.made.get(id(owner.entity))
+        if copied is not None and key_of(copied) in self.nodes:
+            return self.nodes[key_of(copied)]
         key = key_of(self.resident(owner.entity))
         return self.nodes.get(key) or self.tree.node(key)
 

@@ -419,6 +419,11 @@ class Execution:
             self._nest = Nest(self._targets, self._txns)
         return self._nest
 
+    @property
+    def open_txns(self) -> Sequence[Transaction]:
+        """The open transactions of its outermost execution."""
+        return self._txns if self._nest is None else self._nest.txns
+
     # --- inputs ---
 
     def _bind(self, arguments: Mapping[str, Any]) -> None:
@@ -982,7 +987,7 @@ class Execution:
                     self._setting.configs.remember(tree)
         begun = [] if self._founding is None else self._founding.trees
         for tree in [*begun, *self._provisional] if outputs else ():
-            if tree.head == 1:
+            if tree.base is None and tree.head == 1:
                 tree.note_outputs(outputs)
 
     def _hold(self, tree: TreeRegistry, kind: str) -> None:

@@ -17,6 +17,7 @@ from registry.copies import entities_in
 from registry.entity import Entity, key_of, label, parts
 from registry.errors import StructureError
 from registry.history import Cell
+from registry.nesting import running
 from registry.schema import schema_of
 from registry.snapshot import Snapshot
 from registry.tree import OpenTransaction, TreeRegistry
@@ -86,16 +87,33 @@ def _holders(entity: Entity) -> Iterator[Entity]:
         yield parent
     home = entity.__home__
     if isinstance(home, TreeRegistry):
-        txn = home.txn
-        written = [] if txn is None else [each for each, _ in txn.writes.values()]
-        places = [] if txn is None else [each.place for each in txn.containers]
-        cells = [each for each in places if isinstance(each, Cell) and each.node is not None]
-        written += [home.live(cell.node.key) for cell in cells if cell.node is not None]
+        for txn in _open_on(home):
+            yield from _with_orphans(_written(txn))
     elif isinstance(home, Snapshot):
-        written = [each for each, _ in home.edited()]
-    else:
-        return
-    yield from _with_orphans(written)
+        yield from _with_orphans([each for each, _ in home.edited()])
+
+
+def _open_on(tree: TreeRegistry) -> list[Any]:
+    """Return the open transaction on a tree, then the others of the same execution.
+
+    What was put into another tree is still of its own until the commit.
+    """
+    if tree.txn is None:
+        return []
+    outer = running.get()
+    others = () if outer is None else outer.open_txns
+    return [tree.txn, *(each for each in others if each is not tree.txn)]
+
+
+def _written(txn: Any) -> list[Entity]:
+    """Return the live entities of a tree that a transaction has written to."""
+    tree = txn.tree
+    places = [each.place for each in txn.containers]
+    cells = [each for each in places if isinstance(each, Cell) and each.node is not None]
+    return [
+        *(each for each, _ in txn.writes.values()),
+        *(tree.live(cell.node.key) for cell in cells if cell.node is not None),
+    ]
 
 
 def _with_orphans(entities: Iterable[Entity]) -> Iterator[Entity]:
@@ -235,7 +253,7 @@ def fitting(entity: Entity, parent: Entity, field: str, key: Any = None) -> Call
     if not isinstance(parent, Entity):
         kind = type(parent).__name__
         raise StructureError(f"a {kind}", f"cannot hold {label(entity)}", "give an entity")
-    if any(_is(each, entity) for each in _above(parent)):
+    if any(_is(each, entity) for each in _above(parent)) and _reaches(entity, parent):
         raise StructureError(
             label(entity), "would be below itself", "attach it to an entity that is not below it"
         )
@@ -287,6 +305,20 @@ def _above(entity: Entity) -> Iterator[Entity]:
         seen.add(id(above))
         yield above
         above = _parent(above)
+
+
+def _reaches(entity: Entity, sought: Entity) -> bool:
+    """Tell whether *sought* is an entity or below it, as things are now. Cost: what is below."""
+    queue, seen = [entity], set[int]()
+    while queue:
+        each = queue.pop()
+        if _is(each, sought):
+            return True
+        if id(each) not in seen:
+            seen.add(id(each))
+            for _, value in parts(each, schema_of(type(each))):
+                queue += entities_in(value)
+    return False
 
 
 def _attach(entity: Entity, parent: Entity, field: str, key: Any = None) -> Entity:

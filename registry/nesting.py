@@ -30,6 +30,10 @@ class Outer(Protocol):
     def nest(self) -> Nest:
         """What runs inside its outermost execution."""
 
+    @property
+    def open_txns(self) -> Sequence[Transaction]:
+        """The open transactions of its outermost execution."""
+
     def is_of(self, trees: Trees) -> bool:
         """Tell whether it runs on the trees of a workspace."""
 

@@ -115,7 +115,7 @@ def replay(
         configs=ConfigStore(stage.trees, setting.trees.retention.configs),
     )
     # A plain result that its caller got as an output entity is one again.
-    form: Form = "entities" if record.outputs else "raw"
+    form: Form = "entities" if _made_output(setting.trees, record) else "raw"
     execution = Execution(scratch, registered, record.execution_id, form)
     error: Exception | None = None
     try:
@@ -323,7 +323,10 @@ def _compared_outputs(
     if len(record.outputs) != len(now.outputs):
         yield Difference("outputs", None, "", len(record.outputs), len(now.outputs))
         return
-    for (old_key, _), (new_key, _) in zip(record.outputs, now.outputs, strict=True):
+    pairs = list(zip(record.outputs, now.outputs, strict=True))
+    # The new roots first: what is below one of them is known by it.
+    pairs.sort(key=lambda pair: _root(trees, pair[0][0]) is None)
+    for (old_key, _), (new_key, _) in pairs:
         if old_key == new_key or matching.pairs.get(ids.plain(old_key)) == new_key:
             continue
         old_tree, new_tree = _root(trees, old_key), _root(stage.trees, new_key)
@@ -341,6 +344,15 @@ def _compared_outputs(
         old_tree.check_version(1)
         matching.pair(old_tree.key, new_tree.key)
         yield from matching.compare(_View(old_tree, 1, 0), _View(new_tree, 1, 0))
+
+
+def _made_output(trees: Trees, record: Record) -> bool:
+    """Tell whether a plain result may have been told as an output entity.
+
+    Not if all outputs are known to be something else, as what was detached.
+    """
+    found = [_root(trees, key) for key, _ in record.outputs]
+    return any(tree is None or _is_output(tree) for tree in found)
 
 
 def _root(trees: Trees, key: int) -> TreeRegistry | None:

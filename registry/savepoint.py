@@ -119,12 +119,21 @@ class _Point:
         txn.writes = {key: (entity, set(held)) for key, (entity, held, _) in self.writes.items()}
         # What was first read since is read again when it is wanted.
         later, txn.touched = txn.touched[self.touched :], txn.touched[: self.touched]
-        tree.drop_opaque(
-            [(each, name) for each, name in later if (id(each), name) not in self.shown]
-        )
+        tree.drop_opaque([place for place in later if self._is_first_shown(*place)])
         for holder, key, value, kept in self.opaque:
             if not same_value(value, kept):
                 _put_back(holder, key, kept)
+
+    def _is_first_shown(self, entity: Entity, name: str) -> bool:
+        """Tell whether a field holds opaque values that were not at hand before.
+
+        What was borrowed into another field has been put back already.
+        """
+        key = key_of(entity)
+        if (id(entity), name) in self.shown or entity.__home__ is not self.txn.tree:
+            return False
+        held = self.writes[key][1] if key in self.writes else {}
+        return name not in held and name in (self.txn.tree.node(key).opaque or ())
 
     def _restore_entity(
         self,

@@ -9,6 +9,7 @@ execution over several trees decides whether all of them commit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from registry.changes import Changes, forget_cached, remove_part
@@ -58,6 +59,11 @@ class Transaction:
         if self.tree.nest is None:
             self.tree.nest = Nest([self.tree], [self])
         return self.tree.nest
+
+    @property
+    def open_txns(self) -> Sequence[Transaction]:
+        """The open transactions of the execution of this one."""
+        return (self,) if self.tree.nest is None else self.tree.nest.txns
 
     def is_of(self, trees: Trees) -> bool:
         """Tell whether its tree is one of these."""

@@ -685,7 +685,8 @@ class TreeRegistry:
         number = stamps[-1] & ids.MAX_COMMIT
         commit = self.commit_of(node.born if stamps[-1] == ids.BIRTH else number)
         outputs = () if commit is None else commit.outputs
-        mine = [index for index, output in enumerate(outputs) if output[0] == key]
+        me = key, stamps[-1]  # one entity may be returned on two branches
+        mine = [index for index, output in enumerate(outputs) if output == me]
         return Identity(
             ecs_id=ids.to_uuid(key, stamps[-1]),
             root_ecs_id=ids.to_uuid(self.key, self.stamp_of(self.key, version)),
@@ -698,7 +699,7 @@ class TreeRegistry:
             derived_from_execution_id=ids.execution_text(commit.execution_id) or None
             if commit
             else None,
-            sibling_output_entities=[ids.to_uuid(*each) for each in outputs if each[0] != key]
+            sibling_output_entities=[ids.to_uuid(*each) for each in outputs if each != me]
             if mine
             else [],
             output_index=mine[0] if mine else None,

@@ -80,7 +80,7 @@ class Trees:
         self.waits = Waits()
         self._names: dict[str, Ref] = {}
         self._names_by_root: dict[tuple[int, int], str] = {}
-        self._branch_numbers: dict[int, Iterator[int]] = {}
+        self._branch_numbers: dict[int, int] = {}
         self._by_class: dict[type[Entity], dict[tuple[int, int], int]] = {}
         self._held = itertools.count()
         self.outputs = OutputLog(retention, self.hold, self.let_go)
@@ -252,14 +252,24 @@ class Trees:
         origin = tree
         while tree.base is not None and version <= tree.base_version:
             tree = tree.base
-        numbers = self._branch_numbers.setdefault(tree.key, itertools.count(1))
+        number = self._next_branch(tree.key)
         forked = TreeRegistry(
-            tree.key, self.retention, branch=next(numbers), base=tree, base_version=version
+            tree.key, self.retention, branch=number, base=tree, base_version=version
         )
         forked.origin = origin
         tree.pin(forked, version)
         origin.check_version(version)  # once more: another thread may have let it go
         return forked
+
+    def _next_branch(self, key: int) -> int:
+        """Return the number of a new branch of a root; none is used twice."""
+        with self._growing:
+            self._branch_numbers[key] = number = self.last_branch(key) + 1
+        return number
+
+    def last_branch(self, key: int) -> int:
+        """Return the newest number of a branch of a root that was used here."""
+        return self._branch_numbers.get(key, 0)
 
     # --- finding ---
 

@@ -86,6 +86,10 @@ class TrialTrees(Trees):
         """Start a new line of versions as `Trees.fork`."""
         return self._own(super().fork(tree, version))
 
+    def last_branch(self, key: int) -> int:
+        """Go on after the branches of the workspace, which may be stood in for."""
+        return max(super().last_branch(key), self.origin.last_branch(key))
+
     def _own(self, tree: TreeRegistry) -> TreeRegistry:
         """Note that a tree was begun here: it is a stand-in itself."""
         tree.is_trial = True

@@ -83,6 +83,7 @@ def _form(value: Any, forms: dict[int, Any], entities: dict[int, Any]) -> Any:
     if isinstance(value, BaseModel):
         return (
             type(value).__name__,
+            tuple(sorted(value.model_fields_set)),
             *((n, _form(getattr(value, n), forms, entities)) for n in type(value).model_fields),
         )
     # The type is part of an atom's form, because 1, True and 1.0 are three values here.

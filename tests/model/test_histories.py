@@ -28,7 +28,7 @@ def steps(*kinds: str) -> st.SearchStrategy[list[tuple[str, int, list[int]]]]:
     return st.lists(st.tuples(st.sampled_from(kinds), NUMBERS, OPERATIONS), min_size=1, max_size=6)
 
 
-@histories(0.5)
+@histories(0.25)
 @given(growth=GROWTH, history=steps("run", "run", "fail", "hold"))
 def test_executions_equal_plain_python(
     growth: list[int],
@@ -43,7 +43,7 @@ def test_executions_equal_plain_python(
     world.check_all()
 
 
-@histories(0.25)
+@histories(0.1)
 @given(growth=GROWTH, history=steps("run", "hold", "scribble", "haunt", "fail"))
 def test_what_others_hold_never_matters(
     growth: list[int],
@@ -58,7 +58,7 @@ def test_what_others_hold_never_matters(
     world.check_all()
 
 
-@histories(0.25)
+@histories(0.15)
 @given(growth=GROWTH, history=steps("run", "edit", "stale", "fork", "fail"))
 def test_edited_and_stale_snapshots_and_forks_equal_plain_python(
     growth: list[int],

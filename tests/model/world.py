@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from registry import OutputEntity, Ref, Workspace
+from registry import OutputEntity, Ref, Retention, Workspace
 from registry.errors import MergeConflictError, StructureError, UndoError, WriteError
 from tests.model import entity_trees, plain_trees
 from tests.model.actions import Action, Scene, run
@@ -68,8 +68,8 @@ class Held:
 class World:
     """A workspace and the oracle's lines beside it."""
 
-    def __init__(self, growth: Sequence[int]) -> None:
-        self.workspace = Workspace()
+    def __init__(self, growth: Sequence[int], retention: Retention | None = None) -> None:
+        self.workspace = Workspace(retention=retention)
         self.workspace.register("act")(act)
         self.workspace.register("look")(look)
         self.tags = Tags()
@@ -79,19 +79,24 @@ class World:
         self.over = False
         self.lines: list[Line] = []
         self.lineages: dict[tuple[int, int], Any] = {}
-        plain = plain_trees.Node(tag=0)
+        self.plant(growth)
+
+    def plant(self, growth: Sequence[int], name: str | None = None) -> None:
+        """Add a tree that has grown at random."""
+        tag = self.tags.next() if self.lines else 0
+        plain = plain_trees.Node(tag=tag)
         actions, error = Chooser(Scene(plain, plain_trees.CLASSES), self.tags).program(growth, GROW)
         assert error is None, error
-        entity = entity_trees.Node(tag=0)
+        entity = entity_trees.Node(tag=tag)
         run(Scene(entity, entity_trees.CLASSES), actions)
         assert read(entity).form == read(plain).form
         birth = {tag: e.ecs_id for tag, e in read(entity).entities.items()}
-        ref = self.workspace.add(entity)
-        self.lines.append(Line(ref, 1))
-        self._expect(self.lines[0], plain)
-        assert self.lines[0].ids[0] == birth, "adoption must keep the ids given out before"
+        line = Line(self.workspace.add(entity, name), 1)
+        self.lines.append(line)
+        self._expect(line, plain)
+        assert line.ids[0] == birth, "adoption must keep the ids given out before"
         # What the caller holds is a snapshot of version 1 from now on.
-        self.held.append(Held(entity, self.lines[0].readings[0].form))
+        self.held.append(Held(entity, line.readings[0].form))
 
     # --- the oracle's side ---
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from registry import (
     Entity,
@@ -25,6 +26,13 @@ class Box(Entity):
     item: Item
     pair: tuple[Item, Item]
     some: tuple[Item, ...] = ()
+
+
+class Nest(Entity):
+    """Holds others of its kind."""
+
+    label: str
+    below: list[Nest] = Field(default_factory=list)
 
 
 @pytest.fixture(autouse=True)
@@ -294,6 +302,50 @@ def test_attach_in_a_callable_moves_within_and_between_trees(
 # --- attaching what is in hand ---
 
 
+def test_what_was_above_may_be_attached_to_what_was_moved_out_of_it(workspace: Workspace) -> None:
+    """Whether it would be below itself is seen as things are now."""
+    nest = workspace.add(Nest(label="root", below=[Nest(label="a", below=[Nest(label="b")])]))
+
+    @workspace.register("turn_round")
+    def turn_round(root: Nest) -> None:
+        outer = root.below[0]
+        inner = outer.below[0]
+        with pytest.raises(StructureError):
+            outer.attach(inner, "below")
+        inner.attach(root, "below")
+        outer.attach(inner, "below")
+
+    workspace.execute("turn_round", root=nest)
+
+    root: Any = workspace.snapshot(nest)
+    (inner,) = root.below
+    assert (inner.label, [each.label for each in inner.below]) == ("b", ["a"])
+
+
+def test_what_crossed_in_a_callable_can_be_moved_on_from_there(workspace: Workspace) -> None:
+    """Until the commit it is of its old tree, and held by the other one."""
+    one, two = workspace.add(Shelf(items=[Item(name="x")])), workspace.add(Shelf())
+
+    @workspace.register("pass_through")
+    def pass_through(one: Shelf, two: Shelf, to_root: bool) -> None:
+        item = one.items.pop()
+        two.items.append(item)
+        if to_root:
+            item.detach()
+        else:
+            item.attach(one, "items")
+
+    workspace.execute("pass_through", one=one, two=two, to_root=False)
+
+    assert [workspace.head(one), workspace.head(two)] == [1, 1]
+
+    workspace.execute("pass_through", one=one, two=two, to_root=True)
+
+    assert [workspace.head(one), workspace.head(two)] == [2, 1]
+    (root,) = workspace.roots(Item)
+    assert stored(workspace.snapshot(root)).name == "x"
+
+
 def test_attach_commits_a_root_that_was_put_into_another_one(
     workspace: Workspace, shop: Any
 ) -> None:
@@ -418,6 +470,27 @@ def test_an_outdated_snapshot_forks_when_its_child_is_detached(
     assert [ref.branch for ref in workspace.branches(root)] == [0, 1]
     assert (shop.name, shop.star) == ("shop", None)
     assert workspace.head(root) == 2
+
+
+def test_an_outdated_snapshot_may_be_returned_as_it_is_beside_a_new_root(
+    workspace: Workspace,
+) -> None:
+    """Its branch has made no version that could tell of the root."""
+    one, two = workspace.add(Shelf()), workspace.add(Shelf(items=[Item(name="x")]))
+    outdated = workspace.snapshot(one)
+    workspace.put(f"{one.address}.label", "newer")
+
+    @workspace.register("split")
+    def split(one: Shelf, two: Shelf) -> Shelf:
+        two.items[0].detach()
+        return one
+
+    returned = workspace.execute("split", one=outdated, two=two)
+
+    assert returned.ecs_id == outdated.ecs_id
+    assert workspace.branches(one) == [one]
+    assert len(workspace.roots(Item)) == 1
+    assert workspace.head(two) == 2
 
 
 def test_siblings_are_detached_one_after_the_other_and_attached_again(shop: Any) -> None:

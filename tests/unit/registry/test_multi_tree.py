@@ -136,6 +136,29 @@ def test_a_crossed_entity_belongs_to_its_new_tree(
     assert workspace.snapshot(shops[0]).shelves[0].items[-1].name == "i00"
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_what_changes_places_with_another_tree_takes_along_what_is_below(
+    workspace: Workspace, shops: tuple[Ref, Ref], order: int
+) -> None:
+    """Whichever of the trees is stored first; the borrowed field asks for the general way."""
+
+    @workspace.register("swap")
+    def swap(one: Shop, two: Shop) -> None:
+        one.shelves[0].borrow_attribute_from(two, "name", "label")
+        one.shelves[0], two.shelves[0] = two.shelves[0], one.shelves[0]
+
+    one, two = shops[order], shops[1 - order]
+    before: Any = [workspace.snapshot(each) for each in (one, two)]
+
+    workspace.execute("swap", one=one, two=two)
+
+    after: Any = [workspace.snapshot(each) for each in (one, two)]
+    assert [[item.model_dump() for item in each.shelves[0].items] for each in after] == [
+        [item.model_dump() for item in each.shelves[0].items] for each in reversed(before)
+    ]
+    assert [workspace.head(each) for each in (one, two)] == [2, 2]
+
+
 def test_an_entity_in_two_trees_at_once_is_refused_or_copied(
     workspace: Workspace, shops: tuple[Ref, Ref]
 ) -> None:

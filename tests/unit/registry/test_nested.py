@@ -606,6 +606,30 @@ def test_what_a_failed_execution_borrowed_has_no_source_later(world: World) -> N
     assert world.workspace.snapshot(world.a).attribute_source == {}
 
 
+def test_a_failed_inner_borrow_leaves_what_was_written_before(world: World) -> None:
+    """By the edits of the snapshot that was given, or by the outer callable."""
+    edited: Any = world.workspace.snapshot(world.a)
+    edited.numbers.append(4)
+
+    def borrow(shop: Any) -> None:
+        for name in ("numbers", "name", "table", "point", "anything"):
+            shop.borrow_attribute_from(shop, name, name)
+        raise BrokenError
+
+    def do(shop: Shop) -> None:
+        shop.name = "assigned"
+        shop.table["put"] = 1
+        with suppress(BrokenError):
+            world.inner(borrow, shop)
+
+    expected = [*edited.numbers], {**edited.table, "put": 1}, edited.point
+    world.outer(do, edited)
+
+    shop: Any = world.workspace.snapshot(world.a)
+    assert (shop.numbers, shop.table, shop.point) == expected
+    assert shop.name == "assigned"
+
+
 def test_a_read_only_inner_execution_may_look_at_what_cannot_be_tracked(world: World) -> None:
     """As outside: what counts is whether anything differs in the end."""
 

@@ -193,6 +193,35 @@ def test_new_entities_are_compared_by_their_places(workspace: Workspace, shop: R
     assert found.differences == (Difference("field", item, "price", 1.0, 7.0),)
 
 
+def test_what_is_returned_before_the_new_root_that_holds_it_comes_out_as_recorded(
+    workspace: Workspace, shop: Ref
+) -> None:
+    @workspace.register("take_both")
+    def take_both(shop: Shop) -> tuple[Item, Shelf]:
+        shelf = shop.shelves.pop()
+        return shelf.items[0], shelf
+
+    workspace.execute("take_both", shop=shop)
+    (record,) = workspace.executions(name="take_both")
+
+    assert workspace.replay(record.execution_id).is_equal
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_what_was_detached_beside_a_plain_result_comes_out_as_recorded(
+    workspace: Workspace, shop: Ref, raw: bool
+) -> None:
+    @workspace.register("let_go")
+    def let_go(shop: Shop) -> int:
+        shop.shelves[0].detach()
+        return len(shop.shelves)
+
+    workspace.execute("let_go", raw=raw, shop=shop)
+    (record,) = workspace.executions(name="let_go")
+
+    assert workspace.replay(record.execution_id).is_equal
+
+
 def test_a_returned_entity_of_another_content_or_class_is_a_difference(
     workspace: Workspace, shop: Ref
 ) -> None:

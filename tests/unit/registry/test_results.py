@@ -152,6 +152,19 @@ def test_a_single_result_has_no_siblings(do: Do) -> None:
         assert (result.output_index, result.sibling_output_entities) == (None, [])
 
 
+def test_the_same_entity_on_two_branches_is_two_siblings(workspace: Workspace, shop: Ref) -> None:
+    @workspace.register("both")
+    def both(one: Shop, two: Shop) -> tuple[Shop, Shop]:
+        one.name, two.name = "one", "two"
+        return one, two
+
+    one, two = workspace.execute("both", one=shop, two=workspace.fork(shop))
+
+    assert [one.output_index, two.output_index] == [0, 1]
+    assert one.sibling_output_entities == [two.ecs_id]
+    assert two.sibling_output_entities == [one.ecs_id]
+
+
 def test_one_that_is_unchanged_tells_of_the_execution_that_made_its_version(
     workspace: Workspace, do: Do
 ) -> None:

@@ -313,3 +313,27 @@ def test_a_dry_run_on_a_branch_stands_in_for_that_branch(workspace: Workspace, s
     assert [(diff.a, diff.b) for diff in run.diffs] == [(2, 3)]
     assert run.diffs[0].changed[0].ref.branch == branch.branch
     assert run.diffs[0].changed[0].old == "on the branch"
+
+
+def test_a_dry_run_forks_beside_the_branches_that_there_are(workspace: Workspace) -> None:
+    """The outdated snapshot begins a branch of its own, also if others are inputs too."""
+
+    @workspace.register("both")
+    def both(one: Shelf, two: Shelf) -> None:
+        one.label, two.label = "one", "two"
+
+    main = workspace.add(Shelf())
+    outdated = workspace.snapshot(main)
+    workspace.put(f"{main.address}.label", "newer")
+    branch = workspace.fork(main)
+
+    run = workspace.execute("both", dry_run=True, one=outdated, two=branch)
+
+    would_be: Any = [diff.read(diff.b) for diff in run.diffs]
+    assert sorted(each.label for each in would_be) == ["one", "two"]
+
+    workspace.execute("both", one=outdated, two=branch)
+
+    stored: Any = [workspace.snapshot(each) for each in workspace.branches(main)]
+    assert {each.ecs_id for each in would_be} <= {each.ecs_id for each in stored}
+    assert [each.label for each in stored] == ["newer", "two", "one"]

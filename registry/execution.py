@@ -1113,9 +1113,10 @@ class Execution:
         self._values = (*self._values, sum(map(len, edited)))
 
     def _record(self, status: str, error_type: str, error: str) -> None:
-        for inner in self._nest.inner if self._nest else ():
-            inner.record_with(self, status == "ok", error_type)
-        self._add_record(status, error_type, error)
+        with self._setting.records.together() if self._nest else contextlib.nullcontext():
+            for inner in self._nest.inner if self._nest else ():
+                inner.record_with(self, status == "ok", error_type)
+            self._add_record(status, error_type, error)
 
     def _add_record(self, status: str, error_type: str, error: str) -> None:
         if self._edited:

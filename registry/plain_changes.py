@@ -230,6 +230,8 @@ def store(txn: Transaction, found: Found, now: float) -> int:
     deltas, states, moves, changed, _, new, gone = found
     version = tree.head + 1
     tree.is_storing = True  # until add_commit
+    if tree.is_journaled:
+        tree.deltas = deltas
     if new:
         _enter(tree, new, now)
     for cell, change in deltas:

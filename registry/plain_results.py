@@ -28,7 +28,7 @@ from registry.values import ATOM, DICT, ENTITY, KIND, LIST, TUPLE
 
 UNUSUAL = object()
 _MEMBERS, _DETACHED = 0, 1
-"""What a record with an odd number of outputs ends with, see records._apart."""
+"""What a record with an odd number of outputs ends with, see records.apart."""
 _NOBODY: tuple[Any, ...] = ()
 _DEPTH = 8
 """Containers in one another that are looked into here."""

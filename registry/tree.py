@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -133,6 +133,8 @@ class TreeRegistry:
         is_trial: Whether it stands in for another one whose execution is not kept.
         nest: What runs inside the open execution, if that is one of `plain`.
         is_storing: Whether a commit is being stored: history is not to be read by other threads.
+        is_journaled: Whether what its commits do is written down; see `journal/`.
+        deltas: Then the changes of containers of the commit that is being stored.
         is_taken_in: Whether it, or a fork of it, was merged into another branch.
         origin: The branch that it was forked from as the user said, which may itself have been at a
             version of `base`; None for main.
@@ -145,6 +147,8 @@ class TreeRegistry:
     """
 
     is_read_only: ClassVar[bool] = False
+    is_journaled: ClassVar[bool] = False
+    deltas: Sequence[tuple[Any, Any]] = ()
     # On the class, since few trees ever have another one, and roots are made by the thousand.
     origin: TreeRegistry | None = None
     output: Any = None
@@ -922,12 +926,12 @@ def _own(value: Stored, node: Node, up: Cell | None, version: int) -> Stored:
     cls = type(value)
     if cls is ListCell:
         cell: Any = ListCell([], node, up)
-        cell.depth = value.depth
+        cell.depth, cell.number = value.depth, value.number
         cell.items = [_own(item, node, cell, version) for item in value.at(version)]
         return cell
     if cls is DictCell:
         cell = DictCell({}, node, up)
-        cell.depth = value.depth
+        cell.depth, cell.number = value.depth, value.number
         cell.items = {
             key: _own(item, node, cell, version) for key, item in value.at(version).items()
         }

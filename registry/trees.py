@@ -10,7 +10,7 @@ import itertools
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from registry import ids
@@ -70,9 +70,11 @@ class Trees:
         origin: The trees that these stand in for; see `trial.py`.
         waits: Who waits for the turn on a tree while having others.
         outputs: The newest output entities, most of which have no tree yet.
+        tree_class: What trees that begin here are.
     """
 
     origin: Trees | None = None
+    tree_class: ClassVar[type[TreeRegistry]] = TreeRegistry
 
     def __init__(self, retention: Retention) -> None:
         self.retention = retention
@@ -96,6 +98,13 @@ class Trees:
     def holds(self, tree: TreeRegistry) -> bool:
         """Tell whether a tree is one of these."""
         return self.by_root.get((tree.key, tree.branch)) is tree
+
+    def is_taken(self, key: int, branch: int) -> bool:
+        """Tell whether there is a tree with an identity."""
+        return (key, branch) in self.by_root
+
+    def note_merge(self, into: TreeRegistry) -> None:
+        """Learn that another branch was merged into one; see `journal/`."""
 
     def stand_in(self, tree: TreeRegistry) -> TreeRegistry:
         """Return the tree that executions here work on for *tree*: that very one; see `trial.py`.
@@ -130,10 +139,10 @@ class Trees:
     ) -> tuple[TreeRegistry, Adoption]:
         """Build a tree as `found`; return also which object became which node."""
         # Asked for no key that it would have to draw: what is fresh is cheaper to adopt.
-        if root.__key__ is not None and (root.__key__, 0) in self.by_root:
+        if root.__key__ is not None and self.is_taken(root.__key__, 0):
             raise IdentityTakenError(label(root))
         adoption = adopt(root, now, cloner)
-        tree = TreeRegistry(key_of(root), self.retention)
+        tree = self.tree_class(key_of(root), self.retention)
         tree.nodes = adoption.nodes
         for key, sources in adoption.borrowed.items():
             tree.store_sources(key, 1, sources)
@@ -223,7 +232,7 @@ class Trees:
         if not tree.turn.take():
             raise not_held(tree) if tree.turn.is_closed else BusyError(tree.name)
         with self._growing:
-            forks = [each.name for each in self if each.base is tree]
+            forks = [each.name for each in self.branches(tree.key) if each.base is tree]
             if not forks:
                 self._forget(tree)
                 name = self._names_by_root.pop((tree.key, tree.branch), None)
@@ -253,7 +262,7 @@ class Trees:
         while tree.base is not None and version <= tree.base_version:
             tree = tree.base
         number = self._next_branch(tree.key)
-        forked = TreeRegistry(
+        forked = self.tree_class(
             tree.key, self.retention, branch=number, base=tree, base_version=version
         )
         forked.origin = origin

@@ -7,7 +7,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, TypeVar, overload
+from os import PathLike
+from typing import Any, Literal, Self, TypeVar, overload
 from uuid import UUID
 
 from registry import chronicle, ids, plain, trial
@@ -37,6 +38,9 @@ from registry.events import Event, wants
 from registry.execution import Execution, Form, OnStale, Receipt, Setting
 from registry.feed import Cursor, Told, end_of, read
 from registry.in_hand import attach_in_hand, detach_in_hand, is_root_in_hand
+from registry.journal.port import Journal
+from registry.journal.session import Session
+from registry.journal.store import Durability, open_journal
 from registry.ledger import ChangeSet, change_sets
 from registry.merging import MergeResult, OnConflict, merge
 from registry.moving import ATTACH, DETACH
@@ -65,6 +69,12 @@ class Workspace:
         on_stale: What to do with a snapshot as input that is no longer the head of its branch:
             `fork` it, raise an `error`, or work on the `head`.
         clock: Where time comes from.
+        store: Where all that is committed survives: a path of a file, which is made if need be, or
+            a journal; without one it lives as long as the workspace. Trees are loaded when they are
+            first asked for.
+        durability: What has survived what when a call returns: `none`, once the process has ended
+            as it should; `commit`, the end of the process at any moment; `fsync`, that of the
+            machine.
     """
 
     def __init__(
@@ -73,17 +83,57 @@ class Workspace:
         retention: Retention | None = None,
         on_stale: OnStale = "fork",
         clock: Clock = system_clock,
+        store: str | PathLike[str] | Journal | None = None,
+        durability: Durability = "fsync",
     ) -> None:
         self.retention = retention or Retention()
         self.on_stale: OnStale = on_stale
         self.clock = clock
-        self.trees = Trees(self.retention)
-        self.records = RecordLog(self.retention.records)
+        self._session: Session | None = None
+        if store is None:
+            self.trees = Trees(self.retention)
+            self.records = RecordLog(self.retention.records)
+        else:
+            journal = open_journal(store, durability=durability)
+            self._session = session = Session(journal, self.retention)
+            self.trees, self.records = session.trees, session.records
         self._callables: dict[str, RegisteredCallable] = {}
         self.configs = ConfigStore(self.trees, self.retention.configs)
         self._bus = Bus(self.trees, self.records, clock)
         self._setting = Setting(self.trees, self.records, clock, on_stale, self.configs, self._bus)
         self._numbers = itertools.count(ids.first_execution_number() + 1)
+
+    # --- the store ---
+
+    def sync(self) -> None:
+        """Return when all that was committed is durable, as every call here does by itself.
+
+        Only what `run_each` yields waits for this. Without a store there is nothing to wait for.
+
+        Raises:
+            JournalError: The store could not be written: what is in memory is ahead of it. Close
+                this workspace, and open another one.
+        """
+        if self._session is not None:
+            self._session.sync()
+
+    def group(self) -> AbstractContextManager[None]:
+        """Make what is done in the block durable together, at its end: one transaction for all.
+
+        What calls in the block return is not durable before.
+        """
+        return nullcontext() if self._session is None else self._session.group()
+
+    def close(self) -> None:
+        """Make durable what was committed, and close the store, if there is one."""
+        if self._session is not None:
+            self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # --- callables ---
 
@@ -205,6 +255,7 @@ class Workspace:
 
     def _tell_adoption(self, tree: TreeRegistry) -> None:
         self.records.add((None, "registered", tree.key, tree.branch, tree.root_node.created))
+        self.sync()
         if self._bus.is_heard:
             self._bus.deliver()
 
@@ -215,6 +266,7 @@ class Workspace:
         """
         self._refuse_in_trial("store_config")
         tree = self.configs.stored(config, self.clock()).tree
+        self.sync()
         return Ref(ids.plain(tree.key), ids.plain(tree.key))
 
     def ref(self, target: Target) -> Ref:
@@ -317,6 +369,7 @@ class Workspace:
             execution = self._execution(self.callable(name), None, on_stale, form)
             with self._hearing(execution):
                 await execution.run_async(arguments)
+                self.sync()
                 return execution.snapshots()
 
     def execute_batch(
@@ -333,11 +386,12 @@ class Workspace:
         """
         results: list[Any] = []
         form: Form = "raw" if raw else "entities"
-        for name, arguments in batch:
-            try:
-                results.append(self._run(name, arguments, None, None, form))
-            except Exception as error:  # noqa: BLE001 - whatever it raised is its result
-                results.append(error)
+        with self.group():
+            for name, arguments in batch:
+                try:
+                    results.append(self._run(name, arguments, None, None, form))
+                except Exception as error:  # noqa: BLE001 - whatever it raised is its result
+                    results.append(error)
         return results
 
     def run(
@@ -390,13 +444,16 @@ class Workspace:
         except (KeyError, TypeError):
             registered = self.callable(name)
         run = plain.run_heard if self._bus.is_heard else plain.run
-        return run(
+        done = run(
             self._setting if on_stale is None else self._setting_for(on_stale),
             registered,
             arguments,
             execution_id or next(self._numbers),
             form,
         )
+        if self._session is not None:
+            self._session.sync()
+        return done
 
     def _setting_for(self, on_stale: OnStale | None) -> Setting:
         return self._setting if on_stale is None else self._setting._replace(on_stale=on_stale)
@@ -445,6 +502,7 @@ class Workspace:
         execution.is_forced = force
         with self._hearing(execution):
             execution.run({"entity": entity})
+            self.sync()
         if isinstance(execution, NestedExecution):
             return False
         tree = self.trees.tree(self.ref(execution.receipt().outputs[0]))
@@ -514,6 +572,7 @@ class Workspace:
         execution = self._execution(registered, None, None)
         with self._hearing(execution):
             execution.run(arguments)
+            self.sync()
         return execution
 
     # --- by address ---
@@ -594,6 +653,7 @@ class Workspace:
             arguments["value"], arguments["source"] = pinned(value, self.trees)
         with self._hearing(execution):
             execution.run(arguments)
+            self.sync()
             return f"@{execution.snapshots().ecs_id}{path}"
 
     def compose(
@@ -704,7 +764,9 @@ class Workspace:
         number = next(self._numbers)
         hearing = self._bus.hearing(number, "merge") if self._bus.is_heard else nullcontext()
         with hearing:
-            return merge(self._setting, number, branch, target, on_conflict)
+            merged = merge(self._setting, number, branch, target, on_conflict)
+            self.sync()
+        return merged
 
     # --- reading ---
 
@@ -845,7 +907,9 @@ class Workspace:
         """
         self._refuse_in_trial("fork")
         tree = self._locate(target)[1]
-        return self.trees.hold(tree.at_version(at, partial(self.trees.fork, tree)), name)
+        ref = self.trees.hold(tree.at_version(at, partial(self.trees.fork, tree)), name)
+        self.sync()
+        return ref
 
     def drop(self, target: Target) -> None:
         """Forget a branch of a tree, or a root with its only branch: no id of it is found any more.
@@ -869,6 +933,7 @@ class Workspace:
             below = key_label(tree.class_of(ref.key), ref.key)
             raise ArgumentError("drop", "target", below, f"a root, as {tree.name}")
         self.trees.drop(ref)
+        self.sync()
 
     def _refuse_in_trial(self, call: str) -> None:
         if is_inside_trial(self.trees):

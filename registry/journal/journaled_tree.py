@@ -1,0 +1,106 @@
+"""A tree that writes down what its commits do.
+
+What an execution did counts from its record on: then `mark` is called, while it still has the turn.
+What is beyond the mark may belong to one that is not complete.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from registry.journal.commits import BIRTH, OUTPUTS, SOURCES, write_commit
+from registry.journal.images import write_image
+from registry.journal.port import Part
+from registry.journal.states import StateWriter
+from registry.retention import Retention
+from registry.tree import TreeRegistry
+
+
+class JournaledTree(TreeRegistry):
+    """Working tree and history of one root on one branch, and what of it is not stored yet.
+
+    Attributes:
+        states: Writes its values; what is packed there waits to be stored.
+        is_born: Whether its first version was written, or it is a fork, which begins with another.
+        first: Version after the last one that was handed over to be stored.
+        marked: Newest version that belongs to a complete execution.
+    """
+
+    is_journaled = True
+
+    def __init__(self, key: Any, retention: Retention, **branch: Any) -> None:
+        super().__init__(key, retention, **branch)
+        self.states = StateWriter(self.branch)
+        self.is_born = self.base is not None
+        self.marked = self.head
+        self.first = self.head + 1
+
+    def add_commit(self, commit: tuple[Any, ...]) -> None:
+        """Make a version the head, and write down what it did."""
+        if self.head or self.base is not None:
+            if not self.is_born:
+                self._write_birth()
+            self.states.pack.entries.append(write_commit(self, commit, self.states))
+            self.deltas = ()
+        super().add_commit(commit)
+
+    def note_outputs(self, outputs: tuple[tuple[int, int], ...]) -> None:
+        """Note on the newest version what the execution that made it returned."""
+        if not self.is_born:
+            self._write_birth()
+        super().note_outputs(outputs)
+        pack = self.states.pack
+        pack.entries.append([OUTPUTS, [[pack.keys[key], stamp] for key, stamp in outputs]])
+
+    def store_sources(self, key: Any, version: int, sources: dict[str, Any]) -> None:
+        """Keep where fields of an entity came from, as of a version."""
+        super().store_sources(key, version, sources)
+        if self.is_born or self.head:
+            self._write_sources(key, version, sources)
+
+    def _write_sources(self, key: Any, version: int, sources: dict[str, Any]) -> None:
+        pack = self.states.pack
+        for name, source in sources.items():
+            entry = [SOURCES, pack.keys[key], version, name, self.states.source(source)]
+            pack.entries.append(entry)
+
+    def _write_birth(self) -> None:
+        """Write version 1, which nobody had to know of before the tree was held."""
+        self.is_born = True
+        pack, commit = self.states.pack, self.commit_of(1)
+        assert commit is not None, "a tree is written before retention can forget its birth"
+        image = write_image(self, 1, self.states)
+        time, number = pack.time(commit.committed_at), pack.number(commit.execution_id)
+        pack.entries.append([BIRTH, time, number, pack.text(commit.callable_name), image])
+        for key, noted in self.borrowed.items():
+            for version, name, source in noted:
+                self._write_sources(key, version, {name: source})
+
+    def mark(self) -> None:
+        """Count what was written so far as complete."""
+        if not self.is_born:
+            self._write_birth()
+        self.states.pack.mark()
+        self.marked = self.head
+
+    def take(self) -> Part | None:
+        """Return what is complete and was not handed over yet; None if nothing is.
+
+        Cost: what it did.
+        """
+        data = self.states.pack.take()
+        if not data:
+            return None
+        part = Part(int(self.key), self.branch, self.first, self.marked, data)
+        self.first = self.marked + 1
+        return part
+
+    def begin_after(self, last_number: int) -> None:
+        """Go on after what was recovered.
+
+        Args:
+            last_number: The greatest number of a container that this branch gave.
+        """
+        self.is_born = True
+        self.states.begin_after(last_number)
+        self.marked, self.first = self.head, self.head + 1

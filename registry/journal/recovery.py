@@ -1,0 +1,92 @@
+"""Recovery: a tree is made again from what is stored of it.
+
+Its birth, then each of its commits, through the same steps as the first time. Callables are never
+run again.
+"""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from registry import ids
+from registry.errors import JournalDamagedError
+from registry.journal.commits import BIRTH, COMMIT, OUTPUTS, SOURCES, redo_commit
+from registry.journal.images import read_image
+from registry.journal.journaled_tree import JournaledTree
+from registry.journal.packing import Unpacker
+from registry.journal.port import Part
+from registry.journal.states import StateReader
+from registry.tree import TreeRegistry
+
+
+def recover(tree: JournaledTree, parts: Iterable[Part], head: int) -> None:
+    """Do again what is stored of a branch.
+
+    Args:
+        tree: The branch as it began: without entities, or as a fork of what it was forked from.
+        parts: What is stored, in order.
+        head: The newest version that is stored.
+
+    Raises:
+        JournalDamagedError: What is stored is not what was written.
+        UnknownClassError: A class is not imported.
+
+    Cost: about 8 us per commit.
+    """
+    by = StateReader(tree)
+    root = f"root {ids.to_uuid(tree.key)}"
+    with _without_collector():
+        for part in parts:
+            place = f"versions {part.first} to {part.last} of branch {part.branch} of {root}"
+            by.open(Unpacker(part.data, place))
+            for entry in by.unpack:
+                _REDO[entry[0]](tree, entry, by)
+    if tree.head != head:
+        place = f"branch {tree.branch} of {root}"
+        raise JournalDamagedError(place, f"its head is {tree.head}, not {head}")
+    tree.begin_after(by.last_number)
+
+
+def _redo_birth(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
+    _, time, number, name, image = entry
+    now = by.unpack.time(time)
+    read_image(image, by)
+    nothing: tuple[Any, ...] = ((), (), (), (), ())
+    commit = (1, now, by.unpack.number(number), by.unpack.texts[name], *nothing, 0)
+    TreeRegistry.add_commit(tree, commit)
+
+
+def _redo_outputs(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
+    outputs = tuple([(int(by.keys[key]), stamp) for key, stamp in entry[1]])
+    TreeRegistry.note_outputs(tree, outputs)
+
+
+def _redo_sources(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
+    _, key, version, name, source = entry
+    TreeRegistry.store_sources(tree, by.keys[key], version, {name: by.source(source)})
+
+
+_REDO = {
+    COMMIT: redo_commit,
+    BIRTH: _redo_birth,
+    OUTPUTS: _redo_outputs,
+    SOURCES: _redo_sources,
+}
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Let the garbage collector rest: all that is made here stays, and it would look at it often.
+
+    A third of the time of a large recovery.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

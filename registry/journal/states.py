@@ -1,0 +1,351 @@
+"""States: stored values as plain data, and read again as the history of one tree holds them.
+
+What JSON has is itself. Everything else is a list that begins with what it is: a child with the
+position of its key, a container with its number and items, any other value as `codec.py` writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from registry.errors import JournalDamagedError
+from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored
+from registry.ids import BIRTH, Key
+from registry.journal.codec import decode, encode, find_class
+from registry.journal.packing import Packer, Unpacker
+from registry.schema import ABSENT, Schema, schema_of
+from registry.tree import TreeRegistry
+from registry.values import KIND, OPAQUE, Opaque
+
+CHILD, LIST, CHILDREN, PLAIN_LIST, DICT, SET, TUPLE, FROZENSET, KNOWN, VALUE, OTHER, NAMES, NONE = (
+    range(13)
+)
+"""What a list stands for: its first item."""
+
+_SAME = frozenset({type(None), bool, int, float})
+"""Written as they are. So are texts that UTF-8 can write."""
+_CELLS = frozenset({ListCell, DictCell, SetCell})
+
+
+class StateWriter:
+    """Writes the values of one branch.
+
+    Attributes:
+        pack: Where entries go.
+    """
+
+    __slots__ = ("_branch", "_next", "pack")
+
+    def __init__(self, branch: int) -> None:
+        self.pack = Packer()
+        # A fork's own containers have other numbers than those that it has in common with its base.
+        self._branch = branch << 40
+        self._next = 0
+
+    def begin_after(self, number: int) -> None:
+        """Give numbers after one that this branch gave before, if it did."""
+        self._next = max(self._next, number - self._branch)
+
+    def source(self, source: Any) -> Any:
+        """Return where a field was borrowed from as plain data."""
+        return encode(source)
+
+    def value(self, stored: Stored) -> Any:
+        """Return a stored value as plain data.
+
+        A container that is written for the first time gets its number.
+
+        Raises:
+            NotJournalableError: It cannot be.
+        """
+        cls = type(stored)
+        if cls in _SAME:
+            return stored
+        if cls is str:
+            return stored if stored.isascii() else _text(stored)
+        if cls is Key:
+            return [CHILD, self.pack.keys[stored]]
+        if cls in _CELLS:
+            return [KNOWN, stored.number] if stored.number else self.container(stored, None)
+        return self._other(stored)
+
+    def _other(self, stored: Stored) -> Any:
+        cls = type(stored)
+        if cls is tuple:
+            return [TUPLE, *map(self.value, stored)]
+        if cls is frozenset:
+            return [FROZENSET, *map(self.value, stored)]
+        if cls is Opaque:
+            return [OTHER, encode(stored.value)]
+        return [NONE] if stored is ABSENT else [VALUE, encode(stored)]
+
+    def container(self, cell: Any, version: int | None) -> list[Any]:
+        """Return a container as of a version, or (None) the newest, with all that is in it."""
+        if not cell.number:
+            self._next += 1
+            cell.number = self._branch | self._next
+        items = cell.items if version is None else cell.at(version)
+        if type(cell) is DictCell:
+            pairs = [part for pair in items.items() for part in pair]
+            return [DICT, cell.number, *self._all(pairs, version)]
+        if type(cell) is SetCell:
+            return [SET, cell.number, *self._all(items, version)]
+        kinds = set(map(type, items))
+        if kinds == {Key}:
+            return [CHILDREN, cell.number, *map(self.pack.keys.__getitem__, items)]
+        if kinds <= _SAME:
+            return [PLAIN_LIST, cell.number, *items]
+        return [LIST, cell.number, *self._all(items, version)]
+
+    def _all(self, items: Iterable[Stored], version: int | None) -> Iterator[Any]:
+        return map(self.value, items) if version is None else (self.at(i, version) for i in items)
+
+    def at(self, stored: Stored, version: int) -> Any:
+        """Return a stored value as `value`, as of a version, with the numbers of containers."""
+        cls = type(stored)
+        if cls in _CELLS:
+            return self.container(stored, version)
+        if cls in (tuple, frozenset):
+            kind = TUPLE if cls is tuple else FROZENSET
+            return [kind, *(self.at(item, version) for item in stored)]
+        return self.value(stored)
+
+    def difference(self, node: Node, old: tuple[Stored, ...]) -> list[Any]:
+        """Return what makes an old state of an entity the new one: class, then index and value."""
+        found: list[Any] = [self.pack.plan(node.schema)]
+        state = node.state
+        last = len(state) - 1
+        for at, value in enumerate(state):
+            if value is not old[at]:
+                found += (at, self.names(node.schema, value) if at == last else self.value(value))
+        return found
+
+    def names(self, schema: Schema, names: frozenset[str]) -> Any:
+        """Return the fields that were set: bits, by their order, or the names if others are set."""
+        index = schema.field_index
+        if names <= index.keys():
+            return sum([1 << index[name] for name in names])
+        return [NAMES, *sorted(names)]
+
+    def arrival(self, node: Node) -> list[Any]:
+        """Return an entity that entered: key, parent, class, origin, values.
+
+        The origin is 0, or [first stamp, source].
+        """
+        index, parent = self.pack.keys.__getitem__, node.parent
+        is_usual = node.first_stamp == BIRTH and node.source is None
+        return [
+            index(node.key),
+            -1 if parent is None else index(parent.key),
+            self.pack.plan(node.schema),
+            0 if is_usual else [node.first_stamp, node.source],
+            *map(self.value, node.state[:-1]),
+            self.names(node.schema, node.state[-1]),
+        ]
+
+    def resident(self, node: Node, version: int, stamp: int, created: float) -> list[Any]:
+        """Return an entity as of a version, as `arrival` does.
+
+        The origin is 0, or [stamp, source, version in which it was born, when it was made].
+
+        Args:
+            node: The entity.
+            version: The version.
+            stamp: The stamp of its id then.
+            created: When most entities of the tree were made.
+        """
+        index, parent, state = self.pack.keys.__getitem__, node.parent_at(version), None
+        state = node.state_at(version)
+        is_usual = stamp == BIRTH and node.source is None and node.born == 1
+        return [
+            index(node.key),
+            -1 if parent is None else index(parent),
+            self.pack.plan(node.schema),
+            0
+            if is_usual and node.created == created
+            else [stamp, node.source, node.born, node.created],
+            *(self.at(each, version) for each in state[:-1]),
+            self.names(node.schema, state[-1]),
+        ]
+
+
+def _text(text: str) -> Any:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return [VALUE, encode(text)]
+    return text
+
+
+class StateReader:
+    """Reads the values of one branch.
+
+    Attributes:
+        tree: The tree.
+        cells: Its containers, by number.
+        unpack: What is read.
+        keys: The entities that it names, by position.
+        has_opaque: Whether an entity holds values that cannot be tracked.
+        saw_opaque: Whether one was read since this was set to False.
+    """
+
+    __slots__ = ("_plans", "cells", "has_opaque", "keys", "saw_opaque", "tree", "unpack")
+    unpack: Unpacker
+    keys: list[Key]
+
+    def __init__(self, tree: TreeRegistry) -> None:
+        self.tree = tree
+        self.cells: dict[int, Any] = {}
+        self.has_opaque = self.saw_opaque = False
+
+    def open(self, unpack: Unpacker) -> None:
+        """Read what `unpack` holds from now on."""
+        self.unpack, self.keys = unpack, unpack.keys
+        self._plans: list[Plan | None] = [None] * len(unpack.plans)
+
+    @property
+    def last_number(self) -> int:
+        """The greatest number of a container."""
+        return max(self.cells, default=0)
+
+    def source(self, written: Any) -> Any:
+        """Return where a field was borrowed from."""
+        return decode(written)
+
+    def plan(self, at: int) -> Plan:
+        """Return how states of a class are read that was written at a position of the table."""
+        plan = self._plans[at]
+        if plan is None:
+            name, *names = self.unpack.plans[at]
+            plan = self._plans[at] = Plan(schema_of(find_class(name)), tuple(names))
+        return plan
+
+    def value(self, written: Any, node: Node, up: Cell | None, depth: int) -> Stored:
+        """Return a stored value below an entity.
+
+        Args:
+            written: What `StateWriter.value` returned.
+            node: The entity.
+            up: The container that it is in, if any.
+            depth: Containers that it is in.
+        """
+        if type(written) is not list:
+            return written
+        kind, *rest = written
+        if kind == CHILD:
+            return self.keys[rest[0]]
+        if kind in (LIST, CHILDREN, PLAIN_LIST, DICT, SET):
+            return self._container(kind, rest, node, up, depth + 1)
+        if kind == KNOWN:
+            return self.cells[rest[0]]
+        if kind in (TUPLE, FROZENSET):
+            items = [self.value(item, node, up, depth + 1) for item in rest]
+            return tuple(items) if kind == TUPLE else frozenset(items)
+        if kind == OTHER:
+            self.saw_opaque = self.has_opaque = True
+            return Opaque(decode(rest[0]))
+        if kind == VALUE:
+            return decode(rest[0])
+        if kind == NONE:
+            return ABSENT
+        raise JournalDamagedError(self.tree.name, f"a value of kind {kind!r}")
+
+    def _container(self, kind: int, rest: list[Any], node: Node, up: Cell | None, depth: int) -> Any:
+        number, *written = rest
+        cell: Any
+        if kind == DICT:
+            cell = DictCell({}, node, up)
+        elif kind == SET:
+            cell = SetCell(set(), node, up)
+        else:
+            cell = ListCell([], node, up)
+        cell.depth, cell.number = depth, number
+        self.cells[number] = cell
+        if kind == CHILDREN:
+            keys = self.keys
+            cell.items = [keys[at] for at in written]
+        elif kind == PLAIN_LIST:
+            cell.items = written
+        else:
+            items = [self.value(item, node, cell, depth) for item in written]
+            if kind == LIST:
+                cell.items = items
+            elif kind == SET:
+                cell.items = set(items)
+            else:
+                cell.items = dict(zip(items[::2], items[1::2], strict=True))
+        return cell
+
+    def reader_in(self, cell: Cell) -> Callable[[Any], Stored]:
+        """Return what reads values that are put into a container."""
+        node, depth = cell.node, cell.depth
+        assert node is not None, "a container that is written to belongs to an entity"
+        return lambda written: self.value(written, node, cell, depth)
+
+    def changed(self, node: Node, difference: list[Any]) -> tuple[Stored, ...]:
+        """Return the state that a difference makes of the newest one; see `StateWriter`."""
+        at, *pairs = difference
+        plan, state = self.plan(at), list(node.state)
+        for index in range(0, len(pairs), 2):
+            plan.put(state, pairs[index], pairs[index + 1], self, node)
+        return tuple(state)
+
+    def entity(self, written: list[Any], version: int, now: float) -> tuple[Node, int]:
+        """Make an entity of the tree; return it, and the position of its parent's key.
+
+        Args:
+            written: What `arrival` or `resident` returned.
+            version: Version in which it was born, if that does not tell.
+            now: When it was made, likewise.
+        """
+        key, parent, at, origin, *values = written
+        plan = self.plan(at)
+        node = Node(self.keys[key], plan.schema, None, version, now)
+        if origin:
+            node.first_stamp, source, *more = origin
+            node.source = None if source is None else (source[0], source[1])
+            if more:
+                node.born, node.created = more
+        node.state = plan.state(values, self, node)
+        self.tree.nodes[self.keys[key]] = node
+        return node, parent
+
+
+class Plan:
+    """How the states of a class are read that were written when it was as it was then.
+
+    Attributes:
+        schema: The class as it is now.
+    """
+
+    __slots__ = ("_is_same", "_names", "schema")
+
+    def __init__(self, schema: Schema, names: tuple[str, ...]) -> None:
+        self.schema = schema
+        self._names = names
+        self._is_same = names == schema.names
+
+    def state(self, values: list[Any], by: StateReader, node: Node) -> tuple[Stored, ...]:
+        """Return a whole state, and note on the entity which parts hold opaque values."""
+        state = values[:-1]
+        for at, written in enumerate(state):
+            if type(written) is list:
+                by.saw_opaque = False
+                state[at] = by.value(written, node, None, 0)
+                if by.saw_opaque:
+                    node.opaque = (node.opaque or frozenset()) | {self._names[at]}
+        state.append(self._set_names(values[-1]))
+        return tuple(state)
+
+    def put(self, state: list[Stored], at: int, written: Any, by: StateReader, node: Node) -> None:
+        """Put one part into a state."""
+        is_last = at == len(self._names) - 1
+        state[at] = self._set_names(written) if is_last else by.value(written, node, None, 0)
+
+    def _set_names(self, written: Any) -> frozenset[str]:
+        if type(written) is int:
+            names = {name for at, name in enumerate(self.schema.fields) if written >> at & 1}
+        else:
+            names = set(written[1:])
+        return self.schema.shared_set(names)

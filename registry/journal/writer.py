@@ -1,0 +1,133 @@
+"""The writer: collects what complete executions did, and makes it durable together.
+
+A thread that executes leaves what it did here, with its record; whoever is next to be acknowledged
+stores all that is there as one group, also what other threads have left. That is group commit: the
+busier a workspace, the larger its groups.
+
+    execution ── record ──> `note` ──┐
+    execution ── record ──> `note` ──┼── `sync` ── one group ──> journal ──> acknowledged
+    fork, name, drop ──> `note_branch`
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from registry.errors import JournalError
+from registry.journal.journaled_tree import JournaledTree
+from registry.journal.logs import write_entry
+from registry.journal.packing import Packer
+from registry.journal.port import Effect, Group, Journal
+from registry.records import Packed
+
+
+class Writer:
+    """Hands to a journal what the executions of one process did.
+
+    Attributes:
+        journal: Where it is stored.
+        epochs: The epoch that is held of each root that this process writes.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.epochs: dict[int, int] = {}
+        self._gathering = threading.RLock()
+        self._storing = threading.Lock()
+        self._trees: dict[JournaledTree, None] = {}
+        self._branches: dict[tuple[int, int], tuple[int, bytes]] = {}
+        self._effects: dict[tuple[int, str], bytes] = {}
+        self._log = Packer()
+        self._failure: JournalError | None = None
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Let nothing be stored while the block lasts: what is noted in it belongs together."""
+        with self._gathering:
+            yield
+
+    def note(self, packed: Packed, trees: list[JournaledTree]) -> None:
+        """Note a record, and that what it tells of some trees is complete.
+
+        Called by the thread that has the turns on them.
+        """
+        with self._gathering:
+            for tree in trees:
+                tree.mark()
+                self._trees[tree] = None
+            self._log.entries.append(write_entry(packed, self._log))
+
+    def note_branch(self, root: int, branch: int, start: int, about: bytes) -> None:
+        """Note what the catalog says of a branch; nothing if it is to be forgotten."""
+        with self._gathering:
+            self._branches[root, branch] = (start, about)
+
+    def note_effect(self, effect: Effect) -> None:
+        """Note the outcome of an execution that had a given id."""
+        with self._gathering:
+            self._effects[effect.root, effect.execution_id] = effect.outcome
+
+    def outcome(self, root: int, execution_id: str) -> bytes | None:
+        """Return the outcome of an execution that was noted or stored."""
+        with self._gathering:
+            noted = self._effects.get((root, execution_id))
+        return self.journal.outcome(root, execution_id) if noted is None else noted
+
+    def sync(self) -> None:
+        """Return when all that was noted before is stored.
+
+        Raises:
+            JournalError: It could not be, now or before; what is in memory is ahead of the store,
+                which is to be opened again.
+
+        Cost: one transaction of the journal, unless another thread has stored it meanwhile.
+        """
+        with self._storing:
+            if self._failure is not None:
+                raise self._failure
+            group = self._gather()
+            if group is None:
+                return
+            try:
+                self.journal.append(group)
+            except JournalError as error:
+                self._failure = error
+                raise
+            for part in group.parts:
+                self.epochs.setdefault(part.root, 1)
+
+    def _gather(self) -> Group | None:
+        with self._gathering:
+            trees, self._trees = list(self._trees), {}
+            branches, self._branches = self._branches, {}
+            effects, self._effects = self._effects, {}
+            log, self._log = self._log, Packer()
+            parts = [part for tree in trees if (part := tree.take()) is not None]
+            log.mark()
+            packed = log.take()
+        if not (parts or branches or effects or packed):
+            return None
+        roots = {*(part.root for part in parts), *(root for root, _ in branches)}
+        return Group(
+            parts,
+            [(*place, *about) for place, about in branches.items()],
+            [Effect(*place, outcome) for place, outcome in effects.items()],
+            packed,
+            {root: self.epochs[root] for root in roots & self.epochs.keys()},
+        )
+
+    def own(self, root: int, holder: str) -> None:
+        """Become the writer of a root that is stored, if this process is not yet."""
+        if root not in self.epochs:
+            self.epochs.update(self.journal.acquire([root], holder))
+
+    def close(self) -> None:
+        """Store what was noted, and close the journal."""
+        try:
+            if self._failure is None:
+                self.sync()
+        finally:
+            self.journal.close()

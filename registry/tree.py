@@ -938,7 +938,7 @@ def _own(value: Stored, node: Node, up: Cell | None, version: int) -> Stored:
         return cell
     if cls is SetCell:
         cell = SetCell({_own(item, node, up, version) for item in value.at(version)}, node, up)
-        cell.depth = value.depth
+        cell.depth, cell.number = value.depth, value.number
         return cell
     if cls is tuple or cls is frozenset:
         return cls([_own(item, node, up, version) for item in value])

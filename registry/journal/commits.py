@@ -106,10 +106,13 @@ def redo_commit(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
     news = [by.entity(each, version, now) for each in created]
     for node, parent in news:
         node.parent = tree.node(keys[parent])
-    for delta in deltas:
-        _redo_delta(version, delta, by)
     find = tree.nodes.get
     nodes = [find(keys[at]) or tree.node(keys[at]) for at in changed]
+    if tree.base is not None:  # what the fork has in common with its base
+        by.learn(nodes)
+        by.learn([tree.node(keys[at]) for at in removed])
+    for delta in deltas:
+        _redo_delta(version, delta, by)
     for key, *difference in states:
         node = tree.node(keys[key])
         node.change(version, by.changed(node, difference))

@@ -48,7 +48,7 @@ class JournaledRecords(RecordLog):
         self._has_read = True
         found: list[Packed] = []
         room = (self._entries.maxlen or 0) - len(self._entries)
-        for row, data in self._writer.journal.logs():
+        for row, data in self._writer.journal.logs(self._writer.first_row):
             if len(found) >= room:
                 break
             unpack = Unpacker(data, f"the records of row {row}")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from registry.errors import JournalDamagedError
-from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored
+from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored, cells_in
 from registry.ids import BIRTH, Key
 from registry.journal.codec import decode, encode, find_class
 from registry.journal.packing import Packer, Unpacker
@@ -190,7 +190,7 @@ class StateReader:
         saw_opaque: Whether one was read since this was set to False.
     """
 
-    __slots__ = ("_plans", "cells", "has_opaque", "keys", "saw_opaque", "tree", "unpack")
+    __slots__ = ("_plans", "cells", "has_opaque", "keys", "saw_opaque", "tree", "unpack", "_learned")
     unpack: Unpacker
     keys: list[Key]
 
@@ -198,6 +198,7 @@ class StateReader:
         self.tree = tree
         self.cells: dict[int, Any] = {}
         self.has_opaque = self.saw_opaque = False
+        self._learned: set[int] = set()
 
     def open(self, unpack: Unpacker) -> None:
         """Read what `unpack` holds from now on."""
@@ -208,6 +209,14 @@ class StateReader:
     def last_number(self) -> int:
         """The greatest number of a container."""
         return max(self.cells, default=0)
+
+    def learn(self, nodes: Iterable[Node]) -> None:
+        """Get to know the containers of entities that a fork has in common with its base."""
+        for node in nodes:
+            if node.key not in self._learned and node.born <= self.tree.base_version:
+                self._learned.add(node.key)
+                for value in node.state:
+                    self.cells.update({cell.number: cell for cell in cells_in(value)})
 
     def source(self, written: Any) -> Any:
         """Return where a field was borrowed from."""

@@ -30,11 +30,13 @@ class Writer:
     Attributes:
         journal: Where it is stored.
         epochs: The epoch that is held of each root that this process writes.
+        first_row: The first row that was stored here; None before.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.epochs: dict[int, int] = {}
+        self.first_row: int | None = None
         self._gathering = threading.RLock()
         self._storing = threading.Lock()
         self._trees: dict[JournaledTree, None] = {}
@@ -92,10 +94,11 @@ class Writer:
             if group is None:
                 return
             try:
-                self.journal.append(group)
+                row = self.journal.append(group)
             except JournalError as error:
                 self._failure = error
                 raise
+            self.first_row = self.first_row or row
             for part in group.parts:
                 self.epochs.setdefault(part.root, 1)
 

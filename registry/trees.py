@@ -293,8 +293,12 @@ class Trees:
             raise _no_tree(ref.root, ref.branch)
         return tree
 
+    def held(self, key: int, branch: int) -> TreeRegistry | None:
+        """Return the tree of a root, loaded if need be; None if there is none."""
+        return self.by_root.get((key, branch))
+
     def _find(self, key: int, branch: int) -> TreeRegistry | None:
-        found = self.by_root.get((key, branch))
+        found = self.held(key, branch)
         return self.outputs.find(key) if found is None and branch == 0 else found
 
     def ref(self, target: Target) -> Ref:

@@ -84,11 +84,12 @@ class JournaledTrees(Trees):
 
     # --- loading ---
 
-    def _find(self, key: int, branch: int) -> TreeRegistry | None:
+    def held(self, key: int, branch: int) -> TreeRegistry | None:
+        """Return the tree of a root, loaded if need be; None if there is none."""
         found = self.by_root.get((key, branch))
         if found is None and (key, branch) in self._stored:
             return self._load(key, branch)
-        return found or super()._find(key, branch)
+        return found
 
     def _load(self, key: int, branch: int) -> TreeRegistry:
         """Load a branch, and what it takes to read it. Cost: see `recover`."""

@@ -44,10 +44,13 @@ class Cell:
         up: The container that it is nested in, if any.
         live: The tracked container of the working tree that shows this cell, once it was made.
         depth: Containers from the entity down to this one, with it.
+        number: What a journal calls it by, of a container in another one; not set before it is
+            journaled (8 bytes per container).
     """
 
-    __slots__ = ("deltas", "depth", "items", "live", "node", "up", "versions", "weight")
+    __slots__ = ("deltas", "depth", "items", "live", "node", "number", "up", "versions", "weight")
     items: Any
+    number: int
 
     def __init__(self, items: Any, node: Node | None, up: Cell | None) -> None:
         self.items = items

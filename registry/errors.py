@@ -247,6 +247,60 @@ class NotJsonError(UsageError, ValueError):
         )
 
 
+class NotJournalableError(UsageError, TypeError):
+    """A value cannot be written to a journal, so that it would be lost with the process."""
+
+    def __init__(self, place: str, kind: str, reason: str) -> None:
+        super().__init__(place, kind, reason)
+        self.place = place
+        self.kind = kind
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place} holds a {self.kind}, which cannot be journaled: {self.reason}; "
+            "store data, or register a codec: "
+            "registry.journal.register_codec(cls, name=..., encode=..., decode=...), "
+            "or annotate the field with a pydantic serializer and validator"
+        )
+
+
+class UnknownClassError(UsageError, LookupError):
+    """What is stored names a class, function or codec that this process does not have."""
+
+    def __init__(self, name: str, way_out: str) -> None:
+        super().__init__(name, way_out)
+        self.name = name
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        return f"{_short(self.name)} is stored and not loaded here; {self.way_out}"
+
+
+class UnreadableValueError(UsageError, ValueError):
+    """What is stored is not what this program, or any, has written; nothing was made of it."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(place, problem)
+        self.place = place
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.place} cannot be read: {self.problem}"
+
+
+class CodecError(UsageError):
+    """A codec cannot be registered as it is."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"codec {self.name!r} {self.reason}"
+
+
 class WriteError(UsageError):
     """An object of a working tree was written while no execution runs on that tree."""
 
@@ -528,6 +582,6 @@ def _short(text: str) -> str:
 
 # TEMP
 class JournalError(TransientError): ...
+
+
 class JournalDamagedError(UsageError): ...
-class NotJournalableError(UsageError): ...
-class UnknownClassError(UsageError): ...

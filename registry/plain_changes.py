@@ -16,14 +16,14 @@ from registry.adoption import Adoption
 from registry.changes import COMMIT_BYTES, Changes, forget_cached, rename
 from registry.entity import Entity, borrowed_of, dict_of, fill, key_of, set_home, source_of
 from registry.errors import StructureError
-from registry.history import DictCell, ListCell, Node, Stored
+from registry.history import Cell, DictCell, ListCell, Node, Stored
 from registry.ids import Key
 from registry.schema import ABSENT, schema_of
 from registry.tracking import TRACKED, Tracked
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
 from registry.updates import is_complete, must_differ
-from registry.values import ATOM, DICT, ENTITY, EXACT, KIND, OPAQUE, same_atom
+from registry.values import ATOM, DICT, ENTITY, EXACT, KIND, OPAQUE, SURE, same_atom
 
 Deltas: TypeAlias = list[tuple[Any, Any]]
 """Cells and what happens to each: the position of an item that is taken out of a list, (position,
@@ -72,7 +72,28 @@ def find(txn: Transaction) -> Found | None:
         if kept < 0:
             return None
         size += kept
+    if tree.is_journaled and not _is_sure(deltas, states, new):
+        return None
     return (deltas, states, moves, changed, size, new, gone) if changed else None
+
+
+def _is_sure(deltas: Deltas, states: States, new: Arrivals) -> bool:
+    """Tell whether a journal can write new values for certain; if not, `Structure` looks."""
+    values: list[Any] = [
+        value
+        for node, state in states
+        for old, value in zip(node.state, state[:-1], strict=False)
+        if value is not old
+    ]
+    for _, node in new.values():
+        for value in node.state[:-1]:
+            items = value.items if isinstance(value, Cell) else (value,)
+            values += (*items, *items.values()) if isinstance(items, dict) else items
+    for cell, change in deltas:
+        if type(change) is list:
+            puts = change if type(cell) is DictCell else [put for _, _, put in change]
+            values += [each for put in puts for each in put]
+    return SURE.issuperset(map(type, values))
 
 
 def _look(

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -783,6 +783,9 @@ class TreeRegistry:
         if head - self.oldest >= self._most_versions or self.bytes_kept > self._most_bytes:
             self._retire()
         self.is_storing = False
+
+    def check(self, changes: Iterable[tuple[Any, Any]]) -> None:
+        """Refuse changes that cannot be stored; see `journal/`."""
 
     def _heads(self) -> int | tuple[int, ...] | None:
         """Return the heads of this branch and its bases; None if another thread stores a commit."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 from registry.errors import JournalDamagedError
-from registry.journal.codec import class_name
+from registry.journal.classes import class_name
 from registry.journal.port import Entry
 from registry.tree import TreeRegistry
 
@@ -65,7 +65,10 @@ def describe(tree: TreeRegistry, **more: Any) -> About:
         base=-1 if tree.base is None else tree.base.branch,
         origin=-1 if tree.origin is None else tree.origin.branch,
         merges=tuple(
-            [(each.at, each.source.branch, each.version, each.pinned_version) for each in tree.merges]
+            [
+                (each.at, each.source.branch, each.version, each.pinned_version)
+                for each in tree.merges
+            ]
         ),
         **more,
     )

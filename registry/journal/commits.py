@@ -13,11 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 from registry.changes import rename
-from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored
+from registry.history import Cell, DictCell, ListCell, Node
 from registry.ids import Key, plain
-from registry.journal.packing import Packer
 from registry.journal.states import StateReader, StateWriter
-from registry.schema import schema_of
 from registry.tree import TreeRegistry
 
 COMMIT, OUTPUTS, SOURCES, BIRTH = range(4)

@@ -6,8 +6,12 @@ What is beyond the mark may belong to one that is not complete.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
+from registry.entity import key_label
+from registry.history import Cell, DictCell, ListCell, Node, SetCell, cells_in
 from registry.journal.commits import BIRTH, OUTPUTS, SOURCES, write_commit
 from registry.journal.images import write_image
 from registry.journal.port import Part
@@ -35,19 +39,63 @@ class JournaledTree(TreeRegistry):
         self.marked = self.head
         self.first = self.head + 1
 
+    @classmethod
+    def take_over(cls, tree: TreeRegistry) -> JournaledTree:
+        """Make a tree that is as it was born one whose commits are written from now on.
+
+        Raises:
+            NotJournalableError: It holds what cannot be written; it stays what it was.
+        """
+        states = StateWriter(tree.branch)
+        write_image(tree, 1, states)
+        tree.__class__ = cls
+        assert isinstance(tree, JournaledTree), "it is one now"
+        tree.states, tree.is_born = StateWriter(tree.branch), False
+        tree.marked, tree.first = 0, 1
+        tree._write_birth()  # noqa: SLF001 - it is one of this class
+        return tree
+
     def add_commit(self, commit: tuple[Any, ...]) -> None:
-        """Make a version the head, and write down what it did."""
+        """Make a version the head, and write down what it did.
+
+        Raises:
+            NotJournalableError: It is version 1, and holds what cannot be written. Later ones were
+                checked before they were stored.
+        """
         if self.head or self.base is not None:
-            if not self.is_born:
-                self._write_birth()
             self.states.pack.entries.append(write_commit(self, commit, self.states))
             self.deltas = ()
-        super().add_commit(commit)
+            super().add_commit(commit)
+        else:
+            super().add_commit(commit)
+            self._write_birth()
+
+    def check(self, changes: Iterable[tuple[Cell | Node, Any]]) -> None:
+        """Refuse changes with values that cannot be written.
+
+        Args:
+            changes: A container and what its `apply` takes, or an entity and its new state.
+
+        Raises:
+            NotJournalableError: There is one.
+
+        Cost: a look at each new value.
+        """
+        for where, change in changes:
+            if isinstance(where, Node):
+                self._check_state(where, change)
+            elif type(change) is list or type(where) is SetCell:
+                for value in _put(where, change):
+                    self.states.check(value, partial(_place_in, where))
+
+    def _check_state(self, node: Node, state: tuple[Any, ...]) -> None:
+        names, old = node.schema.names, node.state
+        for at, value in enumerate(state[:-1]):
+            if not old or value is not old[at]:
+                self.states.check(value, partial(_place_at, node, names[at]))
 
     def note_outputs(self, outputs: tuple[tuple[int, int], ...]) -> None:
         """Note on the newest version what the execution that made it returned."""
-        if not self.is_born:
-            self._write_birth()
         super().note_outputs(outputs)
         pack = self.states.pack
         pack.entries.append([OUTPUTS, [[pack.keys[key], stamp] for key, stamp in outputs]])
@@ -65,7 +113,7 @@ class JournaledTree(TreeRegistry):
             pack.entries.append(entry)
 
     def _write_birth(self) -> None:
-        """Write version 1, which nobody had to know of before the tree was held."""
+        """Write version 1."""
         self.is_born = True
         pack, commit = self.states.pack, self.commit_of(1)
         assert commit is not None, "a tree is written before retention can forget its birth"
@@ -78,8 +126,6 @@ class JournaledTree(TreeRegistry):
 
     def mark(self) -> None:
         """Count what was written so far as complete."""
-        if not self.is_born:
-            self._write_birth()
         self.states.pack.mark()
         self.marked = self.head
 
@@ -104,3 +150,29 @@ class JournaledTree(TreeRegistry):
         self.is_born = True
         self.states.begin_after(last_number)
         self.marked, self.first = self.head, self.head + 1
+
+
+def _place_at(node: Node, name: str) -> str:
+    return f"{name!r} of {key_label(node.schema.cls, node.key)}"
+
+
+def _place_in(cell: Cell) -> str:
+    node = cell.node
+    if node is None:
+        return "a container"
+    for name, value in zip(node.schema.names, node.state, strict=False):
+        if cell in cells_in(value):
+            return _place_at(node, name)
+    return f"a container of {key_label(node.schema.cls, node.key)}"
+
+
+def _put(cell: Cell, change: Any) -> Iterator[Any]:
+    """Yield the values that a change puts into a container."""
+    if type(cell) is ListCell:
+        for _, _, inserted in change:
+            yield from inserted
+    elif type(cell) is DictCell:
+        for pair in change:
+            yield from pair
+    else:
+        yield from change[0]

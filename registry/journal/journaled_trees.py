@@ -11,10 +11,10 @@ from registry import ids
 from registry.address import Ref
 from registry.config import ConfigEntity
 from registry.entity import Entity
-from registry.errors import IdentityTakenError, UnknownClassError
+from registry.errors import IdentityTakenError
 from registry.ids import Key
 from registry.journal.catalog import About, describe, read_about, write_about
-from registry.journal.codec import find_class
+from registry.journal.classes import find_class
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.port import Entry
 from registry.journal.recovery import recover
@@ -191,7 +191,13 @@ class JournaledTrees(Trees):
     # --- what is noted ---
 
     def hold(self, tree: TreeRegistry, name: str | None = None) -> Ref:
-        """Hold a tree from now on, and have it stored."""
+        """Hold a tree from now on, and have it stored.
+
+        Raises:
+            NotJournalableError: It was made of a plain result that cannot be written.
+        """
+        if not isinstance(tree, JournaledTree):
+            JournaledTree.take_over(tree)
         ref = super().hold(tree, name)
         if name is not None or (tree.key, tree.branch) not in self._stored:
             self._note(tree)

@@ -6,6 +6,7 @@ the journal cannot write is kept as its text.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from registry.errors import NotJournalableError
@@ -24,7 +25,15 @@ def write_entry(packed: Packed, pack: Packer) -> list[Any]:
         _, kind, key, branch, at, *more = packed
         number, name, *left = more or (0, "")
         left = [index(left[0]), left[1]] if left else []
-        return [text(kind), index(key), branch, pack.time(at), pack.number(number), text(name), left]
+        return [
+            text(kind),
+            index(key),
+            branch,
+            pack.time(at),
+            pack.number(number),
+            text(name),
+            left,
+        ]
     if commit_in(packed) is not None:
         packed = apart(packed)
     number, name, status, semantic, trees, inputs, names, values, outputs = packed[:9]
@@ -36,7 +45,7 @@ def write_entry(packed: Packed, pack: Packer) -> list[Any]:
         [index(each) if at % 4 == 0 else each for at, each in enumerate(trees)],
         [index(each) if at % 2 else text(each) for at, each in enumerate(inputs)],
         pack.tuple_of(names),
-        [each if type(each) in _SAME else _value(each) for each in values],
+        [each if type(each) in _SAME else _value(each, pack) for each in values],
         [each if at % 2 else index(each) for at, each in enumerate(outputs)],
     ]
     if error_type or borrowed or parent is not None or queued_s:
@@ -61,7 +70,7 @@ def read_entry(entry: list[Any], unpack: Unpacker) -> Packed:
         tuple([each if at % 4 else int(keys[each]) for at, each in enumerate(trees)]),
         tuple([int(keys[each]) if at % 2 else texts[each] for at, each in enumerate(inputs)]),
         unpack.tuple_of(names),
-        tuple([_value_of(each) if type(each) is list else each for each in values]),
+        tuple([_value_of(each, unpack) if type(each) is list else each for each in values]),
         tuple([each if at % 2 else int(keys[each]) for at, each in enumerate(outputs)]),
         *(changed, error_type, error, unpack.time(started), run_s / _NS, commit_s / _NS),
         _read_sources(borrowed, unpack),
@@ -78,32 +87,36 @@ def _ns(seconds: float) -> int:
     return int(seconds * _NS)
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, pack: Packer) -> Any:
     """Return what a record keeps of an argument, see `kept.py`, as plain data."""
     cls = type(value)
     if cls in _SAME or (cls is str and value.isascii()):
         return value
     if cls is tuple:
-        return [_TUPLE, *map(_value, value)]
+        return [_TUPLE, *[_value(each, pack) for each in value]]
     try:
-        return [_OTHER, encode(value)]
+        return [_OTHER, encode(value, pack.table)]
     except NotJournalableError:
-        return _value(keep_text(value))
+        return _value(keep_text(value), pack)
 
 
-def _value_of(written: Any) -> Any:
+def _value_of(written: Any, unpack: Unpacker) -> Any:
     if type(written) is not list:
         return written
     kind, *items = written
-    return tuple(map(_value_of, items)) if kind == _TUPLE else decode(items[0])
+    if kind == _TUPLE:
+        return tuple([_value_of(each, unpack) for each in items])
+    return decode(items[0], unpack.table)
 
 
 def _sources(borrowed: tuple[Any, ...], pack: Packer) -> list[Any]:
     parts = zip(borrowed[::4], borrowed[1::4], borrowed[2::4], borrowed[3::4], strict=True)
-    return [part for name, key, stamp, path in parts for part in (name, pack.keys[key], stamp, path)]
+    return [
+        part for name, key, stamp, path in parts for part in (name, pack.keys[key], stamp, path)
+    ]
 
 
-def _read_sources(written: list[Any], unpack: Unpacker) -> tuple[Any, ...]:
+def _read_sources(written: Sequence[Any], unpack: Unpacker) -> tuple[Any, ...]:
     return tuple(
         [int(unpack.keys[each]) if at % 4 == 1 else each for at, each in enumerate(written)]
     )

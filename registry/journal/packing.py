@@ -15,7 +15,8 @@ from pydantic_core import from_json, to_json
 
 from registry.errors import JournalDamagedError
 from registry.ids import Key
-from registry.journal.codec import class_name
+from registry.journal.classes import class_name
+from registry.journal.coding import KeyTable
 from registry.schema import Schema
 
 FORMAT = 1
@@ -27,29 +28,23 @@ _TICKS = 1 << 22
 """Per second: what a float of today's time is a whole number of, so that nothing is rounded."""
 
 
-class KeyTable(dict[int, int]):
-    """The entities that entries name: position by key."""
-
-    def __missing__(self, key: int) -> int:
-        self[key] = at = len(self)
-        return at
-
-
 class Packer:
     """Collects the entries of one branch.
 
     Attributes:
         keys: Entities that entries name, and their positions.
+        table: The same, and what values name; see `coding.py`.
         entries: The entries, oldest first.
     """
 
     __slots__ = (
         *("_classes", "_clock", "_marked", "_number", "_plans", "_start", "_texts"),
-        *("entries", "keys"),
+        *("entries", "keys", "table"),
     )
 
     def __init__(self) -> None:
-        self.keys = KeyTable()
+        self.table = KeyTable()
+        self.keys = self.table.positions
         self.entries: list[Any] = []
         self._texts: dict[str, int] = {}
         self._classes: dict[Schema | tuple[str, ...], int] = {}
@@ -83,7 +78,7 @@ class Packer:
 
     def number(self, number: int | str) -> int | str:
         """Return the number of an execution as the difference to the last one; a text as it is."""
-        if type(number) is str:
+        if isinstance(number, str):
             return number
         since, self._number = number - self._number, number
         return since
@@ -112,9 +107,9 @@ class Packer:
         if not count:
             return b""
         entries, self.entries = self.entries[:count], self.entries[count:]
-        tables = (list(map(int, self.keys)), list(self._texts), self._plans)
+        tables = (self.table.written(), list(self._texts), self._plans)
         whole = (FORMAT, *self._start, *tables, entries)
-        self._start, self._marked = (then[0], then[1]), (0, *then)
+        self._start, self._marked = (then[0], then[1]), (0, then[0], then[1])
         data = to_json(whole, inf_nan_mode="constants")
         if len(data) < _WORTH_COMPRESSING:
             return _PLAIN + data
@@ -126,6 +121,7 @@ class Unpacker:
 
     Attributes:
         keys: The entities that entries name, by position.
+        table: The same, and what values name.
         texts: The texts, by position.
         plans: The classes, by position: name, and names of the parts of a state.
 
@@ -137,33 +133,34 @@ class Unpacker:
         JournalDamagedError: It is not that.
     """
 
-    __slots__ = ("_clock", "_entries", "_number", "keys", "plans", "texts")
+    __slots__ = ("_clock", "_entries", "_number", "keys", "plans", "table", "texts")
 
     def __init__(self, data: bytes, place: str) -> None:
         try:
             plain = zlib.decompress(data[1:]) if data[:1] == _COMPRESSED else data[1:]
             version, *rest = from_json(plain, allow_inf_nan=True)
             self._clock, self._number, keys, self.texts, self.plans, self._entries = rest
+            self.table = KeyTable.read(keys)
         except (ValueError, TypeError, zlib.error) as error:
             raise JournalDamagedError(place, f"{type(error).__name__}: {error}") from error
         if version != FORMAT:
             raise JournalDamagedError(place, f"format {version}, not {FORMAT}")
-        self.keys: list[Key] = [*map(Key, keys)]
+        self.keys: list[Key] = self.table.keys
 
     def tuple_of(self, at: int) -> tuple[str, ...]:
         """Return a tuple of texts that `Packer.tuple_of` wrote."""
         return tuple(self.plans[at])
 
-    def time(self, written: int | float) -> float:
+    def time(self, written: float) -> float:
         """Return a time that `Packer.time` wrote."""
-        if type(written) is float:
+        if isinstance(written, float):
             return written
         self._clock += written
         return self._clock / _TICKS
 
     def number(self, written: int | str) -> int | str:
         """Return the number of an execution that `Packer.number` wrote."""
-        if type(written) is str:
+        if isinstance(written, str):
             return written
         self._number += written
         return self._number

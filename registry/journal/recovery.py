@@ -7,8 +7,8 @@ run again.
 from __future__ import annotations
 
 import gc
-from contextlib import contextmanager
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from registry import ids

@@ -12,19 +12,20 @@ from typing import Any
 from registry.errors import JournalDamagedError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored, cells_in
 from registry.ids import BIRTH, Key
-from registry.journal.codec import decode, encode, find_class
+from registry.journal.classes import find_class
+from registry.journal.codec import Place, refusal
+from registry.journal.coding import Decoder, Encoder, Refused
 from registry.journal.packing import Packer, Unpacker
-from registry.schema import ABSENT, Schema, schema_of
+from registry.schema import Schema, schema_of
 from registry.tree import TreeRegistry
-from registry.values import KIND, OPAQUE, Opaque
+from registry.values import SURE, Opaque
 
-CHILD, LIST, CHILDREN, PLAIN_LIST, DICT, SET, TUPLE, FROZENSET, KNOWN, VALUE, OTHER, NAMES, NONE = (
-    range(13)
-)
+CHILD, LIST, CHILDREN, PLAIN_LIST, DICT, SET, TUPLE, FROZENSET, KNOWN, OTHER, NAMES = range(11)
 """What a list stands for: its first item."""
 
-_SAME = frozenset({type(None), bool, int, float})
-"""Written as they are. So are texts that UTF-8 can write."""
+_SAME = frozenset({type(None), bool, float})
+"""Written as they are. So are numbers that are not huge, and texts that UTF-8 can write."""
+_BIG = 1 << 64
 _CELLS = frozenset({ListCell, DictCell, SetCell})
 
 
@@ -35,10 +36,11 @@ class StateWriter:
         pack: Where entries go.
     """
 
-    __slots__ = ("_branch", "_next", "pack")
+    __slots__ = ("_branch", "_encoder", "_next", "pack")
 
     def __init__(self, branch: int) -> None:
         self.pack = Packer()
+        self._encoder = Encoder(self.pack.table)
         # A fork's own containers have other numbers than those that it has in common with its base.
         self._branch = branch << 40
         self._next = 0
@@ -49,7 +51,7 @@ class StateWriter:
 
     def source(self, source: Any) -> Any:
         """Return where a field was borrowed from as plain data."""
-        return encode(source)
+        return self.plain(source)
 
     def value(self, stored: Stored) -> Any:
         """Return a stored value as plain data.
@@ -60,10 +62,10 @@ class StateWriter:
             NotJournalableError: It cannot be.
         """
         cls = type(stored)
-        if cls in _SAME:
+        if cls in _SAME or (cls is int and -_BIG < stored < _BIG):
             return stored
         if cls is str:
-            return stored if stored.isascii() else _text(stored)
+            return stored if stored.isascii() else self._text(stored)
         if cls is Key:
             return [CHILD, self.pack.keys[stored]]
         if cls in _CELLS:
@@ -76,9 +78,49 @@ class StateWriter:
             return [TUPLE, *map(self.value, stored)]
         if cls is frozenset:
             return [FROZENSET, *map(self.value, stored)]
-        if cls is Opaque:
-            return [OTHER, encode(stored.value)]
-        return [NONE] if stored is ABSENT else [VALUE, encode(stored)]
+        return [OTHER, self.plain(stored)]
+
+    def plain(self, value: Any, place: Place = "a value") -> Any:
+        """Return what `coding.py` makes of a value, which *place* names in an error.
+
+        Raises:
+            NotJournalableError: It cannot be written.
+        """
+        encoder = self._encoder
+        try:
+            return encoder.value(value)
+        except (Refused, RecursionError) as error:
+            raise refusal(encoder, error, place) from error
+
+    def check(self, stored: Stored, place: Place) -> None:
+        """Refuse a value that cannot be written, before it is stored.
+
+        Args:
+            stored: The value.
+            place: Where it is to be stored.
+
+        Raises:
+            NotJournalableError: It cannot be.
+
+        Cost: a look at each item; values of other kinds than the usual are written, to see.
+        """
+        rest = [stored]
+        while rest:
+            value = rest.pop()
+            cls = type(value)
+            if cls in _CELLS:
+                rest += [*value.items, *value.items.values()] if cls is DictCell else value.items
+            elif cls in (tuple, frozenset):
+                rest += value
+            elif cls not in SURE:
+                self.plain(value, place)
+
+    def _text(self, text: str) -> Any:
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half of a pair of surrogates
+            return [OTHER, self.plain(text)]
+        return text
 
     def container(self, cell: Any, version: int | None) -> list[Any]:
         """Return a container as of a version, or (None) the newest, with all that is in it."""
@@ -94,7 +136,7 @@ class StateWriter:
         kinds = set(map(type, items))
         if kinds == {Key}:
             return [CHILDREN, cell.number, *map(self.pack.keys.__getitem__, items)]
-        if kinds <= _SAME:
+        if kinds <= _SAME or (kinds == {int} and min(items) > -_BIG and max(items) < _BIG):
             return [PLAIN_LIST, cell.number, *items]
         return [LIST, cell.number, *self._all(items, version)]
 
@@ -170,14 +212,6 @@ class StateWriter:
         ]
 
 
-def _text(text: str) -> Any:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return [VALUE, encode(text)]
-    return text
-
-
 class StateReader:
     """Reads the values of one branch.
 
@@ -190,7 +224,17 @@ class StateReader:
         saw_opaque: Whether one was read since this was set to False.
     """
 
-    __slots__ = ("_plans", "cells", "has_opaque", "keys", "saw_opaque", "tree", "unpack", "_learned")
+    __slots__ = (
+        "_decoder",
+        "_learned",
+        "_plans",
+        "cells",
+        "has_opaque",
+        "keys",
+        "saw_opaque",
+        "tree",
+        "unpack",
+    )
     unpack: Unpacker
     keys: list[Key]
 
@@ -203,6 +247,7 @@ class StateReader:
     def open(self, unpack: Unpacker) -> None:
         """Read what `unpack` holds from now on."""
         self.unpack, self.keys = unpack, unpack.keys
+        self._decoder = Decoder(unpack.table)
         self._plans: list[Plan | None] = [None] * len(unpack.plans)
 
     @property
@@ -220,7 +265,7 @@ class StateReader:
 
     def source(self, written: Any) -> Any:
         """Return where a field was borrowed from."""
-        return decode(written)
+        return self._decoder.read(written)
 
     def plan(self, at: int) -> Plan:
         """Return how states of a class are read that was written at a position of the table."""
@@ -252,15 +297,15 @@ class StateReader:
             items = [self.value(item, node, up, depth + 1) for item in rest]
             return tuple(items) if kind == TUPLE else frozenset(items)
         if kind == OTHER:
-            self.saw_opaque = self.has_opaque = True
-            return Opaque(decode(rest[0]))
-        if kind == VALUE:
-            return decode(rest[0])
-        if kind == NONE:
-            return ABSENT
+            value = self._decoder.read(rest[0])
+            if type(value) is Opaque:
+                self.saw_opaque = self.has_opaque = True
+            return value
         raise JournalDamagedError(self.tree.name, f"a value of kind {kind!r}")
 
-    def _container(self, kind: int, rest: list[Any], node: Node, up: Cell | None, depth: int) -> Any:
+    def _container(
+        self, kind: int, rest: list[Any], node: Node, up: Cell | None, depth: int
+    ) -> Any:
         number, *written = rest
         cell: Any
         if kind == DICT:

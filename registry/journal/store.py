@@ -1,7 +1,11 @@
 """Stand-in."""
+
 from __future__ import annotations
-import os
+
 from typing import Any, Literal
+
 Durability = Literal["none", "commit", "fsync"]
+
+
 def open_journal(store: Any, *, durability: Durability = "fsync") -> Any:
     return store

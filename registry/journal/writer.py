@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 from registry.errors import JournalError
 from registry.journal.journaled_tree import JournaledTree

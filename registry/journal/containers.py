@@ -1,0 +1,375 @@
+"""Containers as plain data: lists, dicts, sets and tuples, of stored values or in an opaque one.
+
+A cell is written by its newest items, as a plain container of stored values is; both are read as a
+plain container. A container in another one has a number, by which a later delta names it; it is
+read as a `NumberedList`, `NumberedDict` or `NumberedSet`. Nothing in a set has one: what can be
+changed is not hashable.
+
+Inside of an opaque value, what is held in two places is written once and named the second time, so
+that it is one object again when it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+from registry.history import Cell, DictCell, ListCell, SetCell
+from registry.ids import Key
+from registry.journal.atoms import is_small, is_text
+from registry.journal.coding import (
+    DECODERS,
+    ENCODERS,
+    Decode,
+    Decoder,
+    Encode,
+    Encoder,
+    Plain,
+    Refused,
+    decodes,
+)
+from registry.values import ATOM, KIND, Opaque, shown
+
+(LIST, KEYS, DICT, SET, TUPLE, FROZENSET, KEY, SHARED) = range(1, 9)
+(LIST_N, KEYS_N, DICT_N, SET_N) = range(11, 15)
+
+
+class NumberedList(list[Any]):
+    """A list in another container, as it was read."""
+
+    __slots__ = ("number",)
+    number: int
+
+
+class NumberedDict(dict[Any, Any]):
+    """A dict in another container, as it was read."""
+
+    __slots__ = ("number",)
+    number: int
+
+
+class NumberedSet(set[Any]):
+    """A set in another container, as it was read."""
+
+    __slots__ = ("number",)
+    number: int
+
+
+# --- what is held twice in an opaque value ---
+
+
+def once(write: Encode) -> Encode:
+    """Make a function that writes values which are not atoms write each once per opaque value."""
+
+    def written(value: Any, encoder: Encoder) -> Plain:
+        memo = encoder.memo
+        if memo is None:
+            return write(value, encoder)
+        number = memo.get(id(value))
+        if number is not None:
+            return [SHARED, number]
+        plain = write(value, encoder)
+        memo[id(value)] = len(memo)
+        encoder.kept.append(value)
+        return plain
+
+    return written
+
+
+def decodes_once(tag: int) -> Callable[[Decode], Decode]:
+    """Make a function the one that reads a tag of values that `once` writes."""
+
+    def enter(read: Decode) -> Decode:
+        def made(plain: list[Plain], decoder: Decoder) -> Any:
+            value = read(plain, decoder)
+            if decoder.shared is not None:
+                decoder.shared.append(value)
+            return value
+
+        return decodes(tag)(made)
+
+    return enter
+
+
+@decodes(SHARED)
+def _shared(plain: list[Plain], decoder: Decoder) -> Any:
+    if decoder.shared is None or plain[1] < 0:
+        raise LookupError("named a second time, and nothing was there a first time")
+    return decoder.shared[plain[1]]
+
+
+# --- children ---
+
+
+def _key(key: Key, encoder: Encoder) -> Plain:
+    return [KEY, encoder.positions[key]]
+
+
+@decodes(KEY)
+def _read_key(plain: list[Plain], decoder: Decoder) -> Key:
+    return decoder.table.key(plain[1])
+
+
+# --- lists and tuples ---
+
+_KEYS, _FLOATS, _INTS, _TEXTS = [frozenset({cls}) for cls in (Key, float, int, str)]
+
+
+def _is_plain(items: Any, kinds: set[type]) -> bool:
+    """Tell whether a list or set of numbers or of texts is its own plain form."""
+    if kinds == _INTS:
+        return is_small(min(items)) and is_small(max(items))
+    return kinds == _TEXTS and is_text("".join(items))
+
+
+def _fill(items: Any, encoder: Encoder, out: list[Plain]) -> Plain:
+    """Append the plain forms of the items of a list."""
+    kinds = {*map(type, items)}
+    if kinds == _KEYS:
+        out[0] += 1  # LIST is KEYS, LIST_N is KEYS_N
+        positions = encoder.positions
+        out += [positions[key] for key in items]
+        return out
+    if kinds == _FLOATS or _is_plain(items, kinds):
+        out += items
+        return out
+    encoder.enter(items)
+    encoder.values(items, out)
+    encoder.depth -= 1
+    return out
+
+
+def _head(cell: Cell, encoder: Encoder, tag: int, numbered: int) -> list[Plain]:
+    if cell.depth > 1 and encoder.numbers is not None:
+        return [numbered, encoder.numbers.number_of(cell)]
+    return [tag]
+
+
+def _list_cell(cell: ListCell, encoder: Encoder) -> Plain:
+    return _fill(cell.items, encoder, _head(cell, encoder, LIST, LIST_N))
+
+
+@once
+def _list(items: list[Any], encoder: Encoder) -> Plain:
+    return _fill(items, encoder, [LIST])
+
+
+@decodes_once(LIST)
+def _read_list(plain: list[Plain], decoder: Decoder) -> list[Any]:
+    return decoder.values(plain)
+
+
+@decodes(KEYS)
+def _read_keys(plain: list[Plain], decoder: Decoder) -> list[Any]:
+    return _keys(plain[1:], decoder)
+
+
+def _keys(positions: list[int], decoder: Decoder) -> list[Any]:
+    if positions and min(positions) < 0:
+        raise IndexError(min(positions))
+    keys = decoder.table.keys
+    return [keys[position] for position in positions]
+
+
+@decodes(LIST_N)
+def _read_numbered_list(plain: list[Plain], decoder: Decoder) -> NumberedList:
+    return _numbered(NumberedList(decoder.values(plain, 2)), plain)
+
+
+@decodes(KEYS_N)
+def _read_numbered_keys(plain: list[Plain], decoder: Decoder) -> NumberedList:
+    return _numbered(NumberedList(_keys(plain[2:], decoder)), plain)
+
+
+_Numbered = TypeVar("_Numbered", NumberedList, NumberedDict, NumberedSet)
+
+
+def _numbered(container: _Numbered, plain: list[Plain]) -> _Numbered:
+    if type(plain[1]) is not int:
+        raise TypeError("expected the number of a container")
+    container.number = plain[1]
+    return container
+
+
+@once
+def _tuple(items: tuple[Any, ...], encoder: Encoder) -> Plain:
+    encoder.enter(items)
+    out = encoder.values(items, [TUPLE])
+    encoder.depth -= 1
+    return out
+
+
+@decodes_once(TUPLE)
+def _read_tuple(plain: list[Plain], decoder: Decoder) -> tuple[Any, ...]:
+    return tuple(decoder.values(plain))
+
+
+# --- dicts ---
+
+
+def _is_object(items: dict[Any, Any]) -> bool:
+    """Tell whether the keys of a dict are those of an object of JSON."""
+    return _TEXTS.issuperset(map(type, items)) and is_text("".join(items))
+
+
+def _object(items: dict[Any, Any], encoder: Encoder) -> Plain:
+    out, codes, key = {}, ENCODERS, ""
+    encoder.enter(items)
+    try:
+        for key, value in items.items():
+            code = codes[type(value)]
+            out[key] = value if code is None else code(value, encoder)
+    except Refused as refused:
+        refused.way.append(f"[{shown(key)}]")
+        raise
+    encoder.depth -= 1
+    return out
+
+
+def _pairs(items: dict[Any, Any], encoder: Encoder, out: list[Plain]) -> Plain:
+    key = None
+    encoder.enter(items)
+    try:
+        for key, value in items.items():
+            out.append(found_again(key, encoder))
+            out.append(encoder.value(value))
+    except Refused as refused:
+        refused.way.append(f"[{shown(key)}]")
+        raise
+    encoder.depth -= 1
+    return out
+
+
+def _dict_cell(cell: DictCell, encoder: Encoder) -> Plain:
+    head = _head(cell, encoder, DICT, DICT_N)
+    if len(head) == 1 and _is_object(cell.items):
+        return _object(cell.items, encoder)
+    return _pairs(cell.items, encoder, head)
+
+
+@once
+def _dict(items: dict[Any, Any], encoder: Encoder) -> Plain:
+    return _object(items, encoder) if _is_object(items) else _pairs(items, encoder, [DICT])
+
+
+def _from_pairs(items: list[Any]) -> dict[Any, Any]:
+    made = dict(zip(items[::2], items[1::2], strict=True))
+    if 2 * len(made) != len(items):
+        raise ValueError("a key is there twice")
+    return made
+
+
+@decodes_once(DICT)
+def _read_dict(plain: list[Plain], decoder: Decoder) -> dict[Any, Any]:
+    return _from_pairs(decoder.values(plain))
+
+
+@decodes(DICT_N)
+def _read_numbered_dict(plain: list[Plain], decoder: Decoder) -> NumberedDict:
+    return _numbered(NumberedDict(_from_pairs(decoder.values(plain, 2))), plain)
+
+
+# --- sets, and what is found by its hash ---
+
+_SURE = frozenset({str, int, bool, bytes, type(None), Key, Opaque})
+"""Classes of keys that are found again when they were read, whatever their value."""
+
+
+def found_again(key: Any, encoder: Encoder) -> Plain:
+    """Write a key of a dict or a member of a set.
+
+    Raises:
+        Refused: A copy of it is another key: it is NaN, or equal to itself only.
+    """
+    if type(key) not in _SURE:
+        _check_key(key)
+    return encoder.value(key)
+
+
+def _check_key(key: Any) -> None:
+    cls = type(key)
+    if cls in (tuple, frozenset):
+        _check_keys(key)
+        return
+    if key != key:  # NaN
+        raise Refused(key, "it is equal to nothing, so that it is not found again as a key")
+    if KIND[cls] == ATOM:
+        return
+    if getattr(cls, "__eq__", None) is object.__eq__:
+        raise Refused(key, "it is equal to itself only, so that a copy of it is another key")
+    if is_dataclass(cls):
+        _check_keys(getattr(key, each.name) for each in fields(cls))
+    elif issubclass(cls, tuple):
+        _check_keys(key)
+    else:
+        _check_keys(getattr(key, "__dict__", {}).values())
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    for key in keys:
+        if type(key) not in _SURE:
+            _check_key(key)
+
+
+def _members(items: Any, encoder: Encoder, out: list[Plain]) -> Plain:
+    item = None
+    if _is_plain(items, {*map(type, items)}):
+        out += items
+        return out
+    encoder.enter(items)
+    try:
+        for item in items:
+            out.append(found_again(item, encoder))
+    except Refused as refused:
+        refused.way.append(f"{{{shown(item)}}}")
+        raise
+    encoder.depth -= 1
+    return out
+
+
+def _set_cell(cell: SetCell, encoder: Encoder) -> Plain:
+    return _members(cell.items, encoder, _head(cell, encoder, SET, SET_N))
+
+
+_Members = TypeVar("_Members", set[Any], frozenset[Any], NumberedSet)
+
+
+def _from_members(make: Callable[[list[Any]], _Members], items: list[Any]) -> _Members:
+    made = make(items)
+    if len(made) != len(items):
+        raise ValueError("a member is there twice")
+    return made
+
+
+@decodes_once(SET)
+def _read_set(plain: list[Plain], decoder: Decoder) -> set[Any]:
+    return _from_members(set, decoder.values(plain))
+
+
+@decodes(SET_N)
+def _read_numbered_set(plain: list[Plain], decoder: Decoder) -> NumberedSet:
+    return _numbered(_from_members(NumberedSet, decoder.values(plain, 2)), plain)
+
+
+@decodes_once(FROZENSET)
+def _read_frozenset(plain: list[Plain], decoder: Decoder) -> frozenset[Any]:
+    return _from_members(frozenset, decoder.values(plain))
+
+
+ENCODERS.update(
+    {
+        Key: _key,
+        ListCell: _list_cell,
+        DictCell: _dict_cell,
+        SetCell: _set_cell,
+        list: _list,
+        tuple: _tuple,
+        dict: _dict,
+        set: once(lambda items, encoder: _members(items, encoder, [SET])),
+        frozenset: once(lambda items, encoder: _members(items, encoder, [FROZENSET])),
+    }
+)
+assert KEYS == LIST + 1, "the tag of a list of keys follows that of a list"
+assert KEYS_N == LIST_N + 1, "as above"
+assert DECODERS, "the tags above are read"

@@ -36,53 +36,53 @@ def write_commit(tree: TreeRegistry, commit: tuple[Any, ...], to: StateWriter) -
     """
     version, now, number, name, changed, created, removed, moved, outputs, pages = commit[:10]
     pack, nodes = to.pack, tree.nodes
-    index = pack.keys.__getitem__
+    keys = pack.keys
     states, opaque = [], []
     for key in changed:
         node = nodes[key]
-        if node.versions and node.versions[-1] == version and node.states:
-            states.append([index(key), *to.difference(node, node.states[-1])])
+        versions = node.versions
+        if versions and versions[-1] == version:
+            states.append([keys[key], *to.difference(node)])
         if node.opaque:
-            opaque.append([index(key), *node.opaque])
-    deltas = [_write_delta(cell, change, to) for cell, change in tree.deltas]
+            opaque.append([keys[key], *node.opaque])
+    deltas = []
+    for cell, change in tree.deltas:
+        kind = type(change)
+        if kind is int:
+            deltas.append((cell.number, TAKE_OUT, change))
+        elif kind is tuple and type(cell) is ListCell:
+            deltas.append((cell.number, PUT_IN, change[0], keys[change[1]]))
+        else:
+            deltas.append(_write_change(cell, change, to))
     entry: list[Any] = [
         *(COMMIT, pack.time(now), pack.number(number), pack.text(name), pages),
-        *(deltas, [index(key) for key in changed]),
+        *(deltas, [keys[key] for key in changed]),
     ]
-    rest = [
-        states,
-        [part for key in moved for part in _write_move(nodes[key], index)],
-        [to.arrival(nodes[key]) for key in created],
-        [index(key) for key in removed],
-        opaque,
-        [[index(key), stamp] for key, stamp in outputs],
-    ]
-    while rest and not rest[-1]:
-        del rest[-1]
-    entry += rest
+    if moved:
+        entry.append([part for key in moved for part in (keys[key], keys[nodes[key].parent.key])])  # type: ignore[union-attr]  # what moved has a parent
+    if states or created or removed or opaque or outputs:
+        entry += [
+            *([] if moved else [()]),
+            states,
+            [to.arrival(nodes[key]) for key in created],
+            [keys[key] for key in removed],
+            opaque,
+            [(keys[key], stamp) for key, stamp in outputs],
+        ]
+        while not entry[-1]:
+            entry.pop()
     return entry
 
 
-def _write_move(node: Node, index: Any) -> tuple[int, int]:
-    assert node.parent is not None, "what moved has a parent"
-    return index(node.key), index(node.parent.key)
-
-
-def _write_delta(cell: Cell, change: Any, to: StateWriter) -> list[Any]:
-    kind = type(change)
-    if kind is int:
-        return [cell.number, TAKE_OUT, change]
-    if kind is tuple and type(cell) is ListCell:
-        return [cell.number, PUT_IN, change[0], to.pack.keys[change[1]]]
+def _write_change(cell: Cell, change: Any, to: StateWriter) -> list[Any]:
     write = to.value
     if type(cell) is ListCell:
         return [
-            cell.number,
-            SPLICES,
-            *[[at, count, *map(write, inserted)] for at, count, inserted in change],
+            *(cell.number, SPLICES),
+            *([at, count, *map(write, inserted)] for at, count, inserted in change),
         ]
     if type(cell) is DictCell:
-        return [cell.number, ITEMS, *[[write(key), write(value)] for key, value in change]]
+        return [cell.number, ITEMS, *([write(key), write(value)] for key, value in change)]
     added, gone = change
     return [cell.number, MEMBERS, [*map(write, added)], [*map(write, gone)]]
 
@@ -100,7 +100,7 @@ def redo_commit(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
     _, time, number, name, pages, deltas, changed, *rest = entry
     keys, version = by.keys, tree.head + 1
     now = by.unpack.time(time)
-    states, moved, created, removed, opaque, outputs = (*rest, *_NOTHING[len(rest) :])
+    moved, states, created, removed, opaque, outputs = (*rest, *_NOTHING[len(rest) :])
     news = [by.entity(each, version, now) for each in created]
     for node, parent in news:
         node.parent = tree.node(keys[parent])

@@ -55,10 +55,7 @@ class Packer:
 
     def text(self, text: str) -> int:
         """Return the position of a text in the table."""
-        at = self._texts.get(text)
-        if at is None:
-            at = self._texts[text] = len(self._texts)
-        return at
+        return self._texts.setdefault(text, len(self._texts))
 
     def plan(self, schema: Schema) -> int:
         """Return the position of a class in the table, which tells its name and its parts."""

@@ -153,10 +153,12 @@ class StateWriter:
             return [kind, *(self.at(item, version) for item in stored)]
         return self.value(stored)
 
-    def difference(self, node: Node, old: tuple[Stored, ...]) -> list[Any]:
-        """Return what makes an old state of an entity the new one: class, then index and value."""
+    def difference(self, node: Node) -> list[Any]:
+        """Return what made the newest state of the one before: class, then index and value."""
         found: list[Any] = [self.pack.plan(node.schema)]
-        state = node.state
+        state, states = node.state, node.states
+        assert states, "it has another state than before"
+        old = states[-1]
         last = len(state) - 1
         for at, value in enumerate(state):
             if value is not old[at]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from registry.errors import JournalError
 from registry.journal.journaled_tree import JournaledTree
@@ -50,7 +50,7 @@ class Writer:
         with self._gathering:
             yield
 
-    def note(self, packed: Packed, trees: list[JournaledTree]) -> None:
+    def note(self, packed: Packed, trees: Sequence[JournaledTree]) -> None:
         """Note a record, and that what it tells of some trees is complete.
 
         Called by the thread that has the turns on them.

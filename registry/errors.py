@@ -580,6 +580,22 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= _TEXT else text[: _TEXT - 3] + "...")
 
 
+class RecordedError(UsageError, RuntimeError):
+    """An execution with this id ran before, and failed; it is not run again."""
+
+    def __init__(self, execution_id: str, error_type: str, error: str) -> None:
+        super().__init__(execution_id, error_type, error)
+        self.execution_id = execution_id
+        self.error_type = error_type
+        self.error = error
+
+    def __str__(self) -> str:
+        return (
+            f"execution {self.execution_id!r} failed before with {self.error_type}: {self.error}; "
+            "give it another id to run it again"
+        )
+
+
 # TEMP
 class JournalError(TransientError): ...
 

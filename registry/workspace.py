@@ -399,10 +399,25 @@ class Workspace:
     ) -> Receipt:
         """Run a callable as `execute`, and return a receipt in place of snapshots.
 
-        What a runner needs.
+        Args:
+            name: Name of the callable.
+            arguments: Its arguments.
+            execution_id: The execution; one is made without it. With a store it takes effect once,
+                however often it is given with the same first root among the arguments, and always
+                gets the same answer.
+
+        Raises:
+            RecordedError: The store knows that it failed before.
+            BaseException: As `execute`.
         """
-        receipt: Receipt = self._run(name, arguments, execution_id, None, "receipt")
-        return receipt
+        run = partial(self._run, name, arguments, execution_id, None, "receipt")
+        if self._session is None or execution_id is None:
+            receipt: Receipt = run()
+            return receipt
+        try:
+            return self._session.run_once(execution_id, _first_root(arguments), run)
+        finally:
+            self.sync()
 
     def run_each(
         self,
@@ -1231,6 +1246,17 @@ def refuse_other_kinds(root: Any, name: Any) -> None:
         raise ArgumentError("add", "root", f"{shown(root)} ({type(root).__name__})", "an Entity")
     if not isinstance(name, str | None):
         raise ArgumentError("add", "name", f"{shown(name)} ({type(name).__name__})", "a text")
+
+
+def _first_root(arguments: Mapping[str, Any]) -> Ref | None:
+    """Return the root of the first entity among arguments; None without one."""
+    for given in arguments.values():
+        if isinstance(given, Ref):
+            return given.root_ref
+        if isinstance(given, Entity) and given.root_ecs_id is not None:
+            root = ids.from_uuid(given.root_ecs_id)
+            return Ref(ids.plain(root.key), ids.plain(root.key), root.branch)
+    return None
 
 
 def _edit(entity: Entity) -> Entity:

@@ -45,7 +45,7 @@ def write_commit(tree: TreeRegistry, commit: tuple[Any, ...], to: StateWriter) -
             states.append([keys[key], *to.difference(node)])
         if node.opaque:
             opaque.append([keys[key], *node.opaque])
-    deltas = []
+    deltas: list[Any] = []
     for cell, change in tree.deltas:
         kind = type(change)
         if kind is int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from registry.errors import NotJournalableError
 from registry.journal.codec import decode, encode
-from registry.journal.packing import Packer, Unpacker
+from registry.journal.packing import Packer, Unpacker, writable
 from registry.kept import keep_text
 from registry.records import Packed, apart
 
@@ -120,7 +120,7 @@ def _write_record(packed: Packed, pack: Packer) -> list[Any]:
         [each if at % 2 else index(each) for at, each in enumerate(outputs)],
     ]
     if error_type or borrowed or parent is not None or queued_s:
-        entry += (error_type, error, _sources(borrowed, pack), parent, _ns(queued_s))
+        entry += (error_type, writable(error), _sources(borrowed, pack), parent, _ns(queued_s))
     return entry
 
 

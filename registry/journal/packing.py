@@ -28,6 +28,11 @@ _TICKS = 1 << 22
 """Per second: what a float of today's time is a whole number of, so that nothing is rounded."""
 
 
+def writable(text: str) -> str:
+    """Return a text for people in a form that JSON can hold: half surrogates are spelled out."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 class Packer:
     """Collects the entries of one branch.
 

@@ -1,7 +1,7 @@
-"""Every error of the registry, in two families by what the caller does next.
+"""Every error of the registry, in three families by what the caller does next.
 
 `UsageError`: fix the code or the input. `TransientError`: run it again; a retry loop needs to know
-    this class only.
+    this class only. `JournalError`: stop, and look after the store.
 Every error survives pickling: `args` are the arguments of `__init__`, the text is built in
     `__str__`.
 """
@@ -28,6 +28,22 @@ class UsageError(TreerunnerError):
 
 class TransientError(TreerunnerError):
     """Somebody else was in the way; the same call may succeed later."""
+
+
+class JournalError(TreerunnerError):
+    """The store could not be read or written: full, read-only, gone, or not one of ours.
+
+    Whether what was to be stored took effect is unknown: forget what is in memory, load again.
+    """
+
+    def __init__(self, store: str, problem: str, way_out: str) -> None:
+        super().__init__(store, problem, way_out)
+        self.store = store
+        self.problem = problem
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        return f"journal {self.store} {self.problem}; {self.way_out}"
 
 
 class EntityClassError(UsageError, TypeError):
@@ -569,6 +585,84 @@ class CursorError(UsageError, LookupError):
         )
 
 
+class JournalBusyError(TransientError):
+    """Another process kept the store locked; nothing happened."""
+
+    def __init__(self, store: str, waited_s: float) -> None:
+        super().__init__(store, waited_s)
+        self.store = store
+        self.waited_s = waited_s
+
+    def __str__(self) -> str:
+        return (
+            f"journal {self.store} is locked by another process, for {self.waited_s:g} s already; "
+            "try again, or end the process that holds it"
+        )
+
+
+class JournalDamagedError(JournalError):
+    """What was read from a store is not what was written; the place is named."""
+
+    def __init__(self, place: str, found: str) -> None:
+        super().__init__(place, found, "restore a backup, and keep a copy of what there is")
+        self.args = (place, found)
+        self.place = place
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"the journal is damaged: {self.place} {self.found}; {self.way_out}"
+
+
+class FencedError(JournalError):
+    """Somebody else became the writer of a root; nothing was stored, and this writer stops."""
+
+    def __init__(self, root: str, held: int, epoch: int, holder: str) -> None:
+        super().__init__(root, "has another writer", "stop, or acquire it and load it again")
+        self.args = (root, held, epoch, holder)
+        self.root = root
+        self.held = held
+        self.epoch = epoch
+        self.holder = holder
+
+    def __str__(self) -> str:
+        mine = f"was written with epoch {self.held}" if self.held else "was written without epoch"
+        who = f" of {self.holder!r}" if self.holder else ""
+        return f"root {self.root} {mine}, the journal is at {self.epoch}{who}; {self.way_out}"
+
+
+class DuplicateExecutionError(UsageError):
+    """An execution of a group is stored already; nothing of the group was."""
+
+    def __init__(self, root: str, execution_id: str) -> None:
+        super().__init__(root, execution_id)
+        self.root = root
+        self.execution_id = execution_id
+
+    def __str__(self) -> str:
+        return (
+            f"execution {_short(self.execution_id)} on root {self.root} is stored already; "
+            "read its outcome in place of running it again"
+        )
+
+
+class JournalGapError(JournalError):
+    """Commits do not follow the stored head of their branch; nothing was stored."""
+
+    def __init__(self, root: str, branch: int, head: int, first: int) -> None:
+        super().__init__(root, "is not as it is stored", "load it from the store again")
+        self.args = (root, branch, head, first)
+        self.root = root
+        self.branch = branch
+        self.head = head
+        self.first = first
+
+    def __str__(self) -> str:
+        return (
+            f"versions from {self.first} of root {self.root}, branch {self.branch}, do not follow "
+            f"version {self.head}, the newest that is stored; {self.way_out}"
+        )
+
+
 def _listed(lines: list[str]) -> str:
     """Write lines below a text, the first few of them."""
     more = [f"and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
@@ -595,9 +689,3 @@ class RecordedError(UsageError, RuntimeError):
             "give it another id to run it again"
         )
 
-
-# TEMP
-class JournalError(TransientError): ...
-
-
-class JournalDamagedError(UsageError): ...

@@ -26,6 +26,7 @@ __all__ = [
     "Encoder",
     "KeyTable",
     "Numbering",
+    "Place",
     "Plain",
     "build",
     "decode",

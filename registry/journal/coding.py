@@ -308,7 +308,7 @@ ADAPTED = 90
 def adapted(value: Any, encoder: Encoder) -> Plain:
     """Write a value of a class that has no other way as its field's annotation says."""
     if encoder.adapters is not None:
-        written = encoder.adapters.written(value)
+        written = encoder.adapters.written(value, encoder.table)
         if written is not None:
             return [ADAPTED, *written]
     raise Refused(value, "there is no codec for its class")
@@ -317,7 +317,9 @@ def adapted(value: Any, encoder: Encoder) -> Plain:
 @decodes(ADAPTED)
 def _adapted(plain: list[Plain], decoder: Decoder) -> Any:
     _, position, text = plain
-    return decoder.adapters.read(position, text)
+    if decoder.adapters is None:
+        raise LookupError("the field's annotation no longer says how such values are read")
+    return decoder.adapters.read(decoder.table.named(position), text)
 
 
 def is_writable(cls: type) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic_core import TzInfo
 
+from registry.errors import UnknownClassError
 from registry.journal.coding import (
     CLASSIFIERS,
     ENCODERS,
@@ -308,7 +309,7 @@ def _module(value: types.ModuleType, _: Encoder) -> Plain:
 def _read_module(plain: list[Plain], _: Decoder) -> types.ModuleType:
     found = sys.modules.get(plain[1])
     if not isinstance(found, types.ModuleType):
-        raise LookupError(f"module {plain[1]} is not loaded; import it before")
+        raise UnknownClassError(plain[1], f"import module {plain[1]!r} before")
     return found
 
 

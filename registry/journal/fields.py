@@ -54,8 +54,10 @@ class Adapters:
         """Return the name of a class and the value as JSON; None if that does not bring it back."""
         for cls, adapter in self._adapters.items():
             name = find_name(cls)
-            if name is not None and isinstance(value, cls):
+            if name is not None:
                 try:
+                    if not isinstance(value, cls):
+                        continue
                     text = adapter.dump_json(value, warnings="error").decode()
                     again = adapter.validate_json(text)
                 except Exception:  # noqa: BLE001, S112 - a serializer or validator of the user's
@@ -111,7 +113,7 @@ class Plan:
                 out = self._write_adapted(state, encoder)
             else:
                 out = encoder.values(state[:-1], [], self._way)
-        except (Refused, RecursionError) as error:
+        except Exception as error:  # also what an object raises while it is looked at
             raise refusal(encoder, error, place) from error
         names = state[-1]
         mask = self._masks.get(names)

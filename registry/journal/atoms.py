@@ -317,21 +317,21 @@ def _member(value: enum.Enum, encoder: Encoder) -> Plain:
     cls = type(value)
     position = name_position(cls, value, encoder)
     if cls._member_map_.get(value._name_) is value:  # no code of the class's runs
-        return [MEMBER, position, value._name_]
+        return [MEMBER, position, encoder.value(value._name_)]
     if isinstance(value, enum.Flag) and type(value._value_) is int:
-        return [FLAGS, position, value._value_]
+        return [FLAGS, position, encoder.value(value._value_)]
     raise Refused(value, "it is no member of its class")
 
 
 @decodes(MEMBER)
 def _read_member(plain: list[Plain], decoder: Decoder) -> enum.Enum:
     cls = _enum(plain, decoder, enum.Enum)
-    return cls._member_map_[plain[2]]  # type: ignore[no-any-return]  # a member
+    return cls._member_map_[decoder.value(plain[2])]  # type: ignore[no-any-return]  # a member
 
 
 @decodes(FLAGS)
 def _read_flags(plain: list[Plain], decoder: Decoder) -> enum.Enum:
-    cls, value = _enum(plain, decoder, enum.Flag), plain[2]
+    cls, value = _enum(plain, decoder, enum.Flag), decoder.value(plain[2])
     if type(value) is not int:
         raise TypeError("expected a number")
     known = cls._value2member_map_.get(value)

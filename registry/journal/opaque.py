@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from registry.entity import Entity
 from registry.errors import CodecError, UnknownClassError
-from registry.journal.atoms import name_position, to_bytes, to_text
+from registry.journal.atoms import is_text, name_position, to_bytes, to_text
 from registry.journal.coding import (
     CLASSIFIERS,
     ENCODERS,
@@ -416,7 +416,7 @@ def register_codec(
     Raises:
         CodecError: The name is another class's, or the class has a codec already.
     """
-    if not isinstance(cls, type) or not (isinstance(name, str) and name):
+    if not isinstance(cls, type) or not (isinstance(name, str) and name and is_text(name)):
         raise CodecError(f"{name}", f"is for {cls!r}; give it a class, and a name that is a text")
     if cls in _BUILT_IN or KIND[cls] != OPAQUE_KIND:
         raise CodecError(name, f"is for {cls.__qualname__}, which is journaled without one")

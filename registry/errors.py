@@ -688,4 +688,3 @@ class RecordedError(UsageError, RuntimeError):
             f"execution {self.execution_id!r} failed before with {self.error_type}: {self.error}; "
             "give it another id to run it again"
         )
-

@@ -40,7 +40,8 @@ from registry.feed import Cursor, Told, end_of, read
 from registry.in_hand import attach_in_hand, detach_in_hand, is_root_in_hand
 from registry.journal.port import Journal
 from registry.journal.session import Session
-from registry.journal.store import Durability, open_journal
+from registry.journal.sqlite_file import Durability
+from registry.journal.store import open_journal
 from registry.ledger import ChangeSet, change_sets
 from registry.merging import MergeResult, OnConflict, merge
 from registry.moving import ATTACH, DETACH

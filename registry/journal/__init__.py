@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from registry.journal.codec import register_codec
+from registry.journal.fields import check_class
 
-__all__ = ["register_codec"]
+__all__ = ["check_class", "register_codec"]

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic_core import TzInfo
 
+from registry.errors import UnknownClassError
 from registry.journal.coding import (
     CLASSIFIERS,
     ENCODERS,
@@ -308,7 +309,7 @@ def _module(value: types.ModuleType, _: Encoder) -> Plain:
 def _read_module(plain: list[Plain], _: Decoder) -> types.ModuleType:
     found = sys.modules.get(plain[1])
     if not isinstance(found, types.ModuleType):
-        raise LookupError(f"module {plain[1]} is not loaded; import it before")
+        raise UnknownClassError(plain[1], f"import module {plain[1]!r} before")
     return found
 
 
@@ -316,21 +317,21 @@ def _member(value: enum.Enum, encoder: Encoder) -> Plain:
     cls = type(value)
     position = name_position(cls, value, encoder)
     if cls._member_map_.get(value._name_) is value:  # no code of the class's runs
-        return [MEMBER, position, value._name_]
+        return [MEMBER, position, encoder.value(value._name_)]
     if isinstance(value, enum.Flag) and type(value._value_) is int:
-        return [FLAGS, position, value._value_]
+        return [FLAGS, position, encoder.value(value._value_)]
     raise Refused(value, "it is no member of its class")
 
 
 @decodes(MEMBER)
 def _read_member(plain: list[Plain], decoder: Decoder) -> enum.Enum:
     cls = _enum(plain, decoder, enum.Enum)
-    return cls._member_map_[plain[2]]  # type: ignore[no-any-return]  # a member
+    return cls._member_map_[decoder.value(plain[2])]  # type: ignore[no-any-return]  # a member
 
 
 @decodes(FLAGS)
 def _read_flags(plain: list[Plain], decoder: Decoder) -> enum.Enum:
-    cls, value = _enum(plain, decoder, enum.Flag), plain[2]
+    cls, value = _enum(plain, decoder, enum.Flag), decoder.value(plain[2])
     if type(value) is not int:
         raise TypeError("expected a number")
     known = cls._value2member_map_.get(value)

@@ -26,6 +26,7 @@ __all__ = [
     "Encoder",
     "KeyTable",
     "Numbering",
+    "Place",
     "Plain",
     "build",
     "decode",
@@ -63,16 +64,18 @@ def encode(
     encoder = Encoder(keys, numbers)
     try:
         return encoder.value(stored)
-    except (Refused, RecursionError) as error:
+    except Exception as error:  # also what an object raises while it is looked at
         raise refusal(encoder, error, place) from error
 
 
-def refusal(encoder: Encoder, error: Refused | RecursionError, place: Place) -> NotJournalableError:
+def refusal(encoder: Encoder, error: Exception, place: Place) -> NotJournalableError:
     """Return the error to raise for what an encoder raised; the encoder can be used again."""
     encoder.reset()
+    if isinstance(error, MemoryError):
+        raise error
     where = place if isinstance(place, str) else place()
-    if isinstance(error, RecursionError):
-        return NotJournalableError(where, "value", "it nests too deep for the stack")
+    if not isinstance(error, Refused):
+        return NotJournalableError(where, "value", f"{type(error).__name__}: {error}")
     way = error.way[::-1]
     more = ["..."] if len(way) > _LONGEST_WAY else []
     return NotJournalableError(

@@ -256,7 +256,7 @@ class Decoder:
         """
         try:
             return self.value(plain)
-        except (UnknownClassError, UnreadableValueError):
+        except (UnknownClassError, UnreadableValueError, MemoryError):
             raise
         except Exception as error:  # whatever damaged data makes the constructors of values raise
             raise UnreadableValueError(
@@ -302,22 +302,72 @@ def decodes(tag: int) -> Callable[[Decode], Decode]:
     return enter
 
 
+# --- what is held twice in an opaque value ---
+
+SHARED = 8
+
+
+def once(write: Encode) -> Encode:
+    """Make a function that writes values which are not atoms write each once per opaque value."""
+
+    def written(value: Any, encoder: Encoder) -> Plain:
+        memo = encoder.memo
+        if memo is None:
+            return write(value, encoder)
+        number = memo.get(id(value))
+        if number is not None:
+            return [SHARED, number]
+        plain = write(value, encoder)
+        memo[id(value)] = len(memo)
+        encoder.kept.append(value)
+        return plain
+
+    return written
+
+
+def decodes_once(tag: int) -> Callable[[Decode], Decode]:
+    """Make a function the one that reads a tag of values that `once` writes."""
+
+    def enter(read: Decode) -> Decode:
+        def made(plain: list[Plain], decoder: Decoder) -> Any:
+            value = read(plain, decoder)
+            if decoder.shared is not None:
+                decoder.shared.append(value)
+            return value
+
+        return decodes(tag)(made)
+
+    return enter
+
+
+@decodes(SHARED)
+def _shared(plain: list[Plain], decoder: Decoder) -> Any:
+    if decoder.shared is None or plain[1] < 0:
+        raise LookupError("named a second time, and nothing was there a first time")
+    return decoder.shared[plain[1]]
+
+
+# --- the last way ---
+
 ADAPTED = 90
 
 
+@once
 def adapted(value: Any, encoder: Encoder) -> Plain:
     """Write a value of a class that has no other way as its field's annotation says."""
     if encoder.adapters is not None:
-        written = encoder.adapters.written(value)
+        written = encoder.adapters.written(value, encoder.table)
         if written is not None:
             return [ADAPTED, *written]
     raise Refused(value, "there is no codec for its class")
 
 
-@decodes(ADAPTED)
+@decodes_once(ADAPTED)
 def _adapted(plain: list[Plain], decoder: Decoder) -> Any:
     _, position, text = plain
-    return decoder.adapters.read(position, text)
+    if decoder.adapters is None:
+        raise LookupError("the field's annotation no longer says how such values are read")
+    return decoder.adapters.read(decoder.table.named(position), text)
 
 
 def is_writable(cls: type) -> bool:

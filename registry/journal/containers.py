@@ -21,17 +21,17 @@ from registry.journal.atoms import is_small, is_text
 from registry.journal.coding import (
     DECODERS,
     ENCODERS,
-    Decode,
     Decoder,
-    Encode,
     Encoder,
     Plain,
     Refused,
     decodes,
+    decodes_once,
+    once,
 )
 from registry.values import ATOM, KIND, Opaque, shown
 
-(LIST, KEYS, DICT, SET, TUPLE, FROZENSET, KEY, SHARED) = range(1, 9)
+(LIST, KEYS, DICT, SET, TUPLE, FROZENSET, KEY) = range(1, 8)
 (LIST_N, KEYS_N, DICT_N, SET_N) = range(11, 15)
 
 
@@ -54,49 +54,6 @@ class NumberedSet(set[Any]):
 
     __slots__ = ("number",)
     number: int
-
-
-# --- what is held twice in an opaque value ---
-
-
-def once(write: Encode) -> Encode:
-    """Make a function that writes values which are not atoms write each once per opaque value."""
-
-    def written(value: Any, encoder: Encoder) -> Plain:
-        memo = encoder.memo
-        if memo is None:
-            return write(value, encoder)
-        number = memo.get(id(value))
-        if number is not None:
-            return [SHARED, number]
-        plain = write(value, encoder)
-        memo[id(value)] = len(memo)
-        encoder.kept.append(value)
-        return plain
-
-    return written
-
-
-def decodes_once(tag: int) -> Callable[[Decode], Decode]:
-    """Make a function the one that reads a tag of values that `once` writes."""
-
-    def enter(read: Decode) -> Decode:
-        def made(plain: list[Plain], decoder: Decoder) -> Any:
-            value = read(plain, decoder)
-            if decoder.shared is not None:
-                decoder.shared.append(value)
-            return value
-
-        return decodes(tag)(made)
-
-    return enter
-
-
-@decodes(SHARED)
-def _shared(plain: list[Plain], decoder: Decoder) -> Any:
-    if decoder.shared is None or plain[1] < 0:
-        raise LookupError("named a second time, and nothing was there a first time")
-    return decoder.shared[plain[1]]
 
 
 # --- children ---
@@ -292,7 +249,11 @@ def _check_key(key: Any) -> None:
     if cls in (tuple, frozenset):
         _check_keys(key)
         return
-    if key != key:  # NaN
+    try:
+        is_nan = bool(key != key)
+    except Exception as error:  # whatever a method of the user's raises
+        raise Refused(key, f"comparing it raised {type(error).__name__}") from error
+    if is_nan:
         raise Refused(key, "it is equal to nothing, so that it is not found again as a key")
     if KIND[cls] == ATOM:
         return

@@ -17,7 +17,11 @@ from pydantic import BaseModel
 from registry.errors import UnknownClassError
 
 _NOWHERE = object()
-_HIDDEN = {cls: f"types:{name}" for name, cls in vars(types).items() if isinstance(cls, type)}
+_HIDDEN = {
+    cls: f"types:{name}"
+    for name, cls in reversed(vars(types).items())  # of several names the first
+    if isinstance(cls, type)
+}
 """Classes that the interpreter keeps to itself, such as that of None, by their name in `types`."""
 
 
@@ -64,7 +68,10 @@ def _find(module: str, path: str) -> Any:
 
 def _space_of(module: Any) -> Any:
     """Return what a module holds, without its `__getattr__`, which might import something."""
-    return object.__getattribute__(module, "__dict__") if module is not None else {}
+    try:
+        return object.__getattribute__(module, "__dict__")
+    except AttributeError:  # it is not loaded, or something else stands in its place
+        return {}
 
 
 def _bare(found: Any) -> Any:

@@ -8,6 +8,7 @@ validators or `__post_init__` of the user's is called, so that data cannot run w
 from __future__ import annotations
 
 import collections
+import enum
 import re
 import sys
 import types
@@ -19,7 +20,7 @@ from pydantic import BaseModel
 
 from registry.entity import Entity
 from registry.errors import CodecError, UnknownClassError
-from registry.journal.atoms import name_position, to_bytes, to_text
+from registry.journal.atoms import is_text, name_position, to_bytes, to_text
 from registry.journal.coding import (
     CLASSIFIERS,
     ENCODERS,
@@ -30,9 +31,11 @@ from registry.journal.coding import (
     Refused,
     adapted,
     decodes,
+    decodes_once,
+    once,
 )
-from registry.journal.containers import decodes_once, once
-from registry.values import Opaque
+from registry.values import KIND, Opaque
+from registry.values import OPAQUE as OPAQUE_KIND
 
 (OPAQUE, OBJECT, DERIVED, ARRAY, ITEMS, SCALAR, CODED) = range(20, 27)
 
@@ -239,7 +242,7 @@ def _shape_of(cls: type) -> _Shape | None:
 def _new_shape(cls: type) -> _Shape | None:
     # An object with a finalizer that data made would run it; of an extension's class, we cannot
     # see all that it holds.
-    if issubclass(cls, Entity) or any("__del__" in vars(each) for each in cls.__mro__):
+    if issubclass(cls, (Entity, enum.Enum)) or any("__del__" in vars(e) for e in cls.__mro__):
         return None
     kind = next((each for each in _BASES if issubclass(cls, each)), None)
     if kind is None and issubclass(cls, types.SimpleNamespace):
@@ -413,9 +416,9 @@ def register_codec(
     Raises:
         CodecError: The name is another class's, or the class has a codec already.
     """
-    if not isinstance(cls, type) or not (isinstance(name, str) and name):
+    if not isinstance(cls, type) or not (isinstance(name, str) and name and is_text(name)):
         raise CodecError(f"{name}", f"is for {cls!r}; give it a class, and a name that is a text")
-    if cls in _BUILT_IN or issubclass(cls, Entity):
+    if cls in _BUILT_IN or KIND[cls] != OPAQUE_KIND:
         raise CodecError(name, f"is for {cls.__qualname__}, which is journaled without one")
     if not (callable(encode) and callable(decode)):
         raise CodecError(name, "needs two functions: encode=, decode=")

@@ -162,10 +162,9 @@ class Unpacker:
 
     def number(self, written: int | str) -> int | str:
         """Return the number of an execution that `Packer.number` wrote."""
-        if isinstance(written, str):
-            return written
-        self._number += written
-        return self._number
+        if isinstance(written, int):
+            self._number = written = self._number + written
+        return written
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._entries)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from registry.journal.memory import MemoryJournal
 from tests.model.conftest import histories

@@ -42,6 +42,7 @@ from registry.journal.port import Journal
 from registry.journal.session import Session
 from registry.journal.sqlite_file import Durability
 from registry.journal.store import open_journal
+from registry.journal.writer import Writer
 from registry.ledger import ChangeSet, change_sets
 from registry.merging import MergeResult, OnConflict, merge
 from registry.moving import ATTACH, DETACH
@@ -71,8 +72,8 @@ class Workspace:
             `fork` it, raise an `error`, or work on the `head`.
         clock: Where time comes from.
         store: Where all that is committed survives: a path of a file, which is made if need be, or
-            a journal; without one it lives as long as the workspace. Trees are loaded when they are
-            first asked for.
+            a journal, or (for one of several workspaces of a process) a session with one; without
+            it all lives as long as the workspace. Trees are loaded when they are first asked for.
         durability: What has survived what when a call returns: `none`, once the process has ended
             as it should; `commit`, the end of the process at any moment; `fsync`, that of the
             machine.
@@ -84,7 +85,7 @@ class Workspace:
         retention: Retention | None = None,
         on_stale: OnStale = "fork",
         clock: Clock = system_clock,
-        store: str | PathLike[str] | Journal | None = None,
+        store: str | PathLike[str] | Journal | Session | None = None,
         durability: Durability = "fsync",
     ) -> None:
         self.retention = retention or Retention()
@@ -95,8 +96,12 @@ class Workspace:
             self.trees = Trees(self.retention)
             self.records = RecordLog(self.retention.records)
         else:
-            journal = open_journal(store, durability=durability)
-            self._session = session = Session(journal, self.retention)
+            if isinstance(store, Session):
+                session = store
+            else:
+                journal = open_journal(store, durability=durability)
+                session = Session(Writer(journal), self.retention)
+            self._session = session
             self.trees, self.records = session.trees, session.records
         self._callables: dict[str, RegisteredCallable] = {}
         self.configs = ConfigStore(self.trees, self.retention.configs)

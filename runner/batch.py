@@ -8,6 +8,7 @@ on is in `dispatcher.py`.
         ──> failed     it raised, or was refused before it ran; nothing changed
         ──> lost       the host of its root died, and the root with it
         ──> cancelled  its batch ended first
+        ──> quarantined  it ended the process of its host, more than once; nothing changed
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import registry
 from registry import Ref, ids
 from runner.errors import ExecutionError
 
-Status = Literal["ok", "failed", "lost", "cancelled"]
+Status = Literal["ok", "failed", "lost", "cancelled", "quarantined"]
 
 MESSAGE_LIMIT_CHARS = 10_000
 FRAME_LIMIT = 20
@@ -140,11 +141,12 @@ class Counts:
     failed: int = 0
     lost: int = 0
     cancelled: int = 0
+    quarantined: int = 0
 
     @property
     def done(self) -> int:
         """Number of jobs whose outcome is known."""
-        return self.ok + self.failed + self.lost + self.cancelled
+        return self.ok + self.failed + self.lost + self.cancelled + self.quarantined
 
 
 class Progress(Protocol):

@@ -17,18 +17,20 @@ from __future__ import annotations
 import contextlib
 import queue
 from collections import deque
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from registry import Ref, ids
+from registry.errors import TreerunnerError
 from runner.batch import Counts, ErrorInfo, Job, Outcome, Status
-from runner.directory import Directory, Entry, rootless_owner
+from runner.directory import NOWHERE, Directory, Entry, rootless_owner
 from runner.errors import (
     CancelledError,
     HostLostError,
     JobError,
+    PoisonError,
     RootLostError,
     RunnerError,
     WireError,
@@ -38,7 +40,8 @@ from runner.lane import Lane
 from runner.routing import Routing
 from runner.settings import Settings
 from runner.statistics import Meter
-from runner.wire import NOT_RUN, Chunk, Reply, Row, Wire
+from runner.transport import Deliver
+from runner.wire import HEAD_PARTS, NOT_RUN, Chunk, Reply, Row, Wire, chunk_of
 
 SECONDS_PER_US = 1e-6
 FIRST_ANSWER_PAUSE_S = 0.000_1
@@ -53,7 +56,9 @@ class Flight(NamedTuple):
     chunk: Chunk
     """Its jobs, without the values of their arguments."""
     opened_s: float
-    bytes_sent: int
+    payload: bytes
+    deaths: int = 0
+    """Hosts that died with it as the first of what they had to answer."""
 
 
 class Arrival(NamedTuple):
@@ -108,7 +113,7 @@ class Dispatcher:
         self._flights: dict[int, Flight] = {}
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._taken = 0
-        self._done: dict[Status, int] = {"ok": 0, "failed": 0, "lost": 0, "cancelled": 0}
+        self._done: dict[Status, int] = dict.fromkeys(get_args(Status), 0)
         self._sent = 0
         self._is_exhausted = False
         self._is_cancelled = False
@@ -184,6 +189,8 @@ class Dispatcher:
         self._taken += 1
         try:
             entry, row = self._routing.route(job, index)
+            if entry is not None and entry.host == NOWHERE:
+                entry = self._fleet.house(entry)
         except Exception as exc:  # noqa: BLE001 - a bad job costs only itself
             self._refuse(job, index, exc)
             return
@@ -195,6 +202,12 @@ class Dispatcher:
 
     def _lane(self, host: int) -> Lane:
         lane = self._lanes.get(host)
+        if lane is None:
+            # Of a host that somebody else found dead: what it was sent comes first.
+            for before in self._fleet.predecessors(host):
+                if before in self._lanes:
+                    self._take_over(self._lanes[before])
+            lane = self._lanes.get(host)
         if lane is None:
             size = min(self._settings.first_chunk_jobs, self._settings.chunk_jobs)
             lane = self._lanes[host] = Lane(host, size)
@@ -216,12 +229,12 @@ class Dispatcher:
         """Send what waits to idle hosts; and to all that have room, if no more will come."""
         for lane in self._lanes.values():
             window = lane.window if self._is_exhausted else 1
-            while lane.heads and lane.under_way < window:
+            while lane.heads and lane.under_way < window and not lane.held:
                 self._send(lane)
 
     def _send_lingering(self) -> None:
         for lane in self._lanes.values():
-            if lane.heads and not lane.under_way:
+            if lane.heads and not (lane.under_way or lane.held):
                 self._send(lane)
 
     def _send(self, lane: Lane) -> None:
@@ -230,13 +243,17 @@ class Dispatcher:
             self._finish(row, "failed", error)
         if not sent.indexes:
             return
+        flight = Flight(lane, sent._replace(values=[]), lane.opened_s, payload)
+        lane.opened_s = monotonic()
+        self._let_go(flight, self._send_chunk)
+
+    def _let_go(self, flight: Flight, send: Callable[[int, bytes, Deliver], None]) -> None:
         number = self._sent
         self._sent += 1
-        self._flights[number] = Flight(lane, sent._replace(values=[]), lane.opened_s, len(payload))
-        lane.under_way += 1
-        lane.opened_s = monotonic()
+        self._flights[number] = flight
+        flight.lane.under_way += 1
         put = self._arrivals.put
-        self._send_chunk(lane.host, payload, lambda answer: put(Arrival(number, answer)))
+        send(flight.lane.host, flight.payload, lambda answer: put(Arrival(number, answer)))
 
     # --- from hosts to outcomes ---
 
@@ -272,16 +289,23 @@ class Dispatcher:
             return
         flight.lane.under_way -= 1
         if arrival.payload is None:
-            self._lose(flight)
+            if self._fleet.is_durable:
+                flight.lane.under_way += 1  # still to be answered
+                self._flights[arrival.flight] = flight
+                self._take_over(flight.lane)
+            else:
+                self._lose(flight)
             return
         try:
             reply = self._wire.loads_reply(arrival.payload)
         except Exception as exc:  # noqa: BLE001 - a class that cannot be imported here, say
             reason = f"{type(exc).__name__}: {exc}"
             self._finish_all(flight.chunk, "failed", WireError("the answer of its host", reason))
+            self._send_held(flight.lane)
             return
         if reply.refusal is not None:
             self._finish_all(flight.chunk, "failed", reply.refusal)
+            self._send_held(flight.lane)
             return
         for root, parent in reply.born:
             self._enter_born(root, parent, flight.lane.host)
@@ -298,7 +322,7 @@ class Dispatcher:
         self._meter.count(
             executions=job_count,
             failed=self._done["failed"] - failed_before,
-            bytes_sent=flight.bytes_sent,
+            bytes_sent=len(flight.payload),
             bytes_received=bytes_received,
             run_s=run_s,
         )
@@ -306,6 +330,7 @@ class Dispatcher:
             lane.chunk_jobs = next_chunk_jobs(job_count, run_s, self._settings)
         lane.window = self._settings.window_chunks
         # The host must not run dry while the reader is busy with what it just sent.
+        self._send_held(lane)
         while lane.is_ready:
             self._send(lane)
 
@@ -389,6 +414,53 @@ class Dispatcher:
 
     # --- when it ends badly ---
 
+    def _take_over(self, lane: Lane) -> None:
+        """Send all that a dead host did not answer to the one that replaces it, in order."""
+        numbers = [number for number, flight in self._flights.items() if flight.lane is lane]
+        flights = [self._flights.pop(number) for number in sorted(numbers)]
+        del self._lanes[lane.host]
+        lane.under_way = 0
+        if flights:
+            flights[0] = flights[0]._replace(deaths=flights[0].deaths + 1)
+        lane.held.extendleft(reversed([part for each in flights for part in self._apart(each)]))
+        try:
+            lane.host = self._fleet.replace(lane.host)
+        except TreerunnerError as error:
+            self._fail_lane(lane, error)
+            return
+        known = self._lanes.setdefault(lane.host, lane)
+        assert known is lane, "a lane is made after those before it"
+        self._send_held(lane)
+
+    def _apart(self, flight: Flight) -> Iterator[Flight]:
+        """Yield a chunk that killed hosts job by job; one that did so alone is set aside."""
+        if flight.deaths < self._settings.poison_deaths:
+            yield flight
+            return
+        if len(flight.chunk.indexes) == 1:
+            shape, root, index, own_id = next(flight.chunk.heads())
+            error = PoisonError(shape[0], flight.deaths)
+            self._finish((shape, root, index, own_id, ()), "quarantined", error)
+            return
+        for row in self._wire.loads_chunk(flight.payload).rows():
+            heads, values = list(row[:HEAD_PARTS]), list(row[HEAD_PARTS])
+            payload, chunk, _ = self._wire.dumps_chunk(chunk_of(self.number, heads, values))
+            yield flight._replace(chunk=chunk._replace(values=[]), payload=payload, deaths=0)
+
+    def _send_held(self, lane: Lane) -> None:
+        """Send the next of what another host did not answer; one at a time, so that all is clear.
+
+        The one that a host dies with is then the one that it ran.
+        """
+        if lane.held and not lane.under_way:
+            self._let_go(lane.held.popleft(), self._fleet.resend_chunk)
+
+    def _fail_lane(self, lane: Lane, error: Exception) -> None:
+        for flight in lane.held:
+            self._finish_all(flight.chunk, "failed", error)
+        for row in lane.take_all(self.number).rows():
+            self._finish(row, "failed", error)
+
     def _lose(self, flight: Flight) -> None:
         """Account for what a dead host was given; what it has yet to be given goes elsewhere."""
         lane = flight.lane
@@ -415,6 +487,9 @@ class Dispatcher:
             return
         self._cancel_deadline_s = monotonic() + self._settings.cancel_grace_s
         for lane in self._lanes.values():
+            held, lane.held = lane.held, deque()
+            for flight in held:
+                self._finish_all(flight.chunk, "cancelled", CancelledError("was under way"))
             for row in lane.take_all(self.number).rows():
                 self._finish(row, "cancelled", CancelledError("was not begun"))
             if lane.under_way:

@@ -107,6 +107,21 @@ class HostLostError(RunnerError, TransientError):
         return f"{self.host} died before it answered {self.request!r}; run it again"
 
 
+class PoisonError(RunnerError, UsageError):
+    """A job ended the process of its host each time that it was run, and is set aside."""
+
+    def __init__(self, callable_name: str, deaths: int) -> None:
+        super().__init__(callable_name, deaths)
+        self.callable_name = callable_name
+        self.deaths = deaths
+
+    def __str__(self) -> str:
+        return (
+            f"callable {self.callable_name!r} ended the process of its host {self.deaths} times, "
+            "run alone: look for os._exit, a crash in C code, or memory without bounds in it"
+        )
+
+
 class HostTimeoutError(RunnerError, TransientError):
     """A host did not answer in time; it may still be at work."""
 

@@ -1,21 +1,28 @@
-"""The hosts of one runner: started ahead, given the code, chosen by placement, buried when dead."""
+"""The hosts of one runner: started ahead, given the code, chosen by placement, buried when dead.
+
+With a store a dead host is replaced: its roots go to a spare, which was started before it was
+needed, has the code already, and loads each root when it is first asked for.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from runner import wire
 from runner.code import Code, dump_code
-from runner.directory import Directory, Entry
+from runner.directory import NOWHERE, Directory, Entry
 from runner.errors import HostLostError, HostTimeoutError
 from runner.placement import HostLoad, choose_host, default_max_hosts
 from runner.settings import Settings
 from runner.transport import Deliver, Transport
+
+_REPLACEMENTS = 3
+"""Hosts that may die one after the other while they take over."""
 
 
 class Fleet:
@@ -26,11 +33,16 @@ class Fleet:
         code: The callables that each gets before anything else.
         directory: Learns of roots that die with their host.
         settings: The bounds.
+
+    Attributes:
+        max_hosts: Most hosts before roots share them.
+        is_durable: Whether roots outlive their host.
     """
 
     def __init__(
         self, transport: Transport, code: Code, directory: Directory, settings: Settings
     ) -> None:
+        self.is_durable = code.store is not None
         self.max_hosts = settings.max_hosts or default_max_hosts(transport.cpu_count)
         self._transport = transport
         self._code = dump_code(code)
@@ -40,6 +52,9 @@ class Fleet:
         self._loaded: dict[int, Future[bytes]] = {}
         self._promised: Counter[int] = Counter()
         self._reserved: set[int] = set()
+        self._spares: dict[int, Future[bytes]] = {}
+        self._successors: dict[int, int] = {}
+        self._replacing = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._loaded)
@@ -49,6 +64,7 @@ class Fleet:
         with self._lock:
             while len(self._loaded) < min(count, self.max_hosts):
                 self._start_host()
+            self._keep_spare()
 
     def place(self, *, dedicated: bool = False) -> int:
         """Return the host for a new root, and count the root as its own until `settle`."""
@@ -125,6 +141,10 @@ class Fleet:
         """Send jobs to a host."""
         self._transport.send(host, "execute", payload, deliver)
 
+    def resend_chunk(self, host: int, payload: bytes, deliver: Deliver) -> None:
+        """Send jobs to a host that another one was sent before: what was stored is not run."""
+        self._transport.send(host, "resume", payload, deliver)
+
     def call_chunk(self, host: int, payload: bytes, deliver: Deliver) -> None:
         """Send jobs to a host and wait for the answer."""
         deliver(self._transport.call(host, "execute", payload))
@@ -134,20 +154,110 @@ class Fleet:
         self._transport.cancel(host, batch)
 
     def bury(self, host: int) -> list[Entry]:
-        """Note that a host is dead and return the roots that died with it; none the second time."""
+        """Note that a host is dead and return the roots that died with it; none the second time.
+
+        With a store none die: see `replace`.
+        """
         with self._lock:
             if self._loaded.pop(host, None) is None:
                 return []
             self._promised.pop(host, None)
             self._reserved.discard(host)
-            lost = self._directory.lose(host)
+            lost = [] if self.is_durable else self._directory.lose(host)
         self._transport.stop_host(host)
         return lost
+
+    def replace(self, host: int) -> int:
+        """Give the roots of a dead host to another one, and return that; the same each time.
+
+        Raises:
+            HostLostError: Those that were to replace it died as well.
+            CodeError: It cannot load the code.
+            JournalError: The store cannot be opened there.
+
+        Cost: the spare opens the store, and becomes the writer of the roots in one transaction.
+        """
+        with self._replacing:
+            successor = self._successors.get(host)
+            if successor is not None:
+                return successor
+            is_reserved = host in self._reserved
+            self.bury(host)
+            for _ in range(_REPLACEMENTS):
+                successor = self._take_spare(is_reserved=is_reserved)
+                self._directory.move(self._directory.of_host(host), successor)
+                self._successors[host] = host = successor
+                try:
+                    self.open(successor, self._directory.of_host(successor))
+                except HostLostError as error:
+                    lost = error
+                else:
+                    return self._latest(host)
+            raise lost
+
+    def _latest(self, host: int) -> int:
+        while host in self._successors:
+            host = self._successors[host]
+        return host
+
+    def successor(self, host: int) -> int | None:
+        """Return the host that replaced another one, if one did."""
+        return self._latest(host) if host in self._successors else None
+
+    def predecessors(self, host: int) -> list[int]:
+        """Return the hosts that a host replaced, at once or by way of others."""
+        return [each for each in self._successors if self._latest(each) == host]
+
+    def open(self, host: int, entries: Iterable[Entry]) -> None:
+        """Let a host become the writer of stored roots.
+
+        Raises:
+            HostLostError, CodeError, JournalError: As `replace`.
+        """
+        self.wait_until_loaded(host)
+        self.call(host, "open", [int(entry.root.root) for entry in entries])
+
+    def house(self, entry: Entry) -> Entry:
+        """Return the entry of a root that is stored, once a host has it, with all of its owner.
+
+        Raises:
+            HostLostError, CodeError, JournalError: As `replace`.
+        """
+        with self._replacing:
+            known = self._directory.entries[entry.root.root]
+            if known.host == NOWHERE:
+                host = self.place()
+                together = self._directory.of_owner(known.owner)
+                try:
+                    self.open(host, together)
+                    self._directory.move(together, host)
+                finally:
+                    self.settle(host)
+            return self._directory.entries[entry.root.root]
+
+    def _take_spare(self, *, is_reserved: bool) -> int:
+        with self._lock:
+            if self._spares:
+                host = next(iter(self._spares))
+                self._loaded[host] = self._spares.pop(host)
+            else:
+                host = self._start_host()
+            if is_reserved:
+                self._reserved.add(host)
+            self._keep_spare()
+            return host
+
+    def _keep_spare(self) -> None:
+        """Have a host ready that no root is on, if roots outlive their hosts."""
+        if self.is_durable and self._transport.by_value and not self._spares:
+            host = self._start_host()
+            self._spares[host] = self._loaded.pop(host)
 
     def close(self) -> None:
         """End every host."""
         with self._lock:
             self._loaded.clear()
+            self._spares.clear()
         self._transport.close()
 
     def _start_host(self) -> int:

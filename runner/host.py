@@ -3,24 +3,40 @@
 Each root that is added gets an owner with its own workspace. Roots that executions create stay with
 the owner that bore them. Jobs without a root run in one more workspace, which starts empty.
 
+With a store, a chunk is answered when all that it did is durable, see `host_store.py`.
+
 Plain Python; `ray_host.py` puts it into an actor, `transport.py` runs it in the driver's process.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from registry import Ref, Workspace
+from registry import Ref, Workspace, ids
+from registry.errors import FencedError, JournalBusyError, JournalError, TreerunnerError
+from registry.journal.port import Entry
 from runner import wire
 from runner.batch import ErrorInfo
 from runner.code import LoadedCode, load_code
 from runner.errors import CodeError, RootNotFoundError, WireError
+from runner.host_store import HostStore
 from runner.owner import Owner
-from runner.wire import CANCELLED, FAILED, Reply, ReplyRow, Row, Shape, Wire, failure
+from runner.wire import (
+    CANCELLED,
+    FAILED,
+    NOT_RUN,
+    Chunk,
+    Reply,
+    ReplyRow,
+    Row,
+    Shape,
+    Wire,
+    failure,
+)
 
 CANCELLED_BATCHES_KEPT = 1_000
 """Batches whose cancellation a host remembers; chunks of older ones have long arrived."""
@@ -45,6 +61,9 @@ class Host:
         self._is_interruptible = is_interruptible
         self._was_interrupted = False
         self._code: LoadedCode | None = None
+        self._store: HostStore | None = None
+        self._is_behind = False
+        self._to_recover: list[int] = []
         self._wire = Wire(by_value=False)
         self._owners: dict[int, Owner] = {}
         self._rootless: Owner | None = None
@@ -53,35 +72,103 @@ class Host:
             "load": self._load,
             "add": self._add,
             "ask": self._ask,
+            "open": self._open,
         }
 
     def serve(self, method: str, payload: bytes) -> bytes:
-        """Serve a request: `load`, `add`, `ask` or `execute`."""
-        if method == "execute":
-            return self.execute(payload)
+        """Serve a request: `load`, `add`, `open`, `ask`, `execute` or `resume`."""
+        if method in ("execute", "resume"):
+            return self.execute(payload, is_again=method == "resume")
         answer: Answer
         try:
+            self._recover()
             answer = (True, self._requests[method](wire.loads(payload)))
         except BaseException as exc:  # noqa: BLE001 - errors are answers; the driver raises them
+            if isinstance(exc, JournalError | JournalBusyError):
+                self._give_up(exc)
             answer = (False, exc.with_traceback(None))
         return self._dumps_answer(answer)
 
-    def execute(self, payload: bytes) -> bytes:
-        """Run a chunk of jobs and return what became of each."""
+    def execute(self, payload: bytes, *, is_again: bool = False) -> bytes:
+        """Run a chunk of jobs and return what became of each.
+
+        Args:
+            payload: The chunk.
+            is_again: Whether another host was sent it before: what the store knows of is not run.
+        """
         try:
             chunk = self._wire.loads_chunk(payload)
         except Exception as exc:  # noqa: BLE001 - the driver tells each job
             error = WireError("a job of this chunk", f"{type(exc).__name__}: {exc}")
             return self._wire.dumps_reply(Reply((), (), error))
+        try:
+            self._recover()
+            reply = self._run_chunk(chunk, is_again=is_again)
+        except TreerunnerError as error:  # of the store
+            self._give_up(error)
+            reply = Reply((), (), error)
+        return self._wire.dumps_reply(reply)
+
+    def _run_chunk(self, chunk: Chunk, *, is_again: bool) -> Reply:
         replies: list[Any] = []
         born: list[tuple[Ref, Ref | None]] = []
+        known = self._known(chunk, is_again=is_again)
+        rows = chunk.rows()
         try:
-            for (shape, root), group in groupby(chunk.rows(), key=_shape_and_root):
-                self._run_group(shape, root, self._calls(chunk.batch, group), replies, born)
+            for is_known, part in (
+                groupby(rows, lambda row: row[2] in known) if known else ((False, rows),)
+            ):
+                if is_known:
+                    replies += [each for row in part for each in known[row[2]]]
+                    continue
+                for (shape, root), group in groupby(part, key=_shape_and_root):
+                    self._run_group(shape, root, self._calls(chunk.batch, group), replies, born)
         except KeyboardInterrupt:  # between two jobs
             self._was_interrupted = True
         replies += CANCELLED * (len(chunk.indexes) - len(replies) // len(CANCELLED))
-        return self._wire.dumps_reply(Reply.of(replies, born))
+        reply = Reply.of(replies, born)
+        if self._store is not None:
+            self._keep(self._store, chunk, reply, known)
+        return reply
+
+    @staticmethod
+    def _keep(store: HostStore, chunk: Chunk, reply: Reply, known: Mapping[int, ReplyRow]) -> None:
+        """Make durable what a chunk did, and what became of its jobs."""
+        for (_, root, index, own_id), row in zip(chunk.heads(), reply.rows(), strict=True):
+            if row[1] != NOT_RUN and index not in known:
+                store.note(root, own_id or chunk.batch + index, row)
+        store.sync()
+
+    def _known(self, chunk: Chunk, *, is_again: bool) -> dict[int, ReplyRow]:
+        """Return what the store knows became of jobs of a chunk, by index."""
+        found: dict[int, ReplyRow] = {}
+        if self._store is None or not (is_again or any(chunk.own_ids)):
+            return found
+        for _, root, index, own_id in chunk.heads():
+            if is_again or own_id:
+                reply = self._store.known(root, own_id or chunk.batch + index)
+                if reply is not None:
+                    found[index] = reply
+        return found
+
+    def _give_up(self, error: TreerunnerError) -> None:
+        """Forget what is in memory, which is ahead of the store."""
+        if not isinstance(error, FencedError):  # else the roots are another host's
+            self._to_recover += self._owners
+        self._owners = {}
+        self._is_behind = True
+
+    def _recover(self) -> None:
+        """Open the store again, and the roots that were here, if it failed.
+
+        Raises:
+            TreerunnerError: It still does.
+        """
+        if self._is_behind and self._store is not None:
+            self._store.reopen()
+            self._begin()
+            self._open(self._to_recover)
+            self._to_recover, self._is_behind = [], False
 
     def cancel(self, batch: int) -> None:
         """Skip what has not begun of a batch; may be called from another thread."""
@@ -130,12 +217,34 @@ class Host:
     def _load(self, code: bytes) -> None:
         self._code = load_code(code)
         self._wire = Wire(by_value=self._code.by_value)
-        self._rootless = Owner(self._code.make_workspace(), None)
+        self._store = self._code.store
+        self._begin()
+
+    def _begin(self) -> None:
+        # What is born without a parent is of one owner, also after another host has taken over.
+        group = 0 if self._store is None else int(ids.new_key())
+        self._rootless = Owner(self._make_workspace(owner=group), None)
+
+    def _open(self, roots: list[int]) -> list[int]:
+        """Become the writer of stored roots; return the keys of those that there are."""
+        if self._store is None:
+            raise CodeError("this host has no store", "send it 'load' with one first")
+        opened: list[int] = []
+        for owner, entries in self._store.acquire(roots).items():
+            root = Ref(ids.plain(owner), ids.plain(owner))
+            is_there = any(each.root == owner for each in entries)
+            workspace = self._make_workspace(entries, owner)
+            made = Owner(workspace, root if is_there else None)
+            for entry in entries:
+                self._owners[entry.root] = made
+                opened.append(entry.root)
+        return opened
 
     def _add(self, request: tuple[bytes, str | None]) -> Ref:
         tree, name = request
-        workspace = self._make_workspace()
-        ref = workspace.add_owned(wire.loads(tree), name)
+        root = wire.loads(tree)
+        workspace = self._make_workspace(owner=int(ids.from_uuid(root.lineage_id).key))
+        ref = workspace.add_owned(root, name)
         self._owners[ref.root] = Owner(workspace, ref)
         return ref
 
@@ -146,10 +255,10 @@ class Host:
             raise RootNotFoundError(ref.address)
         return getattr(owner.workspace, method)(ref, *arguments)
 
-    def _make_workspace(self) -> Workspace:
+    def _make_workspace(self, entries: Iterable[Entry] = (), owner: int = 0) -> Workspace:
         if self._code is None:
             raise CodeError("this host has no callables", "send it 'load' first")
-        return self._code.make_workspace()
+        return self._code.make_workspace(entries, owner)
 
     def _dumps_answer(self, answer: Answer) -> bytes:
         try:

@@ -15,6 +15,8 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
 from registry import (
@@ -26,12 +28,14 @@ from registry import (
     ids,
     snapshot_from_pages,
 )
+from registry.journal.sqlite_file import Durability
 from runner.batch import Batch, Job, Outcome
 from runner.code import App, collect_code, find_workspace
-from runner.directory import Directory, Entry
+from runner.directory import NOWHERE, Directory, Entry
 from runner.dispatcher import Dispatcher
 from runner.errors import HostLostError, RootNotFoundError, RunnerClosedError
 from runner.fleet import Fleet
+from runner.host_store import Store, enter_stored
 from runner.routing import Routing
 from runner.settings import DEFAULT, Settings
 from runner.statistics import Meter, Statistics
@@ -55,6 +59,10 @@ class Runner:
             `Settings.max_hosts` as roots are added.
         in_process: Whether to do without Ray, with one host in this process.
         address: host:port of a Ray cluster; None: the Ray of this process, or a new one.
+        store: Where all that is committed survives whoever dies, see `Workspace`: a path that all
+            hosts can reach. The roots in it are here from the start. Without one a root ends with
+            its host.
+        durability: See `Workspace`; what an outcome waits for.
         settings: The bounds.
     """
 
@@ -65,9 +73,12 @@ class Runner:
         hosts: int | None = None,
         in_process: bool = False,
         address: str | None = None,
+        store: str | PathLike[str] | None = None,
+        durability: Durability = "fsync",
         settings: Settings = DEFAULT,
     ) -> None:
         self._app = app
+        self._store = None if store is None else Store(_whole_path(store), durability)
         self._hosts = hosts
         self._in_process = in_process
         self._address = address
@@ -81,7 +92,9 @@ class Runner:
         transport = self._connect()
         try:
             directory = Directory()
-            code = collect_code(workspace, by_value=transport.by_value)
+            if self._store is not None:
+                enter_stored(self._store, directory)
+            code = collect_code(workspace, by_value=transport.by_value, store=self._store)
             fleet = Fleet(transport, code, directory, self._settings)
             fleet.start(self._hosts or transport.cpu_count)
         except BaseException:
@@ -311,10 +324,15 @@ class _Session(NamedTuple):
         """Let the workspace of a root answer, and return what it says."""
         entry = self.directory.entry(target)
         ref = target if isinstance(target, Ref) else entry.root
+        if entry.host == NOWHERE:
+            entry = self.fleet.house(entry)
         try:
             return self.fleet.call(entry.host, "ask", (ref, method, arguments))
         except HostLostError as exc:
-            raise entry.lost_error() from exc
+            if not self.fleet.is_durable:
+                raise entry.lost_error() from exc
+            host = self.fleet.replace(entry.host)
+            return self.fleet.call(host, "ask", (ref, method, arguments))
 
 
 class _Addition:
@@ -356,6 +374,12 @@ class _Addition:
         finally:
             fleet.settle(self._host)
         return ref
+
+
+def _whole_path(store: str | PathLike[str]) -> str:
+    """Return a path as every process of this machine can use it; an address as it is."""
+    place = fspath(store)
+    return place if "://" in place else str(Path(place).absolute())
 
 
 def _finish(addition: _Addition, refs: list[Ref], errors: list[Exception]) -> None:

@@ -36,6 +36,10 @@ class Settings:
     linger_s: float = 0.005
     """How long a job waits for company before an idle host gets it alone."""
 
+    poison_deaths: int = 2
+    """Hosts that may die with a chunk before its jobs are sent one by one, and then with one job
+    before that is set aside."""
+
     cancel_grace_s: float = 0.5
     """How long a cancelled batch waits for the execution that each host is in."""
 

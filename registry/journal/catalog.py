@@ -23,6 +23,7 @@ class About(NamedTuple):
         last_branch: Greatest number of a branch of the root that was ever used.
         is_config: Whether it was stored because a callable was given it as a config.
         merges: What was merged into it: version, branch, its version, its version that is pinned.
+        owner: Key of the root whose owner has it, if that is another one; a runner's, see there.
     """
 
     cls: str
@@ -32,6 +33,7 @@ class About(NamedTuple):
     last_branch: int = 0
     is_config: bool = False
     merges: tuple[tuple[int, int, int, int], ...] = ()
+    owner: int = 0
 
 
 def write_about(about: About) -> bytes:
@@ -46,8 +48,8 @@ def read_about(entry: Entry) -> About:
         JournalDamagedError: It is none.
     """
     try:
-        cls, name, base, origin, last_branch, is_config, merges = from_json(entry.about)
-        return About(cls, name, base, origin, last_branch, is_config, tuple(map(tuple, merges)))
+        about = About(*from_json(entry.about))
+        return about._replace(merges=tuple([(*each,) for each in about.merges]))
     except (ValueError, TypeError) as error:
         place = f"the note of branch {entry.branch} of root {entry.root:x}"
         raise JournalDamagedError(place, str(error)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from registry import ids
@@ -52,19 +52,30 @@ class JournaledTrees(Trees):
         retention: How much history each tree keeps in memory.
         writer: Stores what becomes of them.
         holder: Who writes to them, in words for people.
+        entries: What the catalog says of them.
+        owner: Key of the root that stands for the workspace among several of one process; 0 for
+            one alone.
     """
 
     tree_class = JournaledTree
 
-    def __init__(self, retention: Retention, writer: Writer, holder: str) -> None:
+    def __init__(
+        self,
+        retention: Retention,
+        writer: Writer,
+        holder: str,
+        entries: Iterable[Entry],
+        owner: int = 0,
+    ) -> None:
         super().__init__(retention)
         self._writer = writer
         self._holder = holder
+        self._owner = owner
         self._loading = threading.RLock()
         self._stored: dict[Place, _Stored] = {}
         self._is_merged: set[int] = set()
         self._arriving: TreeRegistry | None = None
-        for entry in writer.journal.catalog():
+        for entry in entries:
             self._know(entry)
 
     def _know(self, entry: Entry) -> None:
@@ -97,7 +108,7 @@ class JournaledTrees(Trees):
             known = self.by_root.get((key, branch))
             if known is not None:
                 return known
-            self._writer.own(key, self._holder)
+            self._writer.own([key], self._holder)
             if key not in self._is_merged:
                 return self._load_one(key, branch)
             self._is_merged.discard(key)
@@ -215,6 +226,7 @@ class JournaledTrees(Trees):
             name=self._names_by_root.get(place),
             last_branch=self.last_branch(tree.key),
             is_config=issubclass(tree.class_of(tree.key), ConfigEntity),
+            owner=0 if place[0] == self._owner else self._owner,
         )
         entry = Entry(*place, tree.base_version, tree.head, write_about(about))
         self._stored[place] = _Stored(entry, about)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 
 from registry.address import Ref
@@ -14,7 +14,7 @@ from registry.execution import Receipt
 from registry.journal.journaled_records import JournaledRecords
 from registry.journal.journaled_trees import JournaledTrees
 from registry.journal.outcomes import Answered, Failed, read_outcome, write_outcome
-from registry.journal.port import Effect, Journal
+from registry.journal.port import Effect, Entry
 from registry.journal.writer import Writer
 from registry.nesting import is_inside
 from registry.retention import Retention
@@ -23,12 +23,19 @@ _grouping: ContextVar[bool] = ContextVar("grouping", default=False)
 """Whether what is done is made durable together, by the code around."""
 
 
+def process_name() -> str:
+    """Return this process in words for people who look at who writes."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
 class Session:
     """Opens the trees and records of a store, and stores what becomes of them.
 
     Args:
-        journal: The store.
+        writer: Stores it; several workspaces of one process may share one.
         retention: How much is kept in memory.
+        entries: The branches that the workspace has; None: all that are stored.
+        owner: See `JournaledTrees`.
 
     Attributes:
         writer: Collects what executions did.
@@ -36,11 +43,17 @@ class Session:
         records: The records.
     """
 
-    def __init__(self, journal: Journal, retention: Retention) -> None:
-        self.writer = Writer(journal)
-        holder = f"process {os.getpid()} on {socket.gethostname()}"
-        self.trees = JournaledTrees(retention, self.writer, holder)
-        self.records = JournaledRecords(retention.records, self.trees, self.writer)
+    def __init__(
+        self,
+        writer: Writer,
+        retention: Retention,
+        entries: Iterable[Entry] | None = None,
+        owner: int = 0,
+    ) -> None:
+        self.writer = writer
+        known = writer.journal.catalog() if entries is None else entries
+        self.trees = JournaledTrees(retention, writer, process_name(), known, owner)
+        self.records = JournaledRecords(retention.records, self.trees, writer)
 
     def sync(self) -> None:
         """Return when all that was committed is durable.

@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from registry.errors import JournalError
+from registry.errors import JournalBusyError, TreerunnerError
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.logs import write_entry
 from registry.journal.packing import Packer
 from registry.journal.port import Effect, Group, Journal
 from registry.records import Packed
+
+_PATIENCE = 12
+"""Times that a locked store is tried, each as long as the journal waits."""
 
 
 class Writer:
@@ -42,7 +45,7 @@ class Writer:
         self._branches: dict[tuple[int, int], tuple[int, bytes]] = {}
         self._effects: dict[tuple[int, str], bytes] = {}
         self._log = Packer()
-        self._failure: JournalError | None = None
+        self._failure: TreerunnerError | None = None
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -81,8 +84,8 @@ class Writer:
         """Return when all that was noted before is stored.
 
         Raises:
-            JournalError: It could not be, now or before; what is in memory is ahead of the store,
-                which is to be opened again.
+            JournalError, JournalBusyError, DuplicateExecutionError: It could not be, now or before;
+                what is in memory is ahead of the store, which is to be opened again.
 
         Cost: one transaction of the journal, unless another thread has stored it meanwhile.
         """
@@ -93,13 +96,22 @@ class Writer:
             if group is None:
                 return
             try:
-                row = self.journal.append(group)
-            except JournalError as error:
+                row = self._append(group)
+            except TreerunnerError as error:
                 self._failure = error
                 raise
             self.first_row = self.first_row or row
             for part in group.parts:
                 self.epochs.setdefault(part.root, 1)
+
+    def _append(self, group: Group) -> int:
+        """Store a group; wait for a store that another process keeps locked."""
+        for _ in range(_PATIENCE):
+            try:
+                return self.journal.append(group)
+            except JournalBusyError as error:
+                busy = error
+        raise busy
 
     def _gather(self) -> Group | None:
         with self._gathering:
@@ -121,10 +133,11 @@ class Writer:
             {root: self.epochs[root] for root in roots & self.epochs.keys()},
         )
 
-    def own(self, root: int, holder: str) -> None:
-        """Become the writer of a root that is stored, if this process is not yet."""
-        if root not in self.epochs:
-            self.epochs.update(self.journal.acquire([root], holder))
+    def own(self, roots: Iterable[int], holder: str) -> None:
+        """Become the writer of roots that are stored, of those that this process does not write."""
+        new = [root for root in roots if root not in self.epochs]
+        if new:
+            self.epochs.update(self.journal.acquire(new, holder))
 
     def close(self) -> None:
         """Store what was noted, and close the journal."""

@@ -969,6 +969,10 @@ class Execution:
     def _hold_new_trees(self, outputs: tuple[tuple[int, int], ...]) -> None:
         """Hold the trees that this execution began and that are worth keeping."""
         returned = self._returned_trees()
+        begun = [] if self._founding is None else self._founding.trees
+        for tree in [*begun, *self._provisional] if outputs else ():
+            if tree.base is None and tree.head == 1:
+                tree.note_outputs(outputs)
         for tree in self._provisional:
             tree.is_provisional = False
             is_fork = tree.base is not None
@@ -980,15 +984,10 @@ class Execution:
                 id(tree) in returned and not is_fork
             ):
                 self._hold(tree, "promoted")
-        if self._founding is not None:
-            for tree in self._founding.trees:
-                self._hold(tree, "registered")
-                if issubclass(tree.class_of(tree.key), ConfigEntity):
-                    self._setting.configs.remember(tree)
-        begun = [] if self._founding is None else self._founding.trees
-        for tree in [*begun, *self._provisional] if outputs else ():
-            if tree.base is None and tree.head == 1:
-                tree.note_outputs(outputs)
+        for tree in begun:
+            self._hold(tree, "registered")
+            if issubclass(tree.class_of(tree.key), ConfigEntity):
+                self._setting.configs.remember(tree)
 
     def _hold(self, tree: TreeRegistry, kind: str) -> None:
         """Hold a tree, and tell the record log if it is a new root."""

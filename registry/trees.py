@@ -85,9 +85,12 @@ class Trees:
         self._branch_numbers: dict[int, int] = {}
         self._by_class: dict[type[Entity], dict[tuple[int, int], int]] = {}
         self._held = itertools.count()
-        self.outputs = OutputLog(retention, self.hold, self.let_go)
+        self.outputs = self._new_outputs()
         self._claims: dict[tuple[int, int], TreeRegistry] = {}
         self._growing = threading.Lock()
+
+    def _new_outputs(self) -> OutputLog:
+        return OutputLog(self.retention, self.hold, self.let_go)
 
     def __iter__(self) -> Iterator[TreeRegistry]:
         return iter(list(self.by_root.values()))

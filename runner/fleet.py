@@ -21,7 +21,7 @@ from runner.placement import HostLoad, choose_host, default_max_hosts
 from runner.settings import Settings
 from runner.transport import Deliver, Transport
 
-_REPLACEMENTS = 3
+_REPLACEMENTS = 10
 """Hosts that may die one after the other while they take over."""
 
 

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from registry.journal.journaled_trees import JournaledTrees
-from registry.journal.logs import read_entry
+from registry.journal.logs import OUTPUT, read_entry, read_output
 from registry.journal.packing import Unpacker
 from registry.journal.writer import Writer
 from registry.records import Packed, RecordLog
@@ -28,6 +28,7 @@ class JournaledRecords(RecordLog):
         self._keep = self._entries.append
         self._has_read = False
         self.add = self._add_journaled
+        trees.outputs.read_stored = self.read_stored
 
     def attend(self) -> None:
         """Count from now on, and tell the listener."""
@@ -47,18 +48,30 @@ class JournaledRecords(RecordLog):
             self._writer.note(packed, self._trees.members(_places(packed)))
 
     def read_stored(self) -> None:
-        """Read what earlier processes stored, as much as is kept. Cost: about 5 us per record."""
+        """Read what earlier processes stored, as much as is kept; output entities, too.
+
+        Cost: about 5 us per record.
+        """
         if self._has_read:
             return
         self._has_read = True
-        found: list[Packed] = []
         room = (self._entries.maxlen or 0) - len(self._entries)
+        found: list[Packed] = []  # newest first
         for row, data in self._writer.journal.logs(self._writer.first_row):
+            unpack = Unpacker(data, f"the records of row {row}")
+            read: list[Packed] = []
+            outputs = []
+            for entry in unpack:  # in order: times and numbers are differences
+                if entry[0] == OUTPUT:
+                    outputs.append(read_output(entry, unpack))
+                else:
+                    read.append(read_entry(entry, unpack))
+            found += reversed(read)
+            for output in reversed(outputs):
+                self._trees.outputs.restore(*output)
             if len(found) >= room:
                 break
-            unpack = Unpacker(data, f"the records of row {row}")
-            found = [*[read_entry(each, unpack) for each in unpack], *found]
-        self._entries.extendleft(reversed(found[max(0, len(found) - room) :]))
+        self._entries.extendleft(found[:room])
 
 
 def _places(packed: Packed) -> list[tuple[int, int]]:

@@ -134,9 +134,9 @@ class JournaledTree(TreeRegistry):
 
         Cost: what it did.
         """
-        data = self.states.pack.take()
-        if not data:
+        if self.marked < self.first:
             return None
+        data = self.states.pack.take()
         part = Part(int(self.key), self.branch, self.first, self.marked, data)
         self.first = self.marked + 1
         return part

@@ -15,6 +15,7 @@ from registry.errors import IdentityTakenError
 from registry.ids import Key
 from registry.journal.catalog import About, describe, read_about, write_about
 from registry.journal.classes import find_class
+from registry.journal.journaled_outputs import JournaledOutputs
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.port import Entry
 from registry.journal.recovery import recover
@@ -58,6 +59,7 @@ class JournaledTrees(Trees):
     """
 
     tree_class = JournaledTree
+    outputs: JournaledOutputs
 
     def __init__(
         self,
@@ -67,8 +69,8 @@ class JournaledTrees(Trees):
         entries: Iterable[Entry],
         owner: int = 0,
     ) -> None:
-        super().__init__(retention)
         self._writer = writer
+        super().__init__(retention)
         self._holder = holder
         self._owner = owner
         self._loading = threading.RLock()
@@ -77,6 +79,9 @@ class JournaledTrees(Trees):
         self._arriving: TreeRegistry | None = None
         for entry in entries:
             self._know(entry)
+
+    def _new_outputs(self) -> JournaledOutputs:
+        return JournaledOutputs(self.retention, self.hold, self.let_go, self._writer)
 
     def _know(self, entry: Entry) -> None:
         if entry.head == entry.start == 0:
@@ -235,8 +240,11 @@ class JournaledTrees(Trees):
     def _forget(self, tree: TreeRegistry) -> None:
         super()._forget(tree)
         place = (int(tree.key), tree.branch)
-        if self._stored.pop(place, None) is not None:
-            self._writer.note_branch(*place, tree.base_version, b"")
+        if self._stored.pop(place, None) is None:
+            return
+        self._writer.note_branch(*place, tree.base_version, b"")
+        if tree.base is not None:  # its number must not be given again
+            self._note(tree.base)
 
     def members(self, places: Sequence[Place]) -> list[JournaledTree]:
         """Return the trees at these places that are held here."""

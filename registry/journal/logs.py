@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from registry.errors import NotJournalableError
+from registry.ids import Key
 from registry.journal.codec import decode, encode
 from registry.journal.packing import Packer, Unpacker, writable
 from registry.kept import keep_text
@@ -31,7 +32,7 @@ def read_entry(entry: list[Any], unpack: Unpacker) -> Packed:
     return _READ[entry[0]](entry, unpack)
 
 
-(_RECORD, _JOINT, _ADOPTION) = range(3)
+(_RECORD, _JOINT, _ADOPTION, OUTPUT) = range(4)
 
 
 def _write_joint(packed: Packed, pack: Packer) -> list[Any]:
@@ -103,6 +104,28 @@ def _read_adoption(entry: list[Any], unpack: Unpacker) -> Packed:
     head = (None, texts[kind], int(keys[key]), branch, unpack.time(at))
     left = (int(keys[left[0]]), left[1]) if left else ()
     return (*head, unpack.number(number), texts[name], *left)
+
+
+def write_output(key: int, told: tuple[str, int | str, Any, float], pack: Packer) -> list[Any]:
+    """Return an output entity: key, callable, execution, time, value.
+
+    Raises:
+        NotJournalableError: Its value cannot be written.
+    """
+    name, number, value, made = told
+    plain = encode(value, pack.table)
+    return [
+        *(OUTPUT, pack.keys[key], pack.text(name), pack.number(number), pack.time(made), plain),
+    ]
+
+
+def read_output(
+    entry: list[Any], unpack: Unpacker
+) -> tuple[Key, tuple[str, int | str, Any, float]]:
+    """Return key, and what it was told as, of an output entity that `write_output` wrote."""
+    _, key, name, number, made, plain = entry
+    number, made = unpack.number(number), unpack.time(made)
+    return unpack.keys[key], (unpack.texts[name], number, decode(plain, unpack.table), made)
 
 
 def _write_record(packed: Packed, pack: Packer) -> list[Any]:

@@ -17,9 +17,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from registry.errors import JournalBusyError, TreerunnerError
 from registry.journal.journaled_tree import JournaledTree
-from registry.journal.logs import write_entry
+from registry.journal.logs import write_entry, write_output
 from registry.journal.packing import Packer
 from registry.journal.port import Effect, Group, Journal
+from registry.outputs import PendingOutput
 from registry.records import Packed
 
 _PATIENCE = 12
@@ -63,6 +64,15 @@ class Writer:
                 tree.mark()
                 self._trees[tree] = None
             self._log.entries.append(write_entry(packed, self._log))
+
+    def note_output(self, output: PendingOutput) -> None:
+        """Note an output entity; it belongs to the record that comes next.
+
+        Raises:
+            NotJournalableError: Its value cannot be written.
+        """
+        with self._gathering:
+            self._log.entries.append(write_output(output.key, output.told, self._log))
 
     def note_branch(self, root: int, branch: int, start: int, about: bytes) -> None:
         """Note what the catalog says of a branch; nothing if it is to be forgotten."""

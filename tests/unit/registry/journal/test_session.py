@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -132,10 +133,10 @@ def test_a_name_and_an_identity_that_are_only_stored_are_taken(
         again.add(Tree(), "tree")
     orphan = Tree()
     assert orphan.lineage_id
-    copy = orphan.model_copy(deep=True)
+    twin = pickle.loads(pickle.dumps(orphan))
     workspace.add(orphan)
     with pytest.raises(IdentityTakenError):
-        opened(journal).add(copy)
+        opened(journal).add(twin)
 
 
 def test_opening_a_store_loads_no_tree(journal: MemoryJournal, workspace: Workspace) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from registry import ConfigEntity, Entity, Retention, Workspace
 from registry.errors import (
@@ -24,13 +25,17 @@ from registry.journal.port import Group
 
 
 class Leaf(Entity):
+    """A child that can hold anything."""
+
     number: int = 0
     anything: Any = None
 
 
 class Tree(Entity):
-    leaves: list[Leaf] = []
-    table: dict[str, list[int]] = {}
+    """A root with children, and containers in containers."""
+
+    leaves: list[Leaf] = Field(default_factory=list)
+    table: dict[str, list[int]] = Field(default_factory=dict)
 
 
 class Gadget:
@@ -38,6 +43,8 @@ class Gadget:
 
 
 class Step(ConfigEntity):
+    """How much to add."""
+
     by: int = 1
 
 

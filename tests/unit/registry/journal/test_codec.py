@@ -346,6 +346,7 @@ CONTENTS: list[Any] = [
     np.bytes_(b"ab"),
     {"a": np.float64(1.0), (1, "x"): [Fixed(1)], Fixed(2): {Fixed(3)}},
     {np.int64(1): 2, Text("k"): 3},
+    {Text("k"): 3},
     [[1.0, 2.0], [True], ["a"], [1], [None], []],
 ]
 
@@ -503,6 +504,15 @@ def test_all_of_a_model_comes_back() -> None:
     assert result.__pydantic_extra__ == {"more": [2]}
     assert result._hidden == [3]
     assert result.model_fields_set == {"a", "more"}
+
+
+def test_an_array_comes_back_in_its_order_in_memory_and_can_be_written() -> None:
+    for array in (np.arange(6).reshape(2, 3), np.arange(6).reshape(2, 3).T):
+        result = again_opaque(array)
+
+        assert result.flags.c_contiguous == array.flags.c_contiguous
+        assert result.flags.f_contiguous == array.flags.f_contiguous
+        result[0, 0] = 7
 
 
 def test_the_order_of_a_dict_comes_back() -> None:
@@ -728,6 +738,10 @@ HOSTILE: list[Any] = [
     ["subprocess:Popen", [21, 0, "args", [1, "echo"]]],
     [f"{__name__}:DoomedData", [21, 0, "x", 1]],
     [f"{__name__}:Rights", [54, 0, "a"]],
+    [f"{__name__}:Word", [22, 0, "b"]],
+    [f"{__name__}:Level", [22, 0, 3]],
+    [f"{__name__}:Odd", [21, 0, "x", 1]],
+    [f"{__name__}:RAN", [21, 0, "x", 1]],
     [f"{__name__}:Rights", [55, 0, "a"]],
 ]
 

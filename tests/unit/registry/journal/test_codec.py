@@ -28,6 +28,7 @@ from pydantic import BaseModel, PrivateAttr, TypeAdapter
 from pydantic_core import from_json, to_json
 
 from registry.adoption import adopt
+from registry.depth import MAX_NESTING
 from registry.errors import (
     CodecError,
     NotJournalableError,
@@ -385,14 +386,14 @@ def parts_of(value: Any) -> dict[str, Any]:
 
 NOT_JOURNALABLE = {
     *("ring", "ring of dicts", "ring of tuples", "cycle of entities", "shared entity"),
-    *("shared list", "list 10000 deep", "dict 10000 deep", "tuple 10000 deep"),
-    *("mix 10000 deep", "objects 240 deep", "objects 10000 deep", "entity in dataclass"),
-    *("entity in model", "entity in object", "entity in deque", "entity in kind of list"),
-    *("entity in named tuple", "entity as dict key", "entity in dict key", "entity in set"),
-    *("entity in frozenset", "object as dict key", "nan key", "generator", "iterator", "lock"),
-    *("thread", "file", "open file", "frame", "memoryview", "mapping proxy", "namespace"),
-    *("exception", "not comparable", "not showable", "not copyable", "without attributes"),
-    "object",
+    *("shared list", "list 100 deep", "list 101 deep", "list 10000 deep", "dict 10000 deep"),
+    *("tuple 10000 deep", "mix 10000 deep", "objects 240 deep", "objects 10000 deep"),
+    *("entity in dataclass", "entity in model", "entity in object", "entity in deque"),
+    *("entity in kind of list", "entity in named tuple", "entity as dict key"),
+    *("entity in dict key", "entity in set", "entity in frozenset", "object as dict key"),
+    *("nan key", "generator", "iterator", "lock", "thread", "file", "open file", "frame"),
+    *("memoryview", "mapping proxy", "namespace", "exception", "not comparable"),
+    *("not showable", "not copyable", "without attributes", "object"),
 }
 
 
@@ -534,7 +535,7 @@ def test_what_an_opaque_value_holds_twice_is_one_object_again() -> None:
 
 def test_what_doubles_at_every_level_costs_its_levels_only() -> None:
     value: Any = []
-    for _ in range(100):
+    for _ in range(70):
         value = [value, value]
 
     data = written(Opaque(value))
@@ -724,6 +725,18 @@ def test_any_object_at_all_is_written_or_refused(make: Callable[[], Any]) -> Non
         written(Opaque(make()))
 
 
+def test_the_text_of_a_refused_value_is_not_asked_for() -> None:
+    """It may have as many characters as there are atoms, and tracebacks are printed."""
+    value: Any = object()
+    for _ in range(70):
+        value = [value, value]
+
+    with pytest.raises(NotJournalableError) as caught:
+        written(Opaque(value))
+
+    assert len(str(caught.value.__cause__)) < 100
+
+
 # --- what is read runs nothing, and is found wrong ---
 
 HOSTILE: list[Any] = [
@@ -864,13 +877,28 @@ def test_a_damaged_table_of_keys_is_told(keys: Any) -> None:
 
 
 def test_the_deepest_value_that_is_written_is_read() -> None:
-    value: Any = 1
-    for _ in range(coding.MAX_DEPTH - 1):
-        value = [value, 1.0]
-    assert same_value(again_opaque(value), value)
+    inside: Any = 1.0
+    for _ in range(coding.MAX_INSIDE // 2):
+        inside = [Slotted(inside), "a"]
+    value: Any = Opaque(inside)
+    for _ in range(MAX_NESTING):
+        value = [value, "a"]
 
-    with pytest.raises(NotJournalableError, match="more than 160 deep"):
-        again_opaque([[value, "a"], 1.0])
+    assert same(again(value), value)
+    with pytest.raises(NotJournalableError, match="it nests values more than 80 deep"):
+        again_opaque([inside, "a"])
+
+
+def test_a_stack_that_is_full_is_no_damage() -> None:
+    data = written(Opaque(Point(trail=[Point(), Point()])))  # type: ignore[list-item]  # any item
+
+    def read_deep(left: int) -> Any:
+        return read(data) if not left else read_deep(left - 1)
+
+    limit = sys.getrecursionlimit()
+
+    with pytest.raises(RecursionError):
+        list(map(read_deep, range(limit - 300, limit)))
 
 
 # --- users' codecs ---

@@ -877,16 +877,19 @@ def test_a_damaged_table_of_keys_is_told(keys: Any) -> None:
 
 
 def test_the_deepest_value_that_is_written_is_read() -> None:
-    inside: Any = 1.0
-    for _ in range(coding.MAX_INSIDE // 2):
-        inside = [Slotted(inside), "a"]
+    inside: Any = dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(1) / 2))
+    for _ in range(coding.MAX_INSIDE // 4):
+        inside = [Slotted(collections.deque([slice(inside)])), "a"]
+    with pytest.raises(NotJournalableError, match="it nests values more than 80 deep"):
+        again_opaque(inside)
+    inside = dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(1) / 2))
+    for _ in range((coding.MAX_INSIDE - 3) // 6):  # each deque is three levels
+        inside = [Slotted(collections.deque([slice(inside)])), "a"]
     value: Any = Opaque(inside)
     for _ in range(MAX_NESTING):
         value = [value, "a"]
 
     assert same(again(value), value)
-    with pytest.raises(NotJournalableError, match="it nests values more than 80 deep"):
-        again_opaque([inside, "a"])
 
 
 def test_a_stack_that_is_full_is_no_damage() -> None:

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
 from time import monotonic
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from registry import Ref, ids
 from registry.errors import FencedError, JournalBusyError, TreerunnerError
@@ -434,8 +434,9 @@ class Dispatcher:
         flights = [self._flights.pop(number) for number in sorted(numbers)]
         lane.under_way = 0
         if flights:
-            flights[0] = flights[0]._replace(deaths=flights[0].deaths + 1)
-        lane.held.extendleft(reversed([part for each in flights for part in self._apart(each)]))
+            first = flights[0]._replace(deaths=flights[0].deaths + 1)
+            flights[:1] = self._apart(first)
+        lane.held.extendleft(reversed(flights))
         del self._lanes[lane.host]
         if error is not None or self._is_cancelled:
             self._end_lane(lane, error)
@@ -463,19 +464,35 @@ class Dispatcher:
         self._send_held(lane)
 
     def _apart(self, flight: Flight) -> Iterator[Flight]:
-        """Yield a chunk that killed hosts job by job; one that did so alone is set aside."""
-        if flight.deaths < self._settings.poison_deaths:
-            yield flight
-            return
-        if len(flight.chunk.indexes) == 1:
+        """Yield the chunk that a host died with in parts.
+
+        First a few jobs of it, whose outcomes tell that it goes on; once it killed hosts, it comes
+        job by job, and a job that did so alone is set aside.
+        """
+        size = len(flight.chunk.indexes)
+        is_poison = flight.deaths >= self._settings.poison_deaths
+        if is_poison and size == 1:
             shape, root, index, own_id = next(flight.chunk.heads())
             error = PoisonError(shape[0], flight.deaths)
             self._finish((shape, root, index, own_id, ()), "quarantined", error)
-            return
-        for row in self._wire.loads_chunk(flight.payload).rows():
-            heads, values = list(row[:HEAD_PARTS]), list(row[HEAD_PARTS])
-            payload, chunk, _ = self._wire.dumps_chunk(chunk_of(self.number, heads, values))
-            yield flight._replace(chunk=chunk._replace(values=[]), payload=payload, deaths=0)
+        elif is_poison:
+            rows = self._wire.loads_chunk(flight.payload).rows()
+            yield from (self._part(flight, [row], deaths=0) for row in rows)
+        elif size <= self._settings.first_chunk_jobs:
+            yield flight
+        else:
+            rows = self._wire.loads_chunk(flight.payload).rows()
+            yield self._part(flight, islice(rows, self._settings.first_chunk_jobs), flight.deaths)
+            yield self._part(flight, rows, flight.deaths)
+
+    def _part(self, flight: Flight, rows: Iterable[Row], deaths: int) -> Flight:
+        heads: list[Any] = []
+        values: list[Any] = []
+        for row in rows:
+            heads += row[:HEAD_PARTS]
+            values += row[HEAD_PARTS]
+        payload, chunk, _ = self._wire.dumps_chunk(chunk_of(self.number, heads, values))
+        return flight._replace(chunk=chunk._replace(values=[]), payload=payload, deaths=deaths)
 
     def _send_held(self, lane: Lane) -> None:
         """Send the next of what another host did not answer; one at a time, so that all is clear.

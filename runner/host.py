@@ -205,6 +205,11 @@ class Host:
             self._open(self._to_recover)
             self._to_recover, self._is_behind = [], False
 
+    def close(self) -> None:
+        """Close the store, if there is one; for a host that does not end with its process."""
+        if self._store is not None:
+            self._store.close()
+
     def cancel(self, batch: int) -> None:
         """Skip what has not begun of a batch; may be called from another thread."""
         self._cancelled.append(batch)

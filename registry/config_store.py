@@ -11,19 +11,15 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from pydantic import BaseModel
-
 from registry import ids
 from registry.address import Ref
 from registry.config import content_of
-from registry.copies import clone
-from registry.entity import Entity, dict_of, key_of, label, renew_key
+from registry.copies import clone, copy_of_atoms
+from registry.entity import Entity, key_of, label, renew_key
 from registry.errors import StructureError
-from registry.schema import schema_of
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
 from registry.trees import Trees
-from registry.values import KIND
 
 
 class StoredConfig(NamedTuple):
@@ -43,13 +39,7 @@ class StoredConfig(NamedTuple):
 
     def own_copy(self) -> Entity:
         """Return an orphan copy with provenance to what is stored: a callable's own."""
-        fields = dict_of(self.master)
-        if schema_of(type(self.master)).is_simple and not any(
-            KIND[type(value)] for value in fields.values()
-        ):
-            own: Entity = BaseModel.__copy__(self.master)  # nothing in it can be shared
-        else:
-            own = clone(self.master, keep_identity=False)
+        own = copy_of_atoms(self.master) or clone(self.master, keep_identity=False)
         renew_key(own, (self.tree.key, ids.BIRTH))
         return own
 
@@ -88,6 +78,10 @@ class ConfigStore:
             found = self.named(ref)
             if found is not None and found.tree is home.source:
                 return found
+        return self.with_content_of(config, now)
+
+    def with_content_of(self, config: Entity, now: float) -> StoredConfig:
+        """Return the stored config as `stored`; of an orphan it is the same, and quicker."""
         content = _content(config)
         with self._mutex:
             found = self._current(content)

@@ -96,8 +96,9 @@ def run(
     located = _located(setting, registered, values, reads)
     if located is None:
         return UNUSUAL
-    found = [tree for _, tree, _, _ in located]
-    trees = list(dict.fromkeys((*found, *[read.tree for read in reads]) if reads else found))
+    trees = list({tree: None for _, tree, _, _ in located})
+    if reads:
+        trees = list(dict.fromkeys((*trees, *[read.tree for read in reads])))
     if len(trees) > 1:
         trees.sort(key=_turn_order)
     if not _take_turns(trees):
@@ -327,7 +328,9 @@ def _conclude(
     if made is not None:
         return made.shown()
     if call.form != "receipt":
-        return result if tree is None else Snapshot.of_head(tree, result)
+        if tree is None:
+            return result
+        return Snapshot.of_root(tree) if is_new else Snapshot.of_head(tree, result)
     version = located[0][1].head if located else 0
     if tree is None:
         return Receipt(call.number, None, version, renamed, result, ())

@@ -25,7 +25,7 @@ from registry.semantics import CREATION, MUTATION
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
-from registry.values import ATOM, ENTITY, KIND
+from registry.values import ATOM, ENTITY, KIND, Kind
 
 UNUSUAL = object()
 _MAX_LISTED = 1000
@@ -246,8 +246,12 @@ def _run_on(
         running.set(None)
         kind = KIND[type(result)]
         is_new = kind == ENTITY and result.__home__ is None and not isinstance(result, ConfigEntity)
-        is_usual = is_new or kind == ATOM or any(result is entity for entity in entities)
-        plan = _plan(execution, txns, result, is_new=is_new) if is_usual else None
+        if is_new:
+            is_usual = _may_be_new(registered, result)
+        else:
+            is_usual = kind == ATOM or any(result is entity for entity in entities)
+            is_usual = is_usual and registered.keeps_promise(result)
+        plan = _plan(execution, txns, kind, is_new=is_new) if is_usual else None
         if plan is None:
             return execution.conclude(result, ended - began, is_looked_at=False).told()
         call = Call(execution.number, execution.form, noted, execution.started, ended - began)
@@ -259,11 +263,17 @@ def _run_on(
         raise
 
 
+def _may_be_new(registered: RegisteredCallable, result: Any) -> bool:
+    """Tell whether hints allow to return a new entity."""
+    is_promised = registered.returns is None or isinstance(result, registered.returns)
+    return is_promised and registered.semantic_hint in (None, CREATION)
+
+
 def _plan(
-    execution: Execution, txns: list[Transaction], result: Any, *, is_new: bool
+    execution: Execution, txns: list[Transaction], kind: Kind, *, is_new: bool
 ) -> Plan | None:
-    """Find what a callable changed; None if that, or what it returned, is not the usual."""
-    if execution.has_nest or not _keeps_promise(execution.registered, result, is_new=is_new):
+    """Find what a callable that returned a *kind* changed; None if that is not the usual."""
+    if execution.has_nest:
         return None
     plan: Plan = []
     arriving = int(is_new)
@@ -274,19 +284,11 @@ def _plan(
             return None
         if txn.writes or txn.containers or txn.touched:
             found = plain_changes.find(txn)
-            if found is None or (found[6] and KIND[type(result)] == ENTITY):
+            if found is None or (found[6] and kind == ENTITY):
                 return None  # the result may be what left
             arriving += bool(found[5])
         plan.append((txn, found))
     return plan if arriving < 2 else None  # else something may be in two trees
-
-
-def _keeps_promise(registered: RegisteredCallable, result: Any, *, is_new: bool) -> bool:
-    if not is_new:
-        return registered.keeps_promise(result)
-    returns = registered.returns
-    hint = registered.semantic_hint
-    return (returns is None or isinstance(result, returns)) and hint in (None, CREATION)
 
 
 def _conclude(

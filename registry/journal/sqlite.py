@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from os import PathLike
@@ -74,6 +75,7 @@ from registry.journal.sqlite_records import (
 Probe = Callable[[str], None]
 """Is told the step that `append` is at: `before`, `begun`, `written`, `committed`, `headed`."""
 
+_PAUSE_S = 0.005
 _PARTS_AT_ONCE = 32
 _LOGS_AT_ONCE = 16
 _PAGE = (
@@ -448,17 +450,17 @@ class SqliteJournal:
         with self._lock:
             if self._is_closed:
                 raise JournalError(self.name, "is closed", "open it again")
-            try:
-                if self._file is None:
-                    self._file = self._open()
-                elif not self._read_only:
-                    self._file.check_in_place()
-                yield self._file.db
-            except (sqlite3.Error, OSError) as error:
-                ours = self._translated(error)
-                if not isinstance(ours, JournalBusyError):
-                    self._abandon()
-                raise ours from error
+            if self._file is None:
+                self._file = self._open_in_time()
+            elif not self._read_only:
+                self._file.check_in_place()
+            with self._translating():
+                try:
+                    yield self._file.db
+                except (sqlite3.Error, OSError) as error:
+                    if not sqlite_file.is_busy(error):
+                        self._abandon()
+                    raise
 
     @contextmanager
     def _transaction(self, db: sqlite3.Connection) -> Iterator[None]:
@@ -476,6 +478,25 @@ class SqliteJournal:
             except sqlite3.Error:
                 self._abandon()
             raise
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise sqlite_file.translated(error, self.name, self._timeout_s) from error
+
+    def _open_in_time(self) -> SqliteFile:
+        """Open the file; wait for others, as SQLite does not when one of them makes or ends it."""
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                with self._translating():
+                    return self._open()
+            except JournalBusyError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_PAUSE_S)
 
     def _open(self) -> SqliteFile:
         """Open the file, and see that it holds what the second place says.
@@ -511,10 +532,8 @@ class SqliteJournal:
         )
 
     def _second_head(self) -> Head | None:
-        try:
+        with self._translating():
             return read_head(head_path(self._path))
-        except OSError as error:
-            raise self._translated(error) from error
 
     def _see(self, file: SqliteFile, head: Head | None) -> Head:
         """Return the newest row, if it is sound and the database has what it is known to have."""
@@ -546,9 +565,6 @@ class SqliteJournal:
             with suppress(sqlite3.Error):
                 self._file.close()
             self._file = None
-
-    def _translated(self, error: sqlite3.Error | OSError) -> TreerunnerError:
-        return sqlite_file.translated(error, self.name, self._timeout_s)
 
     def _tell(self, step: str) -> None:
         if self._probe is not None:

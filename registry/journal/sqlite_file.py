@@ -97,12 +97,21 @@ def version_at(place: int) -> int:
 
 def translated(error: sqlite3.Error | OSError, store: str, waited_s: float) -> TreerunnerError:
     """Return the error of ours that says the same as one of SQLite, or of the system."""
-    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
-    if code in _BUSY:
+    if is_busy(error):
         return JournalBusyError(store, waited_s)
+    code = _code(error)
     if code == sqlite3.SQLITE_CORRUPT:
         return JournalDamagedError(store, f"cannot be read: {error}")
     return JournalError(store, f"failed: {error}", _ADVICE.get(code, _LOOK))
+
+
+def is_busy(error: sqlite3.Error | OSError) -> bool:
+    """Whether somebody else has the lock, so that nothing happened."""
+    return _code(error) in _BUSY
+
+
+def _code(error: sqlite3.Error | OSError) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY
 
 
 class Identity(NamedTuple):

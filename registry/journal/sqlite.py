@@ -400,7 +400,7 @@ class SqliteJournal:
                 if text != "ok":
                     yield Problem(self.name, text, "a sound database")
             yield from audit(StoredInFile(file), head)
-        except sqlite3.Error as error:
+        except sqlite_file.FAILURES as error:
             yield Problem(self.name, str(error), "something that can be read")
         finally:
             file.close()
@@ -421,7 +421,7 @@ class SqliteJournal:
             source = self._open_file(read_only=True)
         try:
             sqlite_file.copy(source.db, target)
-        except (sqlite3.Error, OSError) as error:
+        except sqlite_file.FAILURES as error:
             store = f"{self.name}, copied to {target},"
             raise sqlite_file.translated(error, store, self._timeout_s) from error
         finally:
@@ -457,7 +457,7 @@ class SqliteJournal:
             with self._translating():
                 try:
                     yield self._file.db
-                except (sqlite3.Error, OSError) as error:
+                except sqlite_file.FAILURES as error:
                     if not sqlite_file.is_busy(error):
                         self._abandon()
                     raise
@@ -483,7 +483,7 @@ class SqliteJournal:
     def _translating(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except sqlite_file.FAILURES as error:
             raise sqlite_file.translated(error, self.name, self._timeout_s) from error
 
     def _open_in_time(self) -> SqliteFile:

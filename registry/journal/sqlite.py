@@ -78,6 +78,8 @@ Probe = Callable[[str], None]
 _PAUSE_S = 0.005
 _PARTS_AT_ONCE = 32
 _LOGS_AT_ONCE = 16
+_IDS_AT_ONCE = 500
+_EFFECTS = "SELECT id, row, checksum, outcome FROM effects WHERE root = ? AND id IN"
 _PAGE = (
     "SELECT place, first, row, checksum, data FROM parts"
     " WHERE place > ? AND place < ? ORDER BY place LIMIT ?"
@@ -339,19 +341,27 @@ class SqliteJournal:
 
     def outcome(self, root: int, execution_id: str) -> bytes | None:
         """Return the outcome of an execution that is stored; None if it is not."""
-        query = "SELECT row, checksum, outcome FROM effects WHERE root = ? AND id = ?"
+        return self.outcomes(root, [execution_id]).get(execution_id)
+
+    def outcomes(self, root: int, execution_ids: Iterable[str]) -> dict[str, bytes]:
+        """Return the outcomes of those executions that are stored, by id."""
+        wanted = {id_bytes(each): each for each in execution_ids}
+        found = {}
         with self._using() as db:
             number = self._root(db, root)[0] if root else 0
             if root and not number:
-                return None
-            found = db.execute(query, (number, id_bytes(execution_id))).fetchone()
-        if found is None:
-            return None
-        row, checksum, outcome = found
-        with sound(f"row {row}, execution {execution_id}"):
-            if [checksum] == effect_checksums(row, [Effect(root, execution_id, outcome)]):
-                return bytes(outcome)
-        raise JournalDamagedError(f"row {row}, execution {execution_id}", "has another outcome")
+                return {}
+            for page in _pages(list(wanted)):
+                query = f"{_EFFECTS} ({', '.join('?' * len(page))})"
+                rows = db.execute(query, (number, *page)).fetchall()
+                with sound(f"outcomes of root {root_text(root)}"):
+                    for data, row, checksum, outcome in rows:
+                        effect = Effect(root, wanted[data], outcome)
+                        if effect_checksums(row, (effect,)) != [checksum]:
+                            place = f"row {row}, execution {effect.execution_id}"
+                            raise JournalDamagedError(place, "has another outcome")
+                        found[effect.execution_id] = outcome
+        return found
 
     def logs(self, before: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (row number, packed records), newest first. See `Journal.logs`."""
@@ -569,6 +579,11 @@ class SqliteJournal:
     def _tell(self, step: str) -> None:
         if self._probe is not None:
             self._probe(step)
+
+
+def _pages(items: list[bytes]) -> Iterator[list[bytes]]:
+    for at in range(0, len(items), _IDS_AT_ONCE):
+        yield items[at : at + _IDS_AT_ONCE]
 
 
 def _part_page(db: sqlite3.Connection, found: Numbered, after: int) -> list[Part]:

@@ -157,7 +157,7 @@ class Trees:
         self, key: Key, node: Node, execution_id: int | str, callable_name: str
     ) -> TreeRegistry:
         """Build the tree of a root without children that no tree has had; as `found` otherwise."""
-        tree = TreeRegistry(key, self.retention)
+        tree = self.tree_class(key, self.retention)
         # Under the very key that its objects hold: a look-up then compares nothing.
         tree.nodes[key] = node
         # The fields of a Commit.

@@ -57,6 +57,9 @@ class SteppedTransport:
         self.cancelled.append((host, batch))
         self.hosts[host].cancel(batch)
 
+    def pid(self, host: int) -> None:
+        """Hosts are in this process."""
+
     def stop_host(self, host: int) -> None:
         """See `Transport`."""
         self.stopped.append(host)

@@ -47,6 +47,11 @@ def keep_text(value: Any) -> Packed:
     return int(OPAQUE), _text(value)
 
 
+def marks(count: int) -> Packed:
+    """Return what `keep` returns of a list of so many entities and refs."""
+    return (int(LIST), *(_MARK,) * count)
+
+
 def shown(packed: Packed) -> Any:
     """Return the readable form: the value, in containers of the reader's own, or a `KeptText`.
 

@@ -58,15 +58,21 @@ def find(txn: Transaction) -> Found | None:
         return None
     moves: Moves = {}
     changed: dict[Node, None] = {}
-    deltas = _first_move(tree, containers, moves, changed) if len(containers) > 1 else []
     new, gone = _NOBODY
-    if len(containers) > len(deltas):
-        looked = _look(txn, containers[len(deltas) :], deltas, moves, changed)
-        if looked is None:
-            return None
-        new, gone = looked
+    deltas: Deltas = []
+    size = 0
+    if containers:
+        if len(containers) > 1:
+            deltas = _first_move(tree, containers, moves, changed)
+        else:
+            gone = _only_leave(txn, containers[0], deltas, changed)
+        if len(containers) > len(deltas):
+            looked = _look(txn, containers[len(deltas) :], deltas, moves, changed)
+            if looked is None:
+                return None
+            new, gone = looked
+        size = _BYTES_PER_DELTA * len(deltas)
     states: States = []
-    size = _BYTES_PER_DELTA * len(deltas)
     if txn.writes:
         kept = _states(txn, states, changed)
         if kept < 0:
@@ -175,6 +181,37 @@ def _first_move(
     return [(from_cell, at), (to_cell, (to, key))]
 
 
+def _only_leave(
+    txn: Transaction, source: Any, deltas: Deltas, changed: dict[Node, None]
+) -> Departures:
+    """Find out whether an entity was taken out of a list, and return it; none if not certain.
+
+    Spelled out as `_first_move` is: it takes a third of the time that `_look` needs for it.
+    """
+    tree, cell = txn.tree, source.place
+    if type(cell) is not ListCell or len(source.log) != 1:
+        return _NOBODY[1]
+    (at, removed, inserted), left = source.log[0], cell.node
+    if inserted or len(removed) != 1 or left is None or left.removed:
+        return _NOBODY[1]
+    item, items = removed[0], cell.items
+    if KIND[type(item)] is not ENTITY:
+        return _NOBODY[1]
+    key = item.__key__
+    node = tree.nodes.get(key)
+    if (
+        node is None
+        or tree.entities.get(key) is not item
+        or len(source) != len(items) - 1
+        or items[at] != key
+        or not _leaves_alone(txn, key, node)
+    ):
+        return _NOBODY[1]
+    deltas.append((cell, at))
+    changed[left] = None
+    return {key: node}
+
+
 def plan(txn: Transaction, now: float) -> Changes | None:
     """Find the changes of a transaction, plain or not; None if there are none.
 
@@ -271,8 +308,11 @@ def store(txn: Transaction, found: Found, now: float) -> int:
         node.move(version, parent)
     if gone:
         _leave(tree, gone, version)
-    txn.close()
-    return rename(changed, version) + len(new)
+    for container in txn.containers:
+        container.log = None
+    tree.txn = None  # as txn.close, of a transaction that touched nothing opaque
+    renamed = rename(changed, version)
+    return renamed + len(new) if new else renamed
 
 
 def noted(found: Found) -> tuple[Any, ...]:
@@ -306,8 +346,8 @@ def _enter(tree: TreeRegistry, new: Arrivals, now: float) -> None:
 
 def _change(
     tree: TreeRegistry, cell: Any, log: list[Any], taken: Places, put: Places, new: Arrivals
-) -> list[Any] | None:
-    """Return what a log does to a cell, and note what moves or enters by it.
+) -> list[Any] | tuple[int, Key] | None:
+    """Return what a log does to a cell, see `Deltas`, and note what moves or enters by it.
 
     None if it is not plain.
     """
@@ -334,6 +374,8 @@ def _change(
                     if places is put:
                         stored[index] = key
         splices.append((at, len(removed), stored))
+    if len(log) == 1 and not removed and len(stored) == 1 and type(stored[0]) is Key:
+        return at, stored[0]  # which takes a cell half the time
     if (len(log) > 1 or len(removed) == len(inserted)) and not (
         _shifts_one(log) or must_differ(log)
     ):

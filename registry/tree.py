@@ -160,6 +160,7 @@ class TreeRegistry:
     wished: tuple[OpenTransaction, list[Entity]] | None = None
     noting: tuple[OpenTransaction, list[tuple[Entity, str, Any, Any]]] | None = None
     borrowed: dict[Key, list[tuple[int, str, Any]]] = {}  # noqa: RUF012 - replaced, never written
+    _max_pins = 1024
 
     def __init__(
         self,
@@ -189,7 +190,6 @@ class TreeRegistry:
         self._most_versions = retention.versions or sys.maxsize
         self._most_bytes = retention.memory_bytes or sys.maxsize
         self._pins: list[weakref.ref[Any]] = []
-        self._max_pins = 1024
         self._pins_lock = threading.Lock()
         # Asked for by each execution, which is quicker of the object than of its class.
         self.nest: Nest | None = None
@@ -507,14 +507,13 @@ class TreeRegistry:
         txn = self.txn
         if txn is None:
             raise WriteError(f"{name!r} of {label(entity)}", self.name)
-        key = key_of(entity)
-        entry = txn.writes.get(key)
-        if entry is not None:
-            entry[1].add(name)
-        elif txn.writes:
-            txn.writes[key] = (entity, {name})
-        else:
+        key, writes = entity.__key__, txn.writes
+        if not writes:
             txn.writes = {key: (entity, {name})}
+        elif (entry := writes.get(key)) is not None:
+            entry[1].add(name)
+        else:
+            writes[key] = (entity, {name})
 
     def begin_writing(self, container: Tracked) -> list[Any]:
         """Open the log of a container for the running execution."""
@@ -779,8 +778,8 @@ class TreeRegistry:
         """
         self.head = head = commit[_VERSION]
         self.commits.append(commit)
-        self.bytes_kept += commit[_PAGES_KEPT] << _PAGE_BITS
-        if head - self.oldest >= self._most_versions or self.bytes_kept > self._most_bytes:
+        self.bytes_kept = kept = self.bytes_kept + (commit[_PAGES_KEPT] << _PAGE_BITS)
+        if head - self.oldest >= self._most_versions or kept > self._most_bytes:
             self._retire()
         self.is_storing = False
 

@@ -153,6 +153,17 @@ class Trees:
         tree.add_commit((1, now, execution_id, callable_name, (), (), (), (), (), 0))
         return tree, adoption
 
+    def found_alone(
+        self, key: Key, node: Node, execution_id: int | str, callable_name: str
+    ) -> TreeRegistry:
+        """Build the tree of a root without children that no tree has had; as `found` otherwise."""
+        tree = self.tree_class(key, self.retention)
+        # Under the very key that its objects hold: a look-up then compares nothing.
+        tree.nodes[key] = node
+        # The fields of a Commit.
+        tree.add_commit((1, node.created, execution_id, callable_name, (), (), (), (), (), 0))
+        return tree
+
     def hold(self, tree: TreeRegistry, name: str | None = None) -> Ref:
         """Hold a tree from now on.
 
@@ -160,18 +171,18 @@ class Trees:
             IdentityTakenError: Another tree with that identity is held since this one was built.
             NameTakenError: Another root has that name.
         """
-        ref = Ref(tree.key, tree.key, tree.branch)
+        place = (tree.key, tree.branch)
+        ref = Ref(tree.key, *place)
         with self._growing:
-            self._check_place(tree)
-            held = self.by_root.get((tree.key, tree.branch))
+            self._check_place(tree, place)
             if name is not None:
                 self.check_name(name)
                 self._names[name] = ref
-                self._names_by_root[tree.key, tree.branch] = name
-            if held is None:
+                self._names_by_root[place] = name
+            if place not in self.by_root:
                 known = self._by_class.setdefault(tree.class_of(tree.key), {})
-                known[tree.key, tree.branch] = next(self._held)
-            self.by_root[tree.key, tree.branch] = tree
+                known[place] = next(self._held)
+                self.by_root[place] = tree
         return ref
 
     @contextlib.contextmanager
@@ -185,8 +196,8 @@ class Trees:
         """
         claims: dict[tuple[int, int], TreeRegistry] = {(t.key, t.branch): t for t in trees}
         with self._growing:
-            for tree in trees:
-                self._check_place(tree)
+            for place, tree in claims.items():
+                self._check_place(tree, place)
             self._claims.update(claims)
         try:
             yield
@@ -195,10 +206,10 @@ class Trees:
                 for place in claims:
                     del self._claims[place]
 
-    def _check_place(self, tree: TreeRegistry) -> None:
+    def _check_place(self, tree: TreeRegistry, place: tuple[int, int]) -> None:
         """Refuse the identity of another tree. Done under the lock of growing."""
-        place = (tree.key, tree.branch)
-        if any(each.get(place, tree) is not tree for each in (self.by_root, self._claims)):
+        is_free = self.by_root.get(place, tree) is tree and self._claims.get(place, tree) is tree
+        if not is_free:
             raise IdentityTakenError(tree.name)
 
     def let_go(self, tree: TreeRegistry) -> None:

@@ -279,6 +279,22 @@ class Fleet:
         host = self._start_host()
         self._spares[host] = self._loaded.pop(host)
 
+    def pid(self, host: int) -> int | None:
+        """Return the process of a host; None if that is this one."""
+        return self._transport.pid(host)
+
+    def wait_for_spare(self) -> bool:
+        """Wait until a spare has the code; False if there is none.
+
+        Raises:
+            CodeError: It cannot load the code.
+        """
+        with self._lock:
+            spares = dict(self._spares)
+        for host, loaded in spares.items():
+            self._value(host, "load", loaded)
+        return bool(spares)
+
     def close(self) -> None:
         """End every host."""
         with self._lock:

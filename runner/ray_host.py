@@ -109,7 +109,7 @@ class RayTransport:
             actor.cancel.remote(batch)
 
     def pid(self, host: int) -> int:
-        """Return the process of a host, which must be alive."""
+        """See `Transport`."""
         pid: int = ray.get(self._actors[host].pid.remote(), timeout=60)
         return pid
 

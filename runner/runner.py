@@ -285,6 +285,25 @@ class Runner:
         session = self._opened("statistics")
         return self._meter.read(hosts=len(session.fleet), roots=len(session.directory))
 
+    def host_pid(self, target: Ref | str) -> int | None:
+        """Return the process of the host that has a root; None in process.
+
+        For those who watch over processes, or end them to see what happens.
+        """
+        session = self._opened("host_pid")
+        entry = session.directory.entry(target)
+        if entry.host == NOWHERE:
+            entry = session.fleet.house(entry)
+        return session.fleet.pid(entry.host)
+
+    def wait_for_spare(self) -> bool:
+        """Wait until a spare host is ready to take over; False if there is none to wait for.
+
+        Raises:
+            CodeError: It cannot load the callables.
+        """
+        return self._opened("wait_for_spare").fleet.wait_for_spare()
+
     def _connect(self) -> Transport:
         if self._in_process:
             return InProcessTransport()

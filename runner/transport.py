@@ -51,6 +51,9 @@ class Transport(Protocol):
     def cancel(self, host: int, batch: int) -> None:
         """Tell a host to skip what it has not begun of a batch, past all requests in line."""
 
+    def pid(self, host: int) -> int | None:
+        """Return the process of a host, which must be alive; None if that is this one."""
+
     def stop_host(self, host: int) -> None:
         """End a host at once."""
 
@@ -103,6 +106,9 @@ class InProcessTransport:
         """See `Transport`."""
         if found := self._hosts.get(host):
             found[0].cancel(batch)
+
+    def pid(self, host: int) -> None:
+        """See `Transport`."""
 
     def stop_host(self, host: int) -> None:
         """See `Transport`."""

@@ -13,7 +13,6 @@ from typing import NamedTuple, Protocol
 from zlib import crc32
 
 from registry.errors import JournalDamagedError, JournalError
-from registry.ids import to_uuid
 from registry.journal.chain import (
     FORMAT,
     Header,
@@ -26,6 +25,7 @@ from registry.journal.chain import (
     part_checksum,
     part_text,
     read_header,
+    root_text,
 )
 from registry.journal.head_file import Head
 from registry.journal.port import Checkpoint, Effect, Part, Problem
@@ -164,7 +164,9 @@ class _Audit:
         for root, epoch in header.epochs:
             known = self.epochs.get(root, 1)
             if epoch < known:
-                yield Problem(f"row {row}", f"epoch {epoch} of {to_uuid(root)}", f"{known} or more")
+                yield Problem(
+                    f"row {row}", f"epoch {epoch} of {root_text(root)}", f"{known} or more"
+                )
             self.epochs[root] = max(epoch, known)
         for note in header.notes:
             self._begin((note.root, note.branch), note.start)
@@ -264,7 +266,7 @@ class _Audit:
         for root, epoch in self.epochs.items():
             found = tenures.get(root, NOBODY).epoch
             if found < epoch:
-                yield Problem(f"epoch of root {to_uuid(root)}", f"{found}", f"{epoch} or more")
+                yield Problem(f"epoch of root {root_text(root)}", f"{found}", f"{epoch} or more")
 
     def _effects(self) -> Iterator[Problem]:
         rows = len(self.effect_counts)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from registry.errors import JournalDamagedError
-from registry.ids import to_uuid
+from registry.ids import LINEAGE_BITS, to_uuid
 from registry.journal.port import Effect, Group, Part
 
 FORMAT = 1
@@ -216,8 +216,8 @@ def id_of(data: bytes) -> str:
 
 
 def root_text(root: int) -> str:
-    """Return how messages name a root: its `lineage_id`."""
-    return str(to_uuid(root))
+    """Return how messages name a root: its `lineage_id`, or what a damaged one has become."""
+    return str(to_uuid(root)) if root >> LINEAGE_BITS == 0 else f"{root:x}"
 
 
 def branch_text(root: int, branch: int) -> str:

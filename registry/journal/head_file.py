@@ -6,8 +6,8 @@ write-ahead log on, without a word. The head file knows what there was.
 It has a fixed number of slots; a row goes to slot (row modulo slots), with a checksum of its own.
 So a torn write spoils the newest slot at most, and writers of several processes that overtake each
 other between commit and head do not take the newer one back. It is written after the commit, so it
-is never ahead of what was stored. It is not synced: after a power cut it may be behind, which
-is never taken for damage.
+is never ahead of what was stored. It is not synced: after a power cut it may be behind, which is
+never taken for damage. Ahead it is then only of a store that was not synced either, and lost rows.
 """
 
 from __future__ import annotations

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
+from registry.journal.journaled_tree import JournaledTree
 from registry.journal.journaled_trees import JournaledTrees
 from registry.journal.logs import OUTPUT, read_entry, read_output
 from registry.journal.packing import Unpacker
 from registry.journal.writer import Writer
 from registry.records import Packed, RecordLog
+
+_BY_NOBODY = 5
+"""Fields of an adoption that is no execution's."""
+
+
+class _Waiting(threading.local):
+    """Adoptions of a thread whose executions have no record yet."""
+
+    def __init__(self) -> None:
+        self.adoptions: list[Packed] = []
 
 
 class JournaledRecords(RecordLog):
@@ -27,6 +39,7 @@ class JournaledRecords(RecordLog):
         self._writer = writer
         self._keep = self._entries.append
         self._has_read = False
+        self._waiting = _Waiting()
         self.add = self._add_journaled
         trees.outputs.read_stored = self.read_stored
 
@@ -41,11 +54,26 @@ class JournaledRecords(RecordLog):
 
     def _add_journaled(self, packed: Packed) -> None:
         self._keep(packed)
-        if type(packed[1]) is not str:  # a commit and its record in one
-            tree: Any = self._trees.by_root[packed[10], packed[11]]
-            self._writer.note(packed, (tree,))
+        adoptions = self._waiting.adoptions
+        if packed[0] is None and len(packed) > _BY_NOBODY:
+            adoptions.append(packed)  # by an execution: nothing without it
+        elif not adoptions:
+            self._writer.note(packed, self._trees_of(packed))
         else:
-            self._writer.note(packed, self._trees.members(_places(packed)))
+            with self._writer.together():
+                for each in (*adoptions, packed):
+                    self._writer.note(each, self._trees_of(each))
+            adoptions.clear()
+
+    def _trees_of(self, packed: Packed) -> Sequence[JournaledTree]:
+        """Return the trees that a record, or an adoption, tells of, if they are held here."""
+        if type(packed[1]) is not str:  # a commit and its record in one
+            return self._trees.members([(packed[10], packed[11])])
+        if packed[0] is None:
+            return self._trees.members([(packed[2], packed[3])])
+        trees = packed[4]
+        places = [(trees[at], trees[at + 1]) for at in range(0, len(trees), 4)]
+        return self._trees.members(places)
 
     def read_stored(self) -> None:
         """Read what earlier processes stored, as much as is kept; output entities, too.
@@ -72,11 +100,3 @@ class JournaledRecords(RecordLog):
             if len(found) >= room:
                 break
         self._entries.extendleft(found[:room])
-
-
-def _places(packed: Packed) -> list[tuple[int, int]]:
-    """Return root and branch of the trees that a record, or an adoption, tells of."""
-    if packed[0] is None:
-        return [(packed[2], packed[3])]
-    trees = packed[4]
-    return [(trees[at], trees[at + 1]) for at in range(0, len(trees), 4)]

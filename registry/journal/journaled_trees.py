@@ -210,12 +210,11 @@ class JournaledTrees(Trees):
         found = [tree for (root, _), tree in list(self.by_root.items()) if root == key]
         return sorted(found, key=lambda tree: tree.branch)
 
-    def _check_place(self, tree: TreeRegistry) -> None:
-        place = (tree.key, tree.branch)
+    def _check_place(self, tree: TreeRegistry, place: Place) -> None:
         is_elsewhere = place in self._stored and place not in self.by_root
         if is_elsewhere and tree is not self._arriving:
             raise IdentityTakenError(tree.name)
-        super()._check_place(tree)
+        super()._check_place(tree, place)
 
     # --- what is noted ---
 

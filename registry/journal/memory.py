@@ -152,9 +152,13 @@ class MemoryJournal:
 
     def outcome(self, root: int, execution_id: str) -> bytes | None:
         """Return the outcome of an execution that is stored; None if it is not."""
+        return self.outcomes(root, [execution_id]).get(execution_id)
+
+    def outcomes(self, root: int, execution_ids: Iterable[str]) -> dict[str, bytes]:
+        """Return the outcomes of those executions that are stored, by id."""
         with self._held():
-            found = self._has.effect_of.get((root, execution_id))
-            return None if found is None else found.effect.outcome
+            found = {each: self._has.effect_of.get((root, each)) for each in execution_ids}
+        return {each: stored.effect.outcome for each, stored in found.items() if stored}
 
     def logs(self, before: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (row number, packed records), newest first. See `Journal.logs`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from os import PathLike
@@ -74,8 +75,11 @@ from registry.journal.sqlite_records import (
 Probe = Callable[[str], None]
 """Is told the step that `append` is at: `before`, `begun`, `written`, `committed`, `headed`."""
 
+_PAUSE_S = 0.005
 _PARTS_AT_ONCE = 32
 _LOGS_AT_ONCE = 16
+_IDS_AT_ONCE = 500
+_EFFECTS = "SELECT id, row, checksum, outcome FROM effects WHERE root = ? AND id IN"
 _PAGE = (
     "SELECT place, first, row, checksum, data FROM parts"
     " WHERE place > ? AND place < ? ORDER BY place LIMIT ?"
@@ -337,19 +341,27 @@ class SqliteJournal:
 
     def outcome(self, root: int, execution_id: str) -> bytes | None:
         """Return the outcome of an execution that is stored; None if it is not."""
-        query = "SELECT row, checksum, outcome FROM effects WHERE root = ? AND id = ?"
+        return self.outcomes(root, [execution_id]).get(execution_id)
+
+    def outcomes(self, root: int, execution_ids: Iterable[str]) -> dict[str, bytes]:
+        """Return the outcomes of those executions that are stored, by id."""
+        wanted = {id_bytes(each): each for each in execution_ids}
+        found = {}
         with self._using() as db:
             number = self._root(db, root)[0] if root else 0
             if root and not number:
-                return None
-            found = db.execute(query, (number, id_bytes(execution_id))).fetchone()
-        if found is None:
-            return None
-        row, checksum, outcome = found
-        with sound(f"row {row}, execution {execution_id}"):
-            if [checksum] == effect_checksums(row, [Effect(root, execution_id, outcome)]):
-                return bytes(outcome)
-        raise JournalDamagedError(f"row {row}, execution {execution_id}", "has another outcome")
+                return {}
+            for page in _pages(list(wanted)):
+                query = f"{_EFFECTS} ({', '.join('?' * len(page))})"
+                rows = db.execute(query, (number, *page)).fetchall()
+                with sound(f"outcomes of root {root_text(root)}"):
+                    for data, row, checksum, outcome in rows:
+                        effect = Effect(root, wanted[data], outcome)
+                        if effect_checksums(row, (effect,)) != [checksum]:
+                            place = f"row {row}, execution {effect.execution_id}"
+                            raise JournalDamagedError(place, "has another outcome")
+                        found[effect.execution_id] = outcome
+        return found
 
     def logs(self, before: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (row number, packed records), newest first. See `Journal.logs`."""
@@ -398,7 +410,7 @@ class SqliteJournal:
                 if text != "ok":
                     yield Problem(self.name, text, "a sound database")
             yield from audit(StoredInFile(file), head)
-        except sqlite3.Error as error:
+        except sqlite_file.FAILURES as error:
             yield Problem(self.name, str(error), "something that can be read")
         finally:
             file.close()
@@ -419,7 +431,7 @@ class SqliteJournal:
             source = self._open_file(read_only=True)
         try:
             sqlite_file.copy(source.db, target)
-        except (sqlite3.Error, OSError) as error:
+        except sqlite_file.FAILURES as error:
             store = f"{self.name}, copied to {target},"
             raise sqlite_file.translated(error, store, self._timeout_s) from error
         finally:
@@ -448,17 +460,17 @@ class SqliteJournal:
         with self._lock:
             if self._is_closed:
                 raise JournalError(self.name, "is closed", "open it again")
-            try:
-                if self._file is None:
-                    self._file = self._open()
-                elif not self._read_only:
-                    self._file.check_in_place()
-                yield self._file.db
-            except (sqlite3.Error, OSError) as error:
-                ours = self._translated(error)
-                if not isinstance(ours, JournalBusyError):
-                    self._abandon()
-                raise ours from error
+            if self._file is None:
+                self._file = self._open_in_time()
+            elif not self._read_only:
+                self._file.check_in_place()
+            with self._translating():
+                try:
+                    yield self._file.db
+                except sqlite_file.FAILURES as error:
+                    if not sqlite_file.is_busy(error):
+                        self._abandon()
+                    raise
 
     @contextmanager
     def _transaction(self, db: sqlite3.Connection) -> Iterator[None]:
@@ -476,6 +488,25 @@ class SqliteJournal:
             except sqlite3.Error:
                 self._abandon()
             raise
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite_file.FAILURES as error:
+            raise sqlite_file.translated(error, self.name, self._timeout_s) from error
+
+    def _open_in_time(self) -> SqliteFile:
+        """Open the file; wait for others, as SQLite does not when one of them makes or ends it."""
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                with self._translating():
+                    return self._open()
+            except JournalBusyError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(_PAUSE_S)
 
     def _open(self) -> SqliteFile:
         """Open the file, and see that it holds what the second place says.
@@ -511,10 +542,8 @@ class SqliteJournal:
         )
 
     def _second_head(self) -> Head | None:
-        try:
+        with self._translating():
             return read_head(head_path(self._path))
-        except OSError as error:
-            raise self._translated(error) from error
 
     def _see(self, file: SqliteFile, head: Head | None) -> Head:
         """Return the newest row, if it is sound and the database has what it is known to have."""
@@ -547,12 +576,14 @@ class SqliteJournal:
                 self._file.close()
             self._file = None
 
-    def _translated(self, error: sqlite3.Error | OSError) -> TreerunnerError:
-        return sqlite_file.translated(error, self.name, self._timeout_s)
-
     def _tell(self, step: str) -> None:
         if self._probe is not None:
             self._probe(step)
+
+
+def _pages(items: list[bytes]) -> Iterator[list[bytes]]:
+    for at in range(0, len(items), _IDS_AT_ONCE):
+        yield items[at : at + _IDS_AT_ONCE]
 
 
 def _part_page(db: sqlite3.Connection, found: Numbered, after: int) -> list[Part]:

@@ -64,6 +64,9 @@ TABLES = tuple(table.strip() for table in _SQL.split(";") if table.strip())
 CONNECTION: type[sqlite3.Connection] = sqlite3.Connection
 """Class of connections; tests put one here whose calls fail."""
 
+FAILURES = (sqlite3.Error, OSError, UnicodeError)
+"""What calls of SQLite raise; the last one where a text of a damaged file is shown."""
+
 _UNSHARED = "mode=ro&immutable=1"
 _SYNCHRONOUS = {"none": "OFF", "commit": "NORMAL", "fsync": "FULL"}
 _CACHE_KIB = 8192
@@ -95,14 +98,23 @@ def version_at(place: int) -> int:
     return place & ((1 << COMMIT_BITS) - 1)
 
 
-def translated(error: sqlite3.Error | OSError, store: str, waited_s: float) -> TreerunnerError:
-    """Return the error of ours that says the same as one of SQLite, or of the system."""
-    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
-    if code in _BUSY:
+def translated(error: Exception, store: str, waited_s: float) -> TreerunnerError:
+    """Return the error of ours that says the same as one of `FAILURES`."""
+    if is_busy(error):
         return JournalBusyError(store, waited_s)
-    if code == sqlite3.SQLITE_CORRUPT:
+    code = _code(error)
+    if code == sqlite3.SQLITE_CORRUPT or isinstance(error, UnicodeError):
         return JournalDamagedError(store, f"cannot be read: {error}")
     return JournalError(store, f"failed: {error}", _ADVICE.get(code, _LOOK))
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether somebody else has the lock, so that nothing happened."""
+    return _code(error) in _BUSY
+
+
+def _code(error: Exception) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY
 
 
 class Identity(NamedTuple):
@@ -137,11 +149,11 @@ class SqliteFile:
         self._mode = _read_only_mode(path) if read_only else "mode=rwc"
         try:
             self.db = _connect(path, self._mode, timeout_s)
-        except sqlite3.Error as error:
+        except FAILURES as error:
             raise translated(error, str(path), timeout_s) from error
         try:
             self._prepare(durability, read_only)
-        except (sqlite3.Error, OSError) as error:
+        except FAILURES as error:
             self.close()
             raise translated(error, str(path), timeout_s) from error
         except BaseException:

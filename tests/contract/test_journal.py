@@ -239,6 +239,17 @@ def test_an_execution_that_comes_twice_in_a_group_is_refused(journal: Journal) -
     assert everything(journal) == ([], [], [], [])
 
 
+def test_many_outcomes_are_asked_for_at_once(journal: Journal) -> None:
+    ids = [f"order-{number}" for number in range(1200)]
+    journal.append(group(effects=[(SHOP, each, each.encode()) for each in ids[::2]]))
+    journal.append(group(effects=[(DEPOT, each, b"elsewhere") for each in ids]))
+
+    assert journal.outcomes(SHOP, ids) == {each: each.encode() for each in ids[::2]}
+    assert journal.outcomes(SHOP, []) == {}
+    assert journal.outcomes(YARD, ids) == {}
+    assert journal.outcomes(0, ids) == {}
+
+
 @pytest.mark.parametrize("execution_id", ["", "a\0b", "\ud800", "Ω≈ç√", "x" * 10_000])
 def test_any_text_is_an_execution_id(journal: Journal, execution_id: str) -> None:
     journal.append(group(effects=[(SHOP, execution_id, b"outcome"), (SHOP, "other", b"another")]))
@@ -498,6 +509,7 @@ def test_a_closed_journal_refuses_everything_but_closing(journal: Journal) -> No
         journal.catalog,
         lambda: list(journal.parts(SHOP, 0)),
         lambda: journal.outcome(SHOP, ""),
+        lambda: journal.outcomes(SHOP, [""]),
         lambda: list(journal.logs()),
         lambda: journal.put_checkpoint(Checkpoint(SHOP, 0, 1, b"")),
         lambda: journal.checkpoint(SHOP, 0),

@@ -67,6 +67,9 @@ class SteppedTransport:
         if host in self.hosts:
             self.hosts[host].cancel(batch)
 
+    def pid(self, host: int) -> None:
+        """Hosts are in this process."""
+
     def stop_host(self, host: int) -> None:
         """See `Transport`."""
         self.stopped.append(host)

@@ -87,16 +87,10 @@ class HostStore:
                 found.setdefault(owner_of(entry), []).append(entry)
         return found
 
-    def known(self, root: Ref | None, number: int | str) -> ReplyRow | None:
-        """Return what became of a job that ran before; None if none is known of."""
-        execution_id = ids.execution_text(number)
-        data = self._writer.outcome(_scope(root), execution_id)
-        if data is None:
-            return None
-        outcome = read_outcome(data, root, f"execution {execution_id!r}")
-        if isinstance(outcome, Failed):
-            return failure(0, ErrorInfo(*outcome))
-        return (0, *outcome)
+    def known(self, root: Ref | None, execution_ids: Sequence[str]) -> dict[str, ReplyRow]:
+        """Return what became of executions that ran before, by id; without those not known of."""
+        found = self._writer.outcomes(_scope(root), execution_ids)
+        return {each: _reply(data, root, each) for each, data in found.items()}
 
     def owners(self, roots: set[int]) -> dict[int, int]:
         """Return the key of the owner of each of some roots that is stored, by root.
@@ -199,17 +193,30 @@ def known_jobs(store: HostStore, chunk: Chunk, *, is_again: bool) -> Known:
         chunk: The jobs.
         is_again: Whether another host was sent it before; else only jobs with ids can be known.
     """
-    known = Known({}, {})
-    first: dict[tuple[int, str], int] = {}
+    asked: dict[int, dict[str, list[tuple[int, int]]]] = {}
+    roots: dict[int, Ref | None] = {}
     for at, (_, root, index, own_id) in enumerate(chunk.heads()):
-        if not (is_again or own_id):
-            continue
-        reply = store.known(root, own_id or chunk.batch + index)
-        if reply is not None:
-            known.rows[index] = reply
-        elif own_id and first.setdefault((_scope(root), own_id), at) != at:
-            known.repeats[index] = first[_scope(root), own_id]
+        if is_again or own_id:
+            execution_id = ids.execution_text(own_id or chunk.batch + index)
+            scope = _scope(root)
+            roots[scope] = root
+            asked.setdefault(scope, {}).setdefault(execution_id, []).append((at, index))
+    known = Known({}, {})
+    for scope, jobs in asked.items():
+        found = store.known(roots[scope], list(jobs))
+        for execution_id, (first, *others) in jobs.items():
+            if execution_id in found:
+                known.rows.update((index, found[execution_id]) for _, index in (first, *others))
+            else:
+                known.repeats.update((index, first[0]) for _, index in others)
     return known
+
+
+def _reply(data: bytes, root: Ref | None, execution_id: str) -> ReplyRow:
+    outcome = read_outcome(data, root, f"execution {execution_id!r}")
+    if isinstance(outcome, Failed):
+        return failure(0, ErrorInfo(*outcome))
+    return (0, *outcome)
 
 
 def _scope(root: Ref | None) -> int:

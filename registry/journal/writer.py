@@ -91,6 +91,15 @@ class Writer:
             noted = self._effects.get((root, execution_id))
         return self.journal.outcome(root, execution_id) if noted is None else noted
 
+    def outcomes(self, root: int, execution_ids: Sequence[str]) -> dict[str, bytes]:
+        """Return the outcomes of those executions that were noted or stored, by id."""
+        found = self.journal.outcomes(root, execution_ids)
+        with self._gathering:
+            for each in execution_ids if self._effects else ():
+                if (noted := self._effects.get((root, each))) is not None:
+                    found[each] = noted
+        return found
+
     def sync(self) -> None:
         """Return when all that was noted before is stored.
 

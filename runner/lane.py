@@ -24,10 +24,11 @@ class Lane:
         heads: Shape, root, index and own id of each job that waits, end to end.
         values: The values of their arguments, end to end.
         held: What was sent to a host that died, and goes to this one first, one after the other.
+        error: Why nothing is sent any more; None as long as something is.
     """
 
     __slots__ = (
-        *("chunk_jobs", "heads", "held", "host", "opened_s", "under_way", "values"),
+        *("chunk_jobs", "error", "heads", "held", "host", "opened_s", "under_way", "values"),
         "window",
     )
 
@@ -40,6 +41,7 @@ class Lane:
         self.heads: list[Any] = []
         self.values: list[Any] = []
         self.held: deque[Any] = deque()
+        self.error: Exception | None = None
 
     def add(self, row: Row, now_s: float) -> bool:
         """Let a job wait at the end; tell whether a full chunk may be sent now."""

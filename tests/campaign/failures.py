@@ -158,7 +158,11 @@ def _with_connection(
             outcomes = list(witness.outcomes(runner.submit(witness.jobs(_jobs(roots, count)))))
         statuses = Counter(str(each.status) for each in outcomes)
         errors = Counter(each.error.message for each in outcomes if each.error)
-        if not statuses["ok"] or set(statuses) != {"ok", "lost"} or len(outcomes) != count:
+        if (
+            not statuses["ok"]
+            or set(statuses) != {"ok", "lost", "failed"}
+            or len(outcomes) != count
+        ):
             problems.append(f"outcomes {dict(statuses)}")
         problems += map(str, check_history(store, witness.sent, app.model))
         relax()

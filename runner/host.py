@@ -103,11 +103,22 @@ class Host:
             return self._wire.dumps_reply(Reply((), (), error))
         try:
             self._recover()
-            reply = self._run_chunk(chunk, is_again=is_again)
+            reply = self._run_parts(chunk, is_again=is_again)
         except TreerunnerError as error:  # of the store
             self._give_up(error)
             reply = Reply((), (), error)
         return self._wire.dumps_reply(reply)
+
+    def _run_parts(self, chunk: Chunk, *, is_again: bool) -> Reply:
+        """Run a chunk; with a store an id that is given twice in it is answered twice."""
+        if self._store is None or not any(chunk.own_ids):
+            return self._run_chunk(chunk, is_again=is_again)
+        replies = [self._run_chunk(part, is_again=is_again) for part in chunk.parts()]
+        columns = zip(*[reply.columns for reply in replies], strict=True)
+        return Reply(
+            tuple([[each for part in column for each in part] for column in columns]),
+            tuple([each for reply in replies for each in reply.born]),
+        )
 
     def _run_chunk(self, chunk: Chunk, *, is_again: bool) -> Reply:
         replies: list[Any] = []
@@ -144,11 +155,12 @@ class Host:
         found: dict[int, ReplyRow] = {}
         if self._store is None or not (is_again or any(chunk.own_ids)):
             return found
+        asked: dict[Ref | None, dict[int, int | str]] = {}
         for _, root, index, own_id in chunk.heads():
             if is_again or own_id:
-                reply = self._store.known(root, own_id or chunk.batch + index)
-                if reply is not None:
-                    found[index] = reply
+                asked.setdefault(root, {})[index] = own_id or chunk.batch + index
+        for root, numbers in asked.items():
+            found.update(self._store.known(root, numbers))
         return found
 
     def _give_up(self, error: TreerunnerError) -> None:

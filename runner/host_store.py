@@ -7,7 +7,7 @@ died, is sent again to another host, which runs only what was not stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from registry import Ref, Retention, ids
@@ -79,16 +79,21 @@ class HostStore:
                 found.setdefault(owner_of(entry), []).append(entry)
         return found
 
-    def known(self, root: Ref | None, number: int | str) -> ReplyRow | None:
-        """Return what became of a job that ran before; None if none is known of."""
-        execution_id = ids.execution_text(number)
-        data = self._writer.outcome(_scope(root), execution_id)
-        if data is None:
-            return None
-        outcome = read_outcome(data, root, f"execution {execution_id!r}")
-        if isinstance(outcome, Failed):
-            return failure(0, ErrorInfo(*outcome))
-        return (0, *outcome)
+    def known(self, root: Ref | None, numbers: Mapping[int, int | str]) -> dict[int, ReplyRow]:
+        """Return what became of jobs for one root that ran before.
+
+        Args:
+            root: The root.
+            numbers: Their executions, by index in the batch.
+
+        Returns:
+            What became of them, by index; nothing of those that the store does not know.
+
+        Cost: a look for each, about 3 us.
+        """
+        by_id = {ids.execution_text(number): index for index, number in numbers.items()}
+        found = self._writer.journal.outcomes(_scope(root), by_id)
+        return {by_id[each]: _answer(data, root, each) for each, data in found.items()}
 
     def note(self, root: Ref | None, number: int | str, reply: ReplyRow) -> None:
         """Note what became of a job, to be stored with what it did."""
@@ -141,6 +146,13 @@ def enter_stored(store: Store, directory: Directory) -> None:
 def owner_of(entry: Entry) -> int:
     """Return the key of the root whose owner has a stored branch."""
     return read_about(entry).owner or entry.root
+
+
+def _answer(data: bytes, root: Ref | None, execution_id: str) -> ReplyRow:
+    outcome = read_outcome(data, root, f"execution {execution_id!r}")
+    if isinstance(outcome, Failed):
+        return failure(0, ErrorInfo(*outcome))
+    return (0, *outcome)
 
 
 def _scope(root: Ref | None) -> int:

@@ -67,6 +67,33 @@ class Chunk(NamedTuple):
         """Yield the jobs without the values of their arguments, which may be gone."""
         return zip(self.shapes, self.roots, self.indexes, self.own_ids, strict=True)
 
+    def parts(self) -> Iterator[Chunk]:
+        """Yield the chunk in parts in which no execution has an id that another one has.
+
+        One part, unless somebody gave an id twice.
+        """
+        start, taken = 0, 0
+        seen: set[tuple[Ref | None, str]] = set()
+        offset = 0
+        for at, (root, own_id) in enumerate(zip(self.roots, self.own_ids, strict=True)):
+            if own_id is not None and (root, own_id) in seen:
+                yield self._part(start, at, offset, taken)
+                start, offset, seen = at, taken, set()
+            if own_id is not None:
+                seen.add((root, own_id))
+            taken += len(self.shapes[at][1])
+        yield self if start == 0 else self._part(start, len(self.indexes), offset, taken)
+
+    def _part(self, start: int, end: int, offset: int, taken: int) -> Chunk:
+        return Chunk(
+            self.batch,
+            self.shapes[start:end],
+            self.roots[start:end],
+            self.indexes[start:end],
+            self.own_ids[start:end],
+            self.values[offset:taken],
+        )
+
 
 def chunk_of(batch: int, heads: list[Any], values: list[Any]) -> Chunk:
     """Make a chunk of jobs that wait end to end.

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from registry.errors import NotJournalableError
 from registry.ids import Key
 from registry.journal.codec import decode, encode
 from registry.journal.packing import Packer, Unpacker, writable
@@ -185,8 +184,9 @@ def _value(value: Any, pack: Packer) -> Any:
     if cls is tuple:
         return [_TUPLE, *[_value(each, pack) for each in value]]
     try:
-        return [_OTHER, encode(value, pack.table)]
-    except NotJournalableError:
+        return [_OTHER, pack.encoder.value(value)]
+    except Exception:  # noqa: BLE001 - whatever an object of the user's raises
+        pack.encoder.reset()
         return _value(keep_text(value), pack)
 
 

@@ -14,7 +14,7 @@ from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored, ce
 from registry.ids import BIRTH, Key
 from registry.journal.classes import find_class
 from registry.journal.codec import Place, refusal
-from registry.journal.coding import Decoder, Encoder, Refused
+from registry.journal.coding import Decoder, Refused
 from registry.journal.packing import Packer, Unpacker
 from registry.schema import Schema, schema_of
 from registry.tree import TreeRegistry
@@ -40,7 +40,7 @@ class StateWriter:
 
     def __init__(self, branch: int) -> None:
         self.pack = Packer()
-        self._encoder = Encoder(self.pack.table)
+        self._encoder = self.pack.encoder
         # A fork's own containers have other numbers than those that it has in common with its base.
         self._branch = branch << 40
         self._next = 0

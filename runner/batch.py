@@ -4,10 +4,11 @@ These three are plain frozen data. Jobs and outcomes are named tuples, because a
 hundreds of thousands of them a second. `Batch` is the handle on work that goes on; what makes it go
 on is in `dispatcher.py`.
 
-    job ──> ok         it ran, and what it changed is committed
-        ──> failed     it raised, or was refused before it ran; nothing changed
-        ──> lost       the host of its root died, and the root with it
-        ──> cancelled  its batch ended first
+    job ──> ok           it ran, and what it changed is committed
+        ──> failed       it raised, or was refused before it ran; nothing changed
+        ──> lost         the host of its root died, and the root with it; with a store: that could
+                         not be written or reached, and what became of the job is not known
+        ──> cancelled    its batch ended first
         ──> quarantined  it ended the process of its host, more than once; nothing changed
 """
 

@@ -20,10 +20,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
 from time import monotonic
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from registry import Ref, ids
-from registry.errors import TreerunnerError
+from registry.errors import FencedError, JournalBusyError, TreerunnerError
 from runner.batch import Counts, ErrorInfo, Job, Outcome, Status
 from runner.directory import NOWHERE, Directory, Entry, rootless_owner
 from runner.errors import (
@@ -59,6 +59,8 @@ class Flight(NamedTuple):
     payload: bytes
     deaths: int = 0
     """Hosts that died with it as the first of what they had to answer."""
+    refusals: int = 0
+    """Times that it could not be stored."""
 
 
 class Arrival(NamedTuple):
@@ -203,6 +205,7 @@ class Dispatcher:
     def _lane(self, host: int) -> Lane:
         lane = self._lanes.get(host)
         if lane is None:
+            host = self._fleet.latest(host)  # the directory may have been read before it moved
             # Of a host that somebody else found dead: what it was sent comes first.
             for before in self._fleet.predecessors(host):
                 if before in self._lanes:
@@ -304,11 +307,13 @@ class Dispatcher:
             self._send_held(flight.lane)
             return
         if reply.refusal is not None:
-            self._finish_all(flight.chunk, "failed", reply.refusal)
-            self._send_held(flight.lane)
+            self._note_refusal(flight, reply.refusal)
             return
         for root, parent in reply.born:
             self._enter_born(root, parent, flight.lane.host)
+        for root, owner in reply.stored:
+            if root.root not in self._directory.entries:
+                self._directory.enter(Entry(root, NOWHERE, owner))
         self._settle(flight, reply, len(arrival.payload))
 
     def _settle(self, flight: Flight, reply: Reply, bytes_received: int) -> None:
@@ -407,45 +412,87 @@ class Dispatcher:
             self._finish((shape, root, index, own_id, ()), status, error)
 
     def _enter_born(self, root: Ref, parent: Ref | None, host: int) -> None:
+        if root.root in self._directory.entries:  # it was born before, and this is told again
+            return
         bearer = None if parent is None else self._directory.entries.get(parent.root)
-        self._directory.enter(
-            Entry(root, host, rootless_owner(host) if bearer is None else bearer.owner)
-        )
+        owner = rootless_owner(host) if bearer is None else bearer.owner
+        # If another host has replaced that one since, it does not know of this root.
+        is_there = self._fleet.latest(host) == host
+        self._directory.enter(Entry(root, host if is_there else NOWHERE, owner))
 
     # --- when it ends badly ---
 
     def _take_over(self, lane: Lane) -> None:
         """Send all that a dead host did not answer to the one that replaces it, in order."""
+        error: TreerunnerError | None = None
+        try:
+            # First: if Ctrl-C comes while it waits, the next answer leads here again.
+            host = self._fleet.replace(lane.host)
+        except TreerunnerError as exc:
+            error, host = exc, lane.host
         numbers = [number for number, flight in self._flights.items() if flight.lane is lane]
         flights = [self._flights.pop(number) for number in sorted(numbers)]
-        del self._lanes[lane.host]
         lane.under_way = 0
         if flights:
-            flights[0] = flights[0]._replace(deaths=flights[0].deaths + 1)
-        lane.held.extendleft(reversed([part for each in flights for part in self._apart(each)]))
-        try:
-            lane.host = self._fleet.replace(lane.host)
-        except TreerunnerError as error:
-            self._fail_lane(lane, error)
+            first = flights[0]._replace(deaths=flights[0].deaths + 1)
+            flights[:1] = self._apart(first)
+        lane.held.extendleft(reversed(flights))
+        del self._lanes[lane.host]
+        if error is not None or self._is_cancelled:
+            self._end_lane(lane, error)
             return
-        known = self._lanes.setdefault(lane.host, lane)
+        lane.host = host
+        known = self._lanes.setdefault(host, lane)
         assert known is lane, "a lane is made after those before it"
         self._send_held(lane)
 
+    def _note_refusal(self, flight: Flight, error: Exception) -> None:
+        """Send a chunk again that could not be stored, as often as it may be; then give it up.
+
+        Whether the store has it is not known then: the host looks, before it runs it again.
+        """
+        lane = flight.lane
+        flight = flight._replace(refusals=flight.refusals + 1)
+        if isinstance(error, WireError | FencedError):
+            self._finish_all(flight.chunk, "failed", error)
+        elif self._is_cancelled or flight.refusals >= self._settings.store_attempts:
+            is_known = isinstance(error, JournalBusyError)
+            self._finish_all(flight.chunk, "failed" if is_known else "lost", error)
+        else:
+            lane.held.append(flight)
+            lane.held = deque(sorted(lane.held, key=lambda each: each.chunk.indexes[0]))
+        self._send_held(lane)
+
     def _apart(self, flight: Flight) -> Iterator[Flight]:
-        """Yield a chunk that killed hosts job by job; one that did so alone is set aside."""
-        if flight.deaths < self._settings.poison_deaths:
-            yield flight
-            return
-        if len(flight.chunk.indexes) == 1:
+        """Yield the chunk that a host died with in parts.
+
+        First a few jobs of it, whose outcomes tell that it goes on; once it killed hosts, it comes
+        job by job, and a job that did so alone is set aside.
+        """
+        size = len(flight.chunk.indexes)
+        is_poison = flight.deaths >= self._settings.poison_deaths
+        if is_poison and size == 1:
             shape, root, index, own_id = next(flight.chunk.heads())
             error = PoisonError(shape[0], flight.deaths)
             self._finish((shape, root, index, own_id, ()), "quarantined", error)
-            return
-        for row in self._wire.loads_chunk(flight.payload).rows():
-            heads, values = list(row[:HEAD_PARTS]), list(row[HEAD_PARTS])
-            payload, chunk, _ = self._wire.dumps_chunk(chunk_of(self.number, heads, values))
-            yield flight._replace(chunk=chunk._replace(values=[]), payload=payload, deaths=0)
+        elif is_poison:
+            rows = self._wire.loads_chunk(flight.payload).rows()
+            yield from (self._part(flight, [row], deaths=0) for row in rows)
+        elif size <= self._settings.first_chunk_jobs:
+            yield flight
+        else:
+            rows = self._wire.loads_chunk(flight.payload).rows()
+            yield self._part(flight, islice(rows, self._settings.first_chunk_jobs), flight.deaths)
+            yield self._part(flight, rows, flight.deaths)
+
+    def _part(self, flight: Flight, rows: Iterable[Row], deaths: int) -> Flight:
+        heads: list[Any] = []
+        values: list[Any] = []
+        for row in rows:
+            heads += row[:HEAD_PARTS]
+            values += row[HEAD_PARTS]
+        payload, chunk, _ = self._wire.dumps_chunk(chunk_of(self.number, heads, values))
+        return flight._replace(chunk=chunk._replace(values=[]), payload=payload, deaths=deaths)
 
     def _send_held(self, lane: Lane) -> None:
         """Send the next of what another host did not answer; one at a time, so that all is clear.
@@ -455,11 +502,24 @@ class Dispatcher:
         if lane.held and not lane.under_way:
             self._let_go(lane.held.popleft(), self._fleet.resend_chunk)
 
-    def _fail_lane(self, lane: Lane, error: Exception) -> None:
-        for flight in lane.held:
-            self._finish_all(flight.chunk, "failed", error)
-        for row in lane.take_all(self.number).rows():
-            self._finish(row, "failed", error)
+    def _end_lane(self, lane: Lane, error: TreerunnerError | None) -> None:
+        """Make outcomes of all that waits in a lane that has no host any more.
+
+        Args:
+            lane: The lane.
+            error: Why it has none; None if the batch was cancelled.
+        """
+        held, lane.held = lane.held, deque()
+        rest = lane.take_all(self.number)
+        if error is None:
+            unknown = "was under way, and whether it took effect is not known"
+            for flight in held:
+                self._finish_all(flight.chunk, "cancelled", CancelledError(unknown))
+            self._finish_all(rest, "cancelled", CancelledError("was not begun"))
+            return
+        for flight in held:  # a host that died may have stored it
+            self._finish_all(flight.chunk, "lost", error)
+        self._finish_all(rest, "failed", error)
 
     def _lose(self, flight: Flight) -> None:
         """Account for what a dead host was given; what it has yet to be given goes elsewhere."""
@@ -487,11 +547,7 @@ class Dispatcher:
             return
         self._cancel_deadline_s = monotonic() + self._settings.cancel_grace_s
         for lane in self._lanes.values():
-            held, lane.held = lane.held, deque()
-            for flight in held:
-                self._finish_all(flight.chunk, "cancelled", CancelledError("was under way"))
-            for row in lane.take_all(self.number).rows():
-                self._finish(row, "cancelled", CancelledError("was not begun"))
+            self._end_lane(lane, None)
             if lane.under_way:
                 self._fleet.cancel(lane.host, self.number)
         if self._job_count is not None:

@@ -49,6 +49,7 @@ class Fleet:
         self._directory = directory
         self._timeout_s = settings.reply_timeout_s
         self._lock = threading.Lock()
+        self._spare_hosts = settings.spare_hosts
         self._loaded: dict[int, Future[bytes]] = {}
         self._promised: Counter[int] = Counter()
         self._reserved: set[int] = set()
@@ -64,7 +65,7 @@ class Fleet:
         with self._lock:
             while len(self._loaded) < min(count, self.max_hosts):
                 self._start_host()
-            self._keep_spare()
+            self._keep_spares()
 
     def place(self, *, dedicated: bool = False) -> int:
         """Return the host for a new root, and count the root as its own until `settle`."""
@@ -112,7 +113,7 @@ class Fleet:
             CodeError: It cannot load the code.
             HostLostError: It died.
         """
-        loaded = self._loaded.get(host)
+        loaded = self._loaded.get(host) or self._spares.get(host)
         if loaded is None:
             raise HostLostError(f"host {host}", "load")
         self._value(host, "load", loaded)
@@ -159,10 +160,11 @@ class Fleet:
         With a store none die: see `replace`.
         """
         with self._lock:
-            if self._loaded.pop(host, None) is None:
+            if self._loaded.pop(host, None) is None and self._spares.pop(host, None) is None:
                 return []
             self._promised.pop(host, None)
-            self._reserved.discard(host)
+            if not self.is_durable:  # else they go with its roots, see `replace`
+                self._reserved.discard(host)
             lost = [] if self.is_durable else self._directory.lose(host)
         self._transport.stop_host(host)
         return lost
@@ -170,46 +172,61 @@ class Fleet:
     def replace(self, host: int) -> int:
         """Give the roots of a dead host to another one, and return that; the same each time.
 
+        Nothing has changed for anybody until the other host has the roots: whoever asks for one
+        meanwhile meets the dead host, and waits here.
+
         Raises:
             HostLostError: Those that were to replace it died as well.
             CodeError: It cannot load the code.
-            JournalError: The store cannot be opened there.
+            JournalError: The store cannot be opened there; the next call tries again.
 
         Cost: the spare opens the store, and becomes the writer of the roots in one transaction.
         """
         with self._replacing:
-            successor = self._successors.get(host)
-            if successor is not None:
-                return successor
-            is_reserved = host in self._reserved
+            if host in self._successors:
+                return self.latest(host)
             self.bury(host)
-            for _ in range(_REPLACEMENTS):
-                successor = self._take_spare(is_reserved=is_reserved)
-                self._directory.move(self._directory.of_host(host), successor)
-                self._successors[host] = host = successor
-                try:
-                    self.open(successor, self._directory.of_host(successor))
-                except HostLostError as error:
-                    lost = error
-                else:
-                    return self._latest(host)
-            raise lost
+            entries = self._directory.of_host(host)
+            successor = self._open_on_spare(entries)
+            with self._lock:
+                # Before anybody can hear of it from the directory: see `Dispatcher._lane`.
+                self._successors[host] = successor
+                self._loaded[successor] = self._spares.pop(successor)
+                if host in self._reserved:
+                    self._reserved.remove(host)
+                    self._reserved.add(successor)
+            self._directory.move(entries, successor)
+            with self._lock:  # only now: whoever waits for the roots should have the machine
+                self._keep_spares()
+            return successor
 
-    def _latest(self, host: int) -> int:
+    def _open_on_spare(self, entries: list[Entry]) -> int:
+        """Return a host, no part of the fleet yet, that became the writer of stored roots."""
+        for _ in range(_REPLACEMENTS):
+            host = self._next_spare()
+            try:
+                self.open(host, entries)
+            except HostLostError as error:
+                lost = error
+            else:
+                return host
+        raise lost
+
+    def latest(self, host: int) -> int:
+        """Return the host that has replaced a host, at once or by way of others; else itself."""
         while host in self._successors:
             host = self._successors[host]
         return host
 
-    def successor(self, host: int) -> int | None:
-        """Return the host that replaced another one, if one did."""
-        return self._latest(host) if host in self._successors else None
-
     def predecessors(self, host: int) -> list[int]:
         """Return the hosts that a host replaced, at once or by way of others."""
-        return [each for each in self._successors if self._latest(each) == host]
+        if not self._successors:
+            return []
+        with self._lock:
+            return [each for each in self._successors if self.latest(each) == host]
 
     def open(self, host: int, entries: Iterable[Entry]) -> None:
-        """Let a host become the writer of stored roots.
+        """Let a host become the writer of stored roots, and of all that their owners have.
 
         Raises:
             HostLostError, CodeError, JournalError: As `replace`.
@@ -221,37 +238,46 @@ class Fleet:
         """Return the entry of a root that is stored, once a host has it, with all of its owner.
 
         Raises:
-            HostLostError, CodeError, JournalError: As `replace`.
+            HostLostError: Each host that it was offered to died.
+            CodeError, JournalError: As `replace`.
         """
-        with self._replacing:
-            known = self._directory.entries[entry.root.root]
-            if known.host == NOWHERE:
-                host = self.place()
-                together = self._directory.of_owner(known.owner)
-                try:
-                    self.open(host, together)
-                    self._directory.move(together, host)
-                finally:
+        for _ in range(_REPLACEMENTS):
+            try:
+                with self._replacing:
+                    return self._house(self._directory.entries[entry.root.root])
+            except HostLostError as error:
+                lost = error
+        raise lost
+
+    def _house(self, entry: Entry) -> Entry:
+        if entry.host == NOWHERE:
+            together = self._directory.of_owner(entry.owner)
+            hosts = [self.latest(each.host) for each in together if each.host != NOWHERE]
+            host = hosts[0] if hosts else self.place()
+            try:
+                self.open(host, together)
+                self._directory.move([each for each in together if each.host == NOWHERE], host)
+            finally:
+                if not hosts:
                     self.settle(host)
-            return self._directory.entries[entry.root.root]
+        return self._directory.entries[entry.root.root]
 
-    def _take_spare(self, *, is_reserved: bool) -> int:
+    def _next_spare(self) -> int:
+        """Return the spare that was started first; it stays one until it has the roots."""
         with self._lock:
-            if self._spares:
-                host = next(iter(self._spares))
-                self._loaded[host] = self._spares.pop(host)
-            else:
-                host = self._start_host()
-            if is_reserved:
-                self._reserved.add(host)
-            self._keep_spare()
-            return host
+            if not self._spares:
+                self._start_spare()
+            return next(iter(self._spares))
 
-    def _keep_spare(self) -> None:
-        """Have a host ready that no root is on, if roots outlive their hosts."""
-        if self.is_durable and self._transport.by_value and not self._spares:
-            host = self._start_host()
-            self._spares[host] = self._loaded.pop(host)
+    def _keep_spares(self) -> None:
+        """Have hosts ready that no root is on, if roots outlive their hosts."""
+        if self.is_durable and self._transport.by_value:
+            while len(self._spares) < self._spare_hosts:
+                self._start_spare()
+
+    def _start_spare(self) -> None:
+        host = self._start_host()
+        self._spares[host] = self._loaded.pop(host)
 
     def pid(self, host: int) -> int | None:
         """Return the process of a host; None if that is this one."""

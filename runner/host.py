@@ -11,19 +11,19 @@ Plain Python; `ray_host.py` puts it into an actor, `transport.py` runs it in the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from registry import Ref, Workspace, ids
+from registry import Entity, Ref, Workspace, ids
 from registry.errors import FencedError, JournalBusyError, JournalError, TreerunnerError
 from registry.journal.port import Entry
 from runner import wire
 from runner.batch import ErrorInfo
 from runner.code import LoadedCode, load_code
 from runner.errors import CodeError, RootNotFoundError, WireError
-from runner.host_store import HostStore
+from runner.host_store import HostStore, Known, known_jobs
 from runner.owner import Owner
 from runner.wire import (
     CANCELLED,
@@ -38,8 +38,8 @@ from runner.wire import (
     failure,
 )
 
-CANCELLED_BATCHES_KEPT = 1_000
-"""Batches whose cancellation a host remembers; chunks of older ones have long arrived."""
+BATCHES_KEPT = 1_000
+"""Batches whose cancellation, or refusal, a host remembers; chunks of older ones have arrived."""
 
 _shape_and_root = itemgetter(0, 1)
 
@@ -64,19 +64,22 @@ class Host:
         self._store: HostStore | None = None
         self._is_behind = False
         self._to_recover: list[int] = []
+        self._refused: dict[int, TreerunnerError] = {}
+        self._fenced: FencedError | None = None
         self._wire = Wire(by_value=False)
         self._owners: dict[int, Owner] = {}
         self._rootless: Owner | None = None
-        self._cancelled: deque[int] = deque(maxlen=CANCELLED_BATCHES_KEPT)
+        self._cancelled: deque[int] = deque(maxlen=BATCHES_KEPT)
         self._requests: dict[str, Callable[[Any], Any]] = {
             "load": self._load,
             "add": self._add,
+            "add_again": self._add_again,
             "ask": self._ask,
             "open": self._open,
         }
 
     def serve(self, method: str, payload: bytes) -> bytes:
-        """Serve a request: `load`, `add`, `open`, `ask`, `execute` or `resume`."""
+        """Serve a request: `load`, `add`, `add_again`, `open`, `ask`, `execute` or `resume`."""
         if method in ("execute", "resume"):
             return self.execute(payload, is_again=method == "resume")
         answer: Answer
@@ -94,31 +97,32 @@ class Host:
 
         Args:
             payload: The chunk.
-            is_again: Whether another host was sent it before: what the store knows of is not run.
+            is_again: Whether it was sent before, and not answered or refused: what the store knows
+                of is not run. Once one chunk of a batch is refused, all are, until the first of
+                them is sent again: jobs for one root keep their order.
         """
         try:
             chunk = self._wire.loads_chunk(payload)
         except Exception as exc:  # noqa: BLE001 - the driver tells each job
             error = WireError("a job of this chunk", f"{type(exc).__name__}: {exc}")
             return self._wire.dumps_reply(Reply((), (), error))
+        if is_again:
+            self._refused.pop(chunk.batch, None)
+        elif chunk.batch in self._refused:
+            return self._wire.dumps_reply(Reply((), (), self._refused[chunk.batch]))
         try:
             self._recover()
-            reply = self._run_parts(chunk, is_again=is_again)
+            reply = self._run_chunk(chunk, is_again=is_again)
         except TreerunnerError as error:  # of the store
             self._give_up(error)
-            reply = Reply((), (), error)
+            reply = Reply((), (), self._refuse(chunk.batch, error))
         return self._wire.dumps_reply(reply)
 
-    def _run_parts(self, chunk: Chunk, *, is_again: bool) -> Reply:
-        """Run a chunk; with a store an id that is given twice in it is answered twice."""
-        if self._store is None or not any(chunk.own_ids):
-            return self._run_chunk(chunk, is_again=is_again)
-        replies = [self._run_chunk(part, is_again=is_again) for part in chunk.parts()]
-        columns = zip(*[reply.columns for reply in replies], strict=True)
-        return Reply(
-            tuple([[each for part in column for each in part] for column in columns]),
-            tuple([each for reply in replies for each in reply.born]),
-        )
+    def _refuse(self, batch: int, error: TreerunnerError) -> TreerunnerError:
+        if len(self._refused) >= BATCHES_KEPT:
+            del self._refused[next(iter(self._refused))]
+        self._refused[batch] = error
+        return error.with_traceback(None)
 
     def _run_chunk(self, chunk: Chunk, *, is_again: bool) -> Reply:
         replies: list[Any] = []
@@ -127,45 +131,64 @@ class Host:
         rows = chunk.rows()
         try:
             for is_known, part in (
-                groupby(rows, lambda row: row[2] in known) if known else ((False, rows),)
+                groupby(rows, lambda row: known.covers(row[2])) if known else ((False, rows),)
             ):
+                if is_known and chunk.batch in self._cancelled:
+                    break
                 if is_known:
-                    replies += [each for row in part for each in known[row[2]]]
+                    for row in part:
+                        replies += known.reply(row[2], replies)
                     continue
                 for (shape, root), group in groupby(part, key=_shape_and_root):
                     self._run_group(shape, root, self._calls(chunk.batch, group), replies, born)
         except KeyboardInterrupt:  # between two jobs
             self._was_interrupted = True
         replies += CANCELLED * (len(chunk.indexes) - len(replies) // len(CANCELLED))
-        reply = Reply.of(replies, born)
-        if self._store is not None:
-            self._keep(self._store, chunk, reply, known)
+        if self._store is None:
+            return Reply.of(replies, born)
+        stored = self._born_before(chunk, known, born)
+        reply = Reply.of(replies, born, stored)
+        self._keep(self._store, chunk, reply, known)
         return reply
 
+    def _born_before(
+        self, chunk: Chunk, known: Known, born: list[tuple[Ref, Ref | None]]
+    ) -> list[tuple[Ref, int]]:
+        """Tell also of roots that executions created which ran before: nobody may have heard of it.
+
+        Those that are here are added to *born*, the others are returned with their owners.
+        """
+        away: dict[int, Ref] = {}
+        for _, root, index, _ in chunk.heads() if known.rows else ():
+            for ref in known.rows[index][-1] if index in known.rows else ():
+                if root is None or ref.root != root.root:
+                    if ref.root in self._owners:
+                        born.append((ref.root_ref, root))
+                    else:
+                        away[ref.root] = ref.root_ref
+        if not away or self._store is None:
+            return []
+        owners = self._store.owners(set(away))
+        return [(ref, owners[key]) for key, ref in away.items() if key in owners]
+
     @staticmethod
-    def _keep(store: HostStore, chunk: Chunk, reply: Reply, known: Mapping[int, ReplyRow]) -> None:
+    def _keep(store: HostStore, chunk: Chunk, reply: Reply, known: Known) -> None:
         """Make durable what a chunk did, and what became of its jobs."""
         for (_, root, index, own_id), row in zip(chunk.heads(), reply.rows(), strict=True):
-            if row[1] != NOT_RUN and index not in known:
+            if row[1] != NOT_RUN and not known.covers(index):
                 store.note(root, own_id or chunk.batch + index, row)
         store.sync()
 
-    def _known(self, chunk: Chunk, *, is_again: bool) -> dict[int, ReplyRow]:
-        """Return what the store knows became of jobs of a chunk, by index."""
-        found: dict[int, ReplyRow] = {}
+    def _known(self, chunk: Chunk, *, is_again: bool) -> Known:
         if self._store is None or not (is_again or any(chunk.own_ids)):
-            return found
-        asked: dict[Ref | None, dict[int, int | str]] = {}
-        for _, root, index, own_id in chunk.heads():
-            if is_again or own_id:
-                asked.setdefault(root, {})[index] = own_id or chunk.batch + index
-        for root, numbers in asked.items():
-            found.update(self._store.known(root, numbers))
-        return found
+            return Known({}, {})
+        return known_jobs(self._store, chunk, is_again=is_again)
 
     def _give_up(self, error: TreerunnerError) -> None:
         """Forget what is in memory, which is ahead of the store."""
-        if not isinstance(error, FencedError):  # else the roots are another host's
+        if isinstance(error, FencedError):  # the roots are another host's
+            self._fenced = error
+        else:
             self._to_recover += self._owners
         self._owners = {}
         self._is_behind = True
@@ -181,6 +204,11 @@ class Host:
             self._begin()
             self._open(self._to_recover)
             self._to_recover, self._is_behind = [], False
+
+    def close(self) -> None:
+        """Close the store, if there is one; for a host that does not end with its process."""
+        if self._store is not None:
+            self._store.close()
 
     def cancel(self, batch: int) -> None:
         """Skip what has not begun of a batch; may be called from another thread."""
@@ -212,7 +240,7 @@ class Host:
         """Run rows of one shape and root, and add what became of each to *replies*, end to end."""
         owner = self._rootless if root is None else self._owners.get(root.root)
         if owner is None:
-            error = ErrorInfo.of(RootNotFoundError(str(root)))
+            error = ErrorInfo.of(self._fenced or RootNotFoundError(str(root)))
             replies += [part for _ in calls for part in failure(0, error)]
             return
 
@@ -259,6 +287,12 @@ class Host:
         ref = workspace.add_owned(root, name)
         self._owners[ref.root] = Owner(workspace, ref)
         return ref
+
+    def _add_again(self, request: tuple[bytes, str | None]) -> Ref:
+        """Add a tree that a host which died was sent, and may have stored."""
+        root: Entity = wire.loads(request[0])
+        key = ids.from_uuid(root.lineage_id).key
+        return Ref(key, key) if int(key) in self._open([int(key)]) else self._add(request)
 
     def _ask(self, question: tuple[Ref, str, tuple[Any, ...]]) -> Any:
         ref, method, arguments = question

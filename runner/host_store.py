@@ -7,8 +7,8 @@ died, is sent again to another host, which runs only what was not stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from registry import Ref, Retention, ids
 from registry.journal.catalog import read_about
@@ -21,7 +21,7 @@ from registry.journal.writer import Writer
 from runner.batch import ErrorInfo
 from runner.directory import NOWHERE, Directory
 from runner.directory import Entry as Placed
-from runner.wire import FAILED, ReplyRow, failure
+from runner.wire import CANCELLED, FAILED, Chunk, ReplyRow, failure
 
 
 class Store(NamedTuple):
@@ -67,13 +67,21 @@ class HostStore:
         return Session(self._writer, retention, entries, owner)
 
     def acquire(self, roots: Iterable[int]) -> dict[int, list[Entry]]:
-        """Become the writer of stored roots; return their branches by owner.
+        """Become the writer of stored roots, and of all that their owners have.
+
+        Returns:
+            Their branches by owner.
 
         Cost: one transaction, and a look at each stored branch.
         """
         wanted = set(roots)
+        known = [(each.root, owner_of(each)) for each in self._writer.journal.catalog()]
+        owners = {owner for root, owner in known if root in wanted}
+        # What was born while nobody could tell the driver of it has the same owner.
+        wanted.update(root for root, owner in known if owner in owners)
         self._writer.own(wanted, process_name())
         found: dict[int, list[Entry]] = {}
+        # Again: whoever had them until now may have stored more meanwhile.
         for entry in self._writer.journal.catalog():
             if entry.root in wanted:
                 found.setdefault(owner_of(entry), []).append(entry)
@@ -94,6 +102,14 @@ class HostStore:
         by_id = {ids.execution_text(number): index for index, number in numbers.items()}
         found = self._writer.journal.outcomes(_scope(root), by_id)
         return {by_id[each]: _answer(data, root, each) for each, data in found.items()}
+
+    def owners(self, roots: set[int]) -> dict[int, int]:
+        """Return the key of the owner of each of some roots that is stored, by root.
+
+        Cost: a look at each stored branch.
+        """
+        catalog = self._writer.journal.catalog() if roots else ()
+        return {each.root: owner_of(each) for each in catalog if each.root in roots}
 
     def note(self, root: Ref | None, number: int | str, reply: ReplyRow) -> None:
         """Note what became of a job, to be stored with what it did."""
@@ -153,6 +169,59 @@ def _answer(data: bytes, root: Ref | None, execution_id: str) -> ReplyRow:
     if isinstance(outcome, Failed):
         return failure(0, ErrorInfo(*outcome))
     return (0, *outcome)
+
+
+class Known(NamedTuple):
+    """What is known of the jobs of a chunk before it runs.
+
+    Attributes:
+        rows: What became of those that ran before, by index.
+        repeats: The other jobs that have the id of an earlier one of the chunk, by index: at which
+            place that is.
+    """
+
+    rows: dict[int, ReplyRow]
+    repeats: dict[int, int]
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.repeats)
+
+    def covers(self, index: int) -> bool:
+        """Tell whether a job need not run."""
+        return index in self.rows or index in self.repeats
+
+    def reply(self, index: int, replies: list[Any]) -> Sequence[Any]:
+        """Return what became of a job.
+
+        Args:
+            index: The job.
+            replies: What became of those before it in the chunk, end to end.
+        """
+        if index in self.rows:
+            return self.rows[index]
+        at = self.repeats[index] * len(CANCELLED)
+        return (0, *replies[at + 1 : at + len(CANCELLED)])
+
+
+def known_jobs(store: HostStore, chunk: Chunk, *, is_again: bool) -> Known:
+    """Return what is known of the jobs of a chunk.
+
+    Args:
+        store: Where it is looked up.
+        chunk: The jobs.
+        is_again: Whether another host was sent it before; else only jobs with ids can be known.
+    """
+    known = Known({}, {})
+    first: dict[tuple[int, str], int] = {}
+    asked: dict[Ref | None, dict[int, int | str]] = {}
+    for at, (_, root, index, own_id) in enumerate(chunk.heads()):
+        if own_id and first.setdefault((_scope(root), own_id), at) != at:
+            known.repeats[index] = first[_scope(root), own_id]
+        elif is_again or own_id:
+            asked.setdefault(root, {})[index] = own_id or chunk.batch + index
+    for root, numbers in asked.items():
+        known.rows.update(store.known(root, numbers))
+    return known
 
 
 def _scope(root: Ref | None) -> int:

@@ -44,6 +44,8 @@ from runner.wire import Wire
 
 ADD_ATTEMPTS = 3
 """Hosts that a root is offered to, if they die before they have it."""
+ASK_ATTEMPTS = 10
+"""Hosts that are asked, if one after the other dies before it answers."""
 
 
 class Runner:
@@ -345,13 +347,15 @@ class _Session(NamedTuple):
         ref = target if isinstance(target, Ref) else entry.root
         if entry.host == NOWHERE:
             entry = self.fleet.house(entry)
-        try:
-            return self.fleet.call(entry.host, "ask", (ref, method, arguments))
-        except HostLostError as exc:
-            if not self.fleet.is_durable:
-                raise entry.lost_error() from exc
-            host = self.fleet.replace(entry.host)
-            return self.fleet.call(host, "ask", (ref, method, arguments))
+        host = entry.host
+        for _ in range(ASK_ATTEMPTS - 1):
+            try:
+                return self.fleet.call(host, "ask", (ref, method, arguments))
+            except HostLostError as exc:
+                if not self.fleet.is_durable:
+                    raise entry.lost_error() from exc
+                host = self.fleet.replace(host)
+        return self.fleet.call(host, "ask", (ref, method, arguments))
 
 
 class _Addition:
@@ -376,13 +380,13 @@ class _Addition:
             try:
                 return self._receive()
             except HostLostError:
-                self._send()
+                self._send("add_again" if self._session.fleet.is_durable else "add")
         return self._receive()
 
-    def _send(self) -> None:
+    def _send(self, method: str = "add") -> None:
         fleet = self._session.fleet
         self._host = fleet.place(dedicated=self._dedicated)
-        self._answer = fleet.ask(self._host, "add", self._request)
+        self._answer = fleet.ask(self._host, method, self._request)
 
     def _receive(self) -> Ref:
         fleet = self._session.fleet

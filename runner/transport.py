@@ -112,8 +112,11 @@ class InProcessTransport:
 
     def stop_host(self, host: int) -> None:
         """See `Transport`."""
-        self._hosts.pop(host, None)
+        found = self._hosts.pop(host, None)
+        if found is not None:
+            found[0].close()
 
     def close(self) -> None:
         """See `Transport`."""
-        self._hosts.clear()
+        for host in list(self._hosts):
+            self.stop_host(host)

@@ -67,33 +67,6 @@ class Chunk(NamedTuple):
         """Yield the jobs without the values of their arguments, which may be gone."""
         return zip(self.shapes, self.roots, self.indexes, self.own_ids, strict=True)
 
-    def parts(self) -> Iterator[Chunk]:
-        """Yield the chunk in parts in which no execution has an id that another one has.
-
-        One part, unless somebody gave an id twice.
-        """
-        start, taken = 0, 0
-        seen: set[tuple[Ref | None, str]] = set()
-        offset = 0
-        for at, (root, own_id) in enumerate(zip(self.roots, self.own_ids, strict=True)):
-            if own_id is not None and (root, own_id) in seen:
-                yield self._part(start, at, offset, taken)
-                start, offset, seen = at, taken, set()
-            if own_id is not None:
-                seen.add((root, own_id))
-            taken += len(self.shapes[at][1])
-        yield self if start == 0 else self._part(start, len(self.indexes), offset, taken)
-
-    def _part(self, start: int, end: int, offset: int, taken: int) -> Chunk:
-        return Chunk(
-            self.batch,
-            self.shapes[start:end],
-            self.roots[start:end],
-            self.indexes[start:end],
-            self.own_ids[start:end],
-            self.values[offset:taken],
-        )
-
 
 def chunk_of(batch: int, heads: list[Any], values: list[Any]) -> Chunk:
     """Make a chunk of jobs that wait end to end.
@@ -127,13 +100,23 @@ class Reply(NamedTuple):
     born: tuple[tuple[Ref, Ref | None], ...] = ()
     """Roots that executions created, each with the root whose owner bore it."""
     refusal: Exception | None = None
-    """Why the host could not read the chunk; then it has run none of it."""
+    """Why there are no rows: a `WireError` if the chunk could not be read, then none of it has run;
+    another error if it could not be stored, then the host knows no more of it."""
+    stored: tuple[tuple[Ref, int], ...] = ()
+    """Roots that executions created which ran before, and which are not here; each with the key of
+    the root that its owner was made for."""
 
     @classmethod
-    def of(cls, flat: list[Any], born: Iterable[tuple[Ref, Ref | None]] = ()) -> Reply:
+    def of(
+        cls,
+        flat: list[Any],
+        born: Iterable[tuple[Ref, Ref | None]] = (),
+        stored: Iterable[tuple[Ref, int]] = (),
+    ) -> Reply:
         """Make a reply of rows that were put end to end into one list."""
         size = len(CANCELLED)
-        return cls(tuple([flat[part::size] for part in range(size)]), tuple(born))
+        columns = tuple([flat[part::size] for part in range(size)])
+        return cls(columns, tuple(born), None, tuple(stored))
 
     def rows(self) -> Iterator[ReplyRow]:
         """Yield what became of each job."""
@@ -190,7 +173,7 @@ class Wire:
             return self.dumps(tuple(reply))
         except Exception:  # noqa: BLE001 - one bad value must cost only its job
             sendable = [part for row in reply.rows() for part in self._sendable(row)]
-        return self.dumps(tuple(Reply.of(sendable, reply.born)))
+        return self.dumps(tuple(Reply.of(sendable, reply.born, reply.stored)))
 
     def loads_reply(self, payload: bytes) -> Reply:
         """Return the reply that was sent."""

@@ -144,7 +144,9 @@ class Writer:
             packed = log.take()
         if not (parts or branches or effects or packed):
             return None
-        roots = {*(part.root for part in parts), *(root for root, _ in branches)}
+        # Also of what was only read: whoever is no longer the writer may not know the newest state.
+        roots = {int(tree.key) for tree in trees}
+        roots.update(root for places in (branches, effects) for root, _ in places)
         return Group(
             parts,
             [(*place, *about) for place, about in branches.items()],

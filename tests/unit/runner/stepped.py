@@ -15,6 +15,7 @@ class Waiting(NamedTuple):
 
     payload: bytes
     deliver: Deliver
+    method: str = "execute"
 
 
 class SteppedTransport:
@@ -30,6 +31,8 @@ class SteppedTransport:
         self.cancelled: list[tuple[int, int]] = []
         self.stopped: list[int] = []
         self.is_closed = False
+        self.deadly: dict[str, int] = {}
+        """Requests that end the host that gets them, and how many still do."""
         self._numbers = itertools.count()
 
     def start_host(self) -> int:
@@ -43,8 +46,14 @@ class SteppedTransport:
         """See `Transport`."""
         if host not in self.hosts:
             deliver(None)
-        elif method == "execute":
-            self.waiting[host].append(Waiting(payload, deliver))
+        elif method in ("execute", "resume"):
+            self.waiting[host].append(Waiting(payload, deliver, method))
+        elif method in self.deadly:
+            self.deadly[method] -= 1
+            if not self.deadly[method]:
+                del self.deadly[method]
+            self.kill(host)
+            deliver(None)
         else:
             deliver(self.hosts[host].serve(method, payload))
 
@@ -55,7 +64,8 @@ class SteppedTransport:
     def cancel(self, host: int, batch: int) -> None:
         """See `Transport`."""
         self.cancelled.append((host, batch))
-        self.hosts[host].cancel(batch)
+        if host in self.hosts:
+            self.hosts[host].cancel(batch)
 
     def pid(self, host: int) -> None:
         """Hosts are in this process."""
@@ -75,8 +85,8 @@ class SteppedTransport:
 
     def step(self, host: int) -> None:
         """Let a host serve its oldest chunk."""
-        payload, deliver = self.waiting[host].popleft()
-        deliver(self.hosts[host].serve("execute", payload))
+        payload, deliver, method = self.waiting[host].popleft()
+        deliver(self.hosts[host].serve(method, payload))
 
     def step_all(self) -> None:
         """Let every host serve what waits."""
@@ -84,8 +94,15 @@ class SteppedTransport:
             while waiting and host in self.hosts:
                 self.step(host)
 
-    def kill(self, host: int) -> None:
-        """Let a host die."""
+    def kill(self, host: int, *, after: int = 0) -> None:
+        """Let a host die.
+
+        Args:
+            host: The host.
+            after: Chunks that it serves before, without an answer.
+        """
+        for waiting in itertools.islice(self.waiting[host], after):
+            self.hosts[host].serve(waiting.method, waiting.payload)
         del self.hosts[host]
-        for _, deliver in self.waiting.pop(host):
-            deliver(None)
+        for waiting in self.waiting.pop(host):
+            waiting.deliver(None)

@@ -70,6 +70,10 @@ def opened(store: Any, **settings: Any) -> Workspace:
     def split(tree: Tree) -> list[Leaf]:
         return [tree.leaves.pop(), Leaf(number=5)]
 
+    @workspace.register("look")
+    def look(tree: Tree) -> int:
+        return tree.leaves[0].number
+
     @workspace.register("fail")
     def fail(tree: Tree) -> None:
         tree.leaves.clear()
@@ -263,6 +267,19 @@ def test_who_opened_the_store_later_is_the_writer(
 
     later.execute("count", tree=tree)
     assert opened(journal).head(tree) == 3
+
+
+@pytest.mark.parametrize("execution_id", [None, "look-1"])
+def test_who_is_no_longer_the_writer_does_not_even_read(
+    journal: MemoryJournal, workspace: Workspace, execution_id: str | None
+) -> None:
+    """What it has in memory may be older than what somebody was told already."""
+    tree = workspace.ref("tree")
+    later = opened(journal)
+    later.execute("count", tree=tree)
+
+    with pytest.raises(FencedError):
+        workspace.run("look", {"tree": tree}, execution_id)
 
 
 class Broken(MemoryJournal):

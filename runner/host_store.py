@@ -83,12 +83,7 @@ class HostStore:
         """Return what became of a job that ran before; None if none is known of."""
         execution_id = ids.execution_text(number)
         data = self._writer.outcome(_scope(root), execution_id)
-        if data is None:
-            return None
-        outcome = read_outcome(data, root, f"execution {execution_id!r}")
-        if isinstance(outcome, Failed):
-            return failure(0, ErrorInfo(*outcome))
-        return (0, *outcome)
+        return None if data is None else _reply(data, root, execution_id)
 
     def note(self, root: Ref | None, number: int | str, reply: ReplyRow) -> None:
         """Note what became of a job, to be stored with what it did."""
@@ -117,6 +112,34 @@ class HostStore:
         self._writer.journal.close()
 
 
+class KnownOutcomes:
+    """Reads from a store what became of jobs; hosts may write to it meanwhile.
+
+    Args:
+        store: Where it is.
+
+    Raises:
+        JournalError: It cannot be opened.
+    """
+
+    def __init__(self, store: Store) -> None:
+        # Not to read only: that is for a file which nobody begins to write to.
+        self._journal = open_journal(store.place, durability=store.durability)
+
+    def find(self, root: Ref | None, execution_id: str) -> ReplyRow | None:
+        """Return what became of a job that was for a root; None if none is known of.
+
+        Raises:
+            JournalError, JournalDamagedError: It cannot be read.
+        """
+        data = self._journal.outcome(_scope(root), execution_id)
+        return None if data is None else _reply(data, root, execution_id)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._journal.close()
+
+
 def enter_stored(store: Store, directory: Directory) -> None:
     """Enter the roots of a store into a directory; no host has them yet.
 
@@ -141,6 +164,13 @@ def enter_stored(store: Store, directory: Directory) -> None:
 def owner_of(entry: Entry) -> int:
     """Return the key of the root whose owner has a stored branch."""
     return read_about(entry).owner or entry.root
+
+
+def _reply(data: bytes, root: Ref | None, execution_id: str) -> ReplyRow:
+    outcome = read_outcome(data, root, f"execution {execution_id!r}")
+    if isinstance(outcome, Failed):
+        return failure(0, ErrorInfo(*outcome))
+    return (0, *outcome)
 
 
 def _scope(root: Ref | None) -> int:

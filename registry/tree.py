@@ -784,6 +784,11 @@ class TreeRegistry:
             self._retire()
         self.is_storing = False
 
+    def begin_at(self, version: int) -> None:
+        """Let history begin after a version of which the nodes are those of the tree now."""
+        self.head = version
+        self.oldest = self._uncut = version + 1
+
     def check(self, changes: Iterable[tuple[Any, Any]]) -> None:
         """Refuse changes that cannot be stored; see `journal/`."""
 

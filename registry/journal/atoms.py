@@ -90,7 +90,10 @@ def _parts(tag: int, *names: str) -> Encode:
     """Write an atom by its attributes."""
 
     def write(value: Any, encoder: Encoder) -> Plain:
-        return [tag, *[encoder.value(getattr(value, name)) for name in names]]
+        encoder.enter(value)  # a slice may hold anything
+        out = encoder.values([getattr(value, name) for name in names], [tag])
+        encoder.depth -= 1
+        return out
 
     return write
 

@@ -16,6 +16,7 @@ import binascii
 from collections.abc import Callable
 from typing import Any
 
+from registry.depth import MAX_NESTING
 from registry.errors import UnknownClassError, UnreadableValueError
 from registry.ids import Key
 from registry.journal.names import get_named
@@ -23,8 +24,10 @@ from registry.journal.names import get_named
 Plain = Any
 """None, bool, int, float, str, or lists and dicts (with texts as keys) of such."""
 
-MAX_DEPTH = 160
-"""Values in one another that are written: pydantic's JSON reads 200 levels."""
+MAX_INSIDE = 80
+"""Values in one another that are written of an opaque value."""
+MAX_DEPTH = MAX_NESTING + MAX_INSIDE
+"""Values in one another that are written at all: pydantic's JSON reads 200 levels."""
 _KEY_BYTES = 10
 
 
@@ -32,7 +35,9 @@ class Refused(Exception):  # noqa: N818 - a signal between functions, never seen
     """A value that cannot be written: its class, why, and (filled on the way out) where it is."""
 
     def __init__(self, value: Any, reason: str) -> None:
-        super().__init__(value, reason)
+        # Not the value: its text may be endless, and whoever prints a traceback asks for it.
+        super().__init__(type(value).__qualname__, reason)
+        self.value = value
         self.kind = type(value).__qualname__
         self.reason = reason
         self.way: list[str] = []
@@ -133,12 +138,11 @@ class Numbering:
 
     def number_of(self, cell: Any) -> int:
         """Return the number of a cell; one that has none gets the next."""
-        try:
-            return cell.number  # type: ignore[no-any-return]  # an int, if it is set
-        except AttributeError:
+        number: int = getattr(cell, "number", 0)
+        if not number:
             self.last += 1
-            cell.number = self.last
-            return self.last
+            number = cell.number = self.last
+        return number
 
     def put(self, number: int, cell: Any) -> None:
         """Give a cell that was read the number that it was written with."""
@@ -201,7 +205,8 @@ class Encoder:
         """
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise Refused(value, f"nests values more than {MAX_DEPTH} deep, or holds itself")
+            deep = MAX_DEPTH if self.memo is None else MAX_INSIDE
+            raise Refused(value, f"it nests values more than {deep} deep, or holds itself")
 
     def reset(self) -> None:
         """Forget what was begun, after a value was refused."""
@@ -241,11 +246,15 @@ class Decoder:
 
     def values(self, plain: list[Plain], start: int = 1) -> list[Any]:
         """Return what the items of a plain form stand for, from one position on."""
-        value = self.value
-        return [
-            value(item) if type(item) in _HOLDERS else item
-            for item in (plain[start:] if start else plain)
-        ]
+        # No more frames per level than this one and its reader's: values are deep, and stacks too.
+        values = plain[start:]
+        for position, item in enumerate(values):
+            cls = type(item)
+            if cls is list:
+                values[position] = DECODERS[item[0]](item, self)
+            elif cls is dict:
+                values[position] = self.value(item)
+        return values
 
     def read(self, plain: Plain, place: str = "") -> Any:
         """Return what a plain form stands for.
@@ -256,8 +265,8 @@ class Decoder:
         """
         try:
             return self.value(plain)
-        except (UnknownClassError, UnreadableValueError, MemoryError):
-            raise
+        except (UnknownClassError, UnreadableValueError, MemoryError, RecursionError):
+            raise  # the last two say something about this process, not about the data
         except Exception as error:  # whatever damaged data makes the constructors of values raise
             raise UnreadableValueError(
                 place or "a value", f"{type(error).__name__}: {error}"
@@ -265,8 +274,6 @@ class Decoder:
         finally:
             self.shared = None
 
-
-_HOLDERS = frozenset({list, dict})
 
 Encode = Callable[[Any, Encoder], Plain]
 Decode = Callable[[list[Plain], Decoder], Any]

@@ -240,11 +240,16 @@ def found_again(key: Any, encoder: Encoder) -> Plain:
         Refused: A copy of it is another key: it is NaN, or equal to itself only.
     """
     if type(key) not in _SURE:
-        _check_key(key)
+        check_key(key)
     return encoder.value(key)
 
 
-def _check_key(key: Any) -> None:
+def check_key(key: Any) -> None:
+    """Refuse a key of a dict, or a member of a set, of which a copy is another one.
+
+    Raises:
+        Refused: It is NaN, or equal to itself only, or holds such a thing.
+    """
     cls = type(key)
     if cls in (tuple, frozenset):
         _check_keys(key)
@@ -270,7 +275,7 @@ def _check_key(key: Any) -> None:
 def _check_keys(keys: Iterable[Any]) -> None:
     for key in keys:
         if type(key) not in _SURE:
-            _check_key(key)
+            check_key(key)
 
 
 def _members(items: Any, encoder: Encoder, out: list[Plain]) -> Plain:

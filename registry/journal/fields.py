@@ -266,7 +266,7 @@ def _check_default(default: Any, place: str, adapters: Adapters | None) -> None:
     try:
         encoder.value(default)
     except Refused as refused:
-        if not isinstance(refused.args[0], Entity):  # a child is stored by its key
+        if not isinstance(refused.value, Entity):  # a child is stored by its key
             raise refusal(encoder, refused, place) from refused
 
 

@@ -137,7 +137,7 @@ class JournaledTrees(Trees):
         for (root, _), each in self._stored.items() if self._has_forks(key) else ():
             if root == key and each.about.base == branch and each is not stored:
                 tree.add_pin(weakref.ref(each))
-        recover(tree, self._writer.journal.parts(key, branch, start), stored.entry.head)
+        recover(tree, self._writer.journal, stored.entry.head, self._needed(stored))
         if base is not None:
             tree.origin = self._load_one(key, about.origin)
             base.pin(tree, start)
@@ -145,6 +145,19 @@ class JournaledTrees(Trees):
         super().hold(tree)
         self._arriving = None
         return tree
+
+    def _needed(self, stored: _Stored) -> int:
+        """Return the oldest version of a branch that must be readable once it is loaded."""
+        root, branch, start, head, _ = stored.entry
+        kept = self.retention.versions
+        needed = start + 1 if kept is None else max(start + 1, head - kept + 1)
+        for (key, _), each in self._stored.items() if self._has_forks(root) else ():
+            if key == root and each.about.base == branch:
+                needed = min(needed, each.entry.start)
+            if key == root:
+                points = [at for _, source, _, at in each.about.merges if source == branch]
+                needed = min([needed, *points])
+        return needed
 
     def _has_forks(self, key: int) -> bool:
         return self.last_branch(key) > 0

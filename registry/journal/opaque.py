@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from registry.depth import MAX_NESTING
 from registry.entity import Entity
 from registry.errors import CodecError, UnknownClassError
 from registry.journal.atoms import is_text, name_position, to_bytes, to_text
@@ -44,9 +45,12 @@ _HEAP = 1 << 9
 
 
 def _opaque(value: Opaque, encoder: Encoder) -> Plain:
+    # However deep it is, and whoever wrote what it is in: as much of it is written, and so read.
+    depth, encoder.depth = encoder.depth, MAX_NESTING
     encoder.memo = {}
     plain = [OPAQUE, encoder.value(value.value)]
     encoder.memo = None
+    encoder.depth = depth
     encoder.kept = []
     return plain
 

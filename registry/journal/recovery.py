@@ -7,28 +7,32 @@ run again.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from registry import ids
 from registry.errors import JournalDamagedError
 from registry.journal.commits import BIRTH, COMMIT, OUTPUTS, SOURCES, redo_commit
-from registry.journal.images import read_image
+from registry.journal.images import read_checkpoint, read_image
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.packing import Unpacker
-from registry.journal.port import Part
+from registry.journal.port import Journal
 from registry.journal.states import StateReader
 from registry.tree import TreeRegistry
 
 
-def recover(tree: JournaledTree, parts: Iterable[Part], head: int) -> None:
+def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> None:
     """Do again what is stored of a branch.
+
+    From the newest checkpoint on that is older than all that must be readable: what retention would
+    have let go is not made.
 
     Args:
         tree: The branch as it began: without entities, or as a fork of what it was forked from.
-        parts: What is stored, in order.
+        journal: Where it is stored.
         head: The newest version that is stored.
+        needed: The oldest version that must be readable.
 
     Raises:
         JournalDamagedError: What is stored is not what was written.
@@ -38,16 +42,22 @@ def recover(tree: JournaledTree, parts: Iterable[Part], head: int) -> None:
     """
     by = StateReader(tree)
     root = f"root {ids.to_uuid(tree.key)}"
+    root_key, branch = int(tree.key), tree.branch
     with _without_collector():
-        for part in parts:
+        checkpoint = journal.checkpoint(root_key, branch, needed - 1)
+        if checkpoint is not None:
+            read_checkpoint(checkpoint, by)
+        for part in journal.parts(root_key, branch, tree.head):
             place = f"versions {part.first} to {part.last} of branch {part.branch} of {root}"
             by.open(Unpacker(part.data, place))
+            if part.first != tree.head + 1:  # checkpoints are put where parts end
+                raise JournalDamagedError(place, f"do not follow version {tree.head}")
             for entry in by.unpack:
                 _REDO[entry[0]](tree, entry, by)
     if tree.head != head:
         place = f"branch {tree.branch} of {root}"
         raise JournalDamagedError(place, f"its head is {tree.head}, not {head}")
-    tree.begin_after(by.last_number)
+    tree.begin_after(by.greatest_number)
 
 
 def _redo_birth(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:

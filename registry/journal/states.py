@@ -45,6 +45,11 @@ class StateWriter:
         self._branch = branch << 40
         self._next = 0
 
+    @property
+    def last_number(self) -> int:
+        """The greatest number of a container that this branch gave."""
+        return self._branch | self._next
+
     def begin_after(self, number: int) -> None:
         """Give numbers after one that this branch gave before, if it did."""
         self._next = max(self._next, number - self._branch)
@@ -222,6 +227,7 @@ class StateReader:
         cells: Its containers, by number.
         unpack: What is read.
         keys: The entities that it names, by position.
+        last_number: The greatest number of a container before what was read.
         has_opaque: Whether an entity holds values that cannot be tracked.
         saw_opaque: Whether one was read since this was set to False.
     """
@@ -233,6 +239,7 @@ class StateReader:
         "cells",
         "has_opaque",
         "keys",
+        "last_number",
         "saw_opaque",
         "tree",
         "unpack",
@@ -244,6 +251,7 @@ class StateReader:
         self.tree = tree
         self.cells: dict[int, Any] = {}
         self.has_opaque = self.saw_opaque = False
+        self.last_number = 0
         self._learned: set[int] = set()
 
     def open(self, unpack: Unpacker) -> None:
@@ -253,9 +261,9 @@ class StateReader:
         self._plans: list[Plan | None] = [None] * len(unpack.plans)
 
     @property
-    def last_number(self) -> int:
-        """The greatest number of a container."""
-        return max(self.cells, default=0)
+    def greatest_number(self) -> int:
+        """The greatest number of a container that this branch gave."""
+        return max(self.last_number, max(self.cells, default=0))
 
     def learn(self, nodes: Iterable[Node]) -> None:
         """Get to know the containers of entities that a fork has in common with its base."""

@@ -43,6 +43,7 @@ class Writer:
         self._gathering = threading.RLock()
         self._storing = threading.Lock()
         self._trees: dict[JournaledTree, None] = {}
+        self._stored: Sequence[JournaledTree] = ()
         self._branches: dict[tuple[int, int], tuple[int, bytes]] = {}
         self._effects: dict[tuple[int, str], bytes] = {}
         self._log = Packer()
@@ -113,6 +114,14 @@ class Writer:
             self.first_row = self.first_row or row
             for part in group.parts:
                 self.epochs.setdefault(part.root, 1)
+            self._put_checkpoints()
+
+    def _put_checkpoints(self) -> None:
+        due, self._stored = [tree for tree in self._stored if tree.wants_checkpoint], ()
+        for tree in due:
+            checkpoint = tree.checkpoint()
+            if checkpoint is not None:
+                self.journal.put_checkpoint(checkpoint)
 
     def _append(self, group: Group) -> int:
         """Store a group; wait for a store that another process keeps locked."""
@@ -126,6 +135,7 @@ class Writer:
     def _gather(self) -> Group | None:
         with self._gathering:
             trees, self._trees = list(self._trees), {}
+            self._stored = trees
             branches, self._branches = self._branches, {}
             effects, self._effects = self._effects, {}
             log, self._log = self._log, Packer()

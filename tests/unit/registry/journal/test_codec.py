@@ -28,6 +28,7 @@ from pydantic import BaseModel, PrivateAttr, TypeAdapter
 from pydantic_core import from_json, to_json
 
 from registry.adoption import adopt
+from registry.depth import MAX_NESTING
 from registry.errors import (
     CodecError,
     NotJournalableError,
@@ -346,6 +347,7 @@ CONTENTS: list[Any] = [
     np.bytes_(b"ab"),
     {"a": np.float64(1.0), (1, "x"): [Fixed(1)], Fixed(2): {Fixed(3)}},
     {np.int64(1): 2, Text("k"): 3},
+    {Text("k"): 3},
     [[1.0, 2.0], [True], ["a"], [1], [None], []],
 ]
 
@@ -384,14 +386,14 @@ def parts_of(value: Any) -> dict[str, Any]:
 
 NOT_JOURNALABLE = {
     *("ring", "ring of dicts", "ring of tuples", "cycle of entities", "shared entity"),
-    *("shared list", "list 10000 deep", "dict 10000 deep", "tuple 10000 deep"),
-    *("mix 10000 deep", "objects 240 deep", "objects 10000 deep", "entity in dataclass"),
-    *("entity in model", "entity in object", "entity in deque", "entity in kind of list"),
-    *("entity in named tuple", "entity as dict key", "entity in dict key", "entity in set"),
-    *("entity in frozenset", "object as dict key", "nan key", "generator", "iterator", "lock"),
-    *("thread", "file", "open file", "frame", "memoryview", "mapping proxy", "namespace"),
-    *("exception", "not comparable", "not showable", "not copyable", "without attributes"),
-    "object",
+    *("shared list", "list 100 deep", "list 101 deep", "list 10000 deep", "dict 10000 deep"),
+    *("tuple 10000 deep", "mix 10000 deep", "objects 240 deep", "objects 10000 deep"),
+    *("entity in dataclass", "entity in model", "entity in object", "entity in deque"),
+    *("entity in kind of list", "entity in named tuple", "entity as dict key"),
+    *("entity in dict key", "entity in set", "entity in frozenset", "object as dict key"),
+    *("nan key", "generator", "iterator", "lock", "thread", "file", "open file", "frame"),
+    *("memoryview", "mapping proxy", "namespace", "exception", "not comparable"),
+    *("not showable", "not copyable", "without attributes", "object"),
 }
 
 
@@ -505,6 +507,15 @@ def test_all_of_a_model_comes_back() -> None:
     assert result.model_fields_set == {"a", "more"}
 
 
+def test_an_array_comes_back_in_its_order_in_memory_and_can_be_written() -> None:
+    for array in (np.arange(6).reshape(2, 3), np.arange(6).reshape(2, 3).T):
+        result = again_opaque(array)
+
+        assert result.flags.c_contiguous == array.flags.c_contiguous
+        assert result.flags.f_contiguous == array.flags.f_contiguous
+        result[0, 0] = 7
+
+
 def test_the_order_of_a_dict_comes_back() -> None:
     for order in (["b", "a", "c"], [2, "a", 1]):
         stored = dict.fromkeys(order)
@@ -524,7 +535,7 @@ def test_what_an_opaque_value_holds_twice_is_one_object_again() -> None:
 
 def test_what_doubles_at_every_level_costs_its_levels_only() -> None:
     value: Any = []
-    for _ in range(100):
+    for _ in range(70):
         value = [value, value]
 
     data = written(Opaque(value))
@@ -714,6 +725,18 @@ def test_any_object_at_all_is_written_or_refused(make: Callable[[], Any]) -> Non
         written(Opaque(make()))
 
 
+def test_the_text_of_a_refused_value_is_not_asked_for() -> None:
+    """It may have as many characters as there are atoms, and tracebacks are printed."""
+    value: Any = object()
+    for _ in range(70):
+        value = [value, value]
+
+    with pytest.raises(NotJournalableError) as caught:
+        written(Opaque(value))
+
+    assert len(str(caught.value.__cause__)) < 100
+
+
 # --- what is read runs nothing, and is found wrong ---
 
 HOSTILE: list[Any] = [
@@ -728,6 +751,10 @@ HOSTILE: list[Any] = [
     ["subprocess:Popen", [21, 0, "args", [1, "echo"]]],
     [f"{__name__}:DoomedData", [21, 0, "x", 1]],
     [f"{__name__}:Rights", [54, 0, "a"]],
+    [f"{__name__}:Word", [22, 0, "b"]],
+    [f"{__name__}:Level", [22, 0, 3]],
+    [f"{__name__}:Odd", [21, 0, "x", 1]],
+    [f"{__name__}:RAN", [21, 0, "x", 1]],
     [f"{__name__}:Rights", [55, 0, "a"]],
 ]
 
@@ -850,13 +877,31 @@ def test_a_damaged_table_of_keys_is_told(keys: Any) -> None:
 
 
 def test_the_deepest_value_that_is_written_is_read() -> None:
-    value: Any = 1
-    for _ in range(coding.MAX_DEPTH - 1):
-        value = [value, 1.0]
-    assert same_value(again_opaque(value), value)
+    inside: Any = dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(1) / 2))
+    for _ in range(coding.MAX_INSIDE // 4):
+        inside = [Slotted(collections.deque([slice(inside)])), "a"]
+    with pytest.raises(NotJournalableError, match="it nests values more than 80 deep"):
+        again_opaque(inside)
+    inside = dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(1) / 2))
+    for _ in range((coding.MAX_INSIDE - 3) // 6):  # each deque is three levels
+        inside = [Slotted(collections.deque([slice(inside)])), "a"]
+    value: Any = Opaque(inside)
+    for _ in range(MAX_NESTING):
+        value = [value, "a"]
 
-    with pytest.raises(NotJournalableError, match="more than 160 deep"):
-        again_opaque([[value, "a"], 1.0])
+    assert same(again(value), value)
+
+
+def test_a_stack_that_is_full_is_no_damage() -> None:
+    data = written(Opaque(Point(trail=[Point(), Point()])))  # type: ignore[list-item]  # any item
+
+    def read_deep(left: int) -> Any:
+        return read(data) if not left else read_deep(left - 1)
+
+    limit = sys.getrecursionlimit()
+
+    with pytest.raises(RecursionError):
+        list(map(read_deep, range(limit - 300, limit)))
 
 
 # --- users' codecs ---

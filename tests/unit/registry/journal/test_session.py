@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from registry import ConfigEntity, Entity, Retention, Workspace
 from registry.errors import (
@@ -19,18 +20,23 @@ from registry.errors import (
     NotJournalableError,
     RecordedError,
 )
+from registry.journal import journaled_tree
 from registry.journal.memory import MemoryJournal
 from registry.journal.port import Group
 
 
 class Leaf(Entity):
+    """A child that can hold anything."""
+
     number: int = 0
     anything: Any = None
 
 
 class Tree(Entity):
-    leaves: list[Leaf] = []
-    table: dict[str, list[int]] = {}
+    """A root with children, and containers in containers."""
+
+    leaves: list[Leaf] = Field(default_factory=list)
+    table: dict[str, list[int]] = Field(default_factory=dict)
 
 
 class Gadget:
@@ -38,6 +44,8 @@ class Gadget:
 
 
 class Step(ConfigEntity):
+    """How much to add."""
+
     by: int = 1
 
 
@@ -335,3 +343,39 @@ def test_configs_and_containers_in_containers_go_on(
 
 def rows(journal: MemoryJournal) -> int:
     return next(journal.logs())[0]
+
+
+class Counting(MemoryJournal):
+    """Notes from which version on a branch is read."""
+
+    after = -1
+
+    def parts(self, root: int, branch: int, after: int = 0, until: int | None = None) -> Any:
+        self.after = after
+        return super().parts(root, branch, after, until)
+
+
+def test_recovery_begins_at_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes out is the same; only what retention lets go is not made again."""
+    monkeypatch.setattr(journaled_tree, "CHECKPOINT_EVERY", -1_000)  # after each commit
+    journal, few = Counting(), Retention(versions=4)
+    workspace = opened(journal, retention=few)
+    tree = workspace.add(Tree(leaves=[Leaf(anything={"a": [1, {2}]}), Leaf()]), "tree")
+    for number in range(12):
+        workspace.execute("count", tree=tree)
+        workspace.execute("put_in", tree=tree, key=str(number % 3), value=number)
+        workspace.execute("grow", tree=tree, number=number)
+        workspace.execute("split", tree=tree)
+
+    again = opened(journal, retention=few)
+    again.execute("put_in", tree=tree, key="1", value=100)
+
+    assert journal.after == 49 - 4
+    assert again.history(tree)[0].version == 50 - 3
+    last = opened(journal, retention=few)
+    for version in range(47, 51):
+        one, other = again.snapshot(tree, version), last.snapshot(tree, version)
+        assert one == other
+        assert one.model_dump() == other.model_dump()
+        assert one.leaves[0].created_at == other.leaves[0].created_at
+        assert [leaf.ecs_id for leaf in one.leaves] == [leaf.ecs_id for leaf in other.leaves]

@@ -11,7 +11,8 @@
     def demo() -> Workspace:               # what `treerunner show`, `history`, ... look at
         ...
 
-`roots` is optional, and so is `demo`: without it, what they look at is `app` with these roots.
+`roots` is optional, and so is `demo`: without it, what they look at is `app` with these roots. What
+is in a store needs neither.
 Nothing in the module knows of the command line.
 """
 
@@ -74,6 +75,30 @@ def load_demo(name: str) -> Workspace:
     if not isinstance(made, Workspace):
         raise AppModuleError(name, "has a 'demo' that does not return a Workspace")
     return made
+
+
+def open_stored(name: str, store: str) -> Workspace:
+    """Import an app as `load_app_module`, and open a store with its classes and callables, to look.
+
+    An app that has nothing but classes will do. Its roots are not made, nor is its demo.
+
+    Raises:
+        AppModuleError: There is no such module, or it fails.
+        JournalError: The store cannot be opened.
+    """
+    app = getattr(_imported(name), "app", None)
+    if not isinstance(app, Workspace):
+        app = Workspace()
+    workspace = Workspace(
+        retention=app.retention,
+        on_stale=app.on_stale,
+        clock=app.clock,
+        store=store,
+        read_only=True,
+    )
+    for registered in app.callables().values():
+        workspace.add_callable(registered)
+    return workspace
 
 
 def _imported(name: str) -> ModuleType:

@@ -45,7 +45,7 @@ def load_app_module(name: str) -> AppModule:
     Raises:
         AppModuleError: There is no such module, it fails, or it lacks what an app has.
     """
-    module = _imported(name)
+    module = import_app(name)
     return AppModule(name, _app(name, module), _roots(name, getattr(module, "roots", dict)))
 
 
@@ -55,7 +55,7 @@ def load_demo(name: str) -> Workspace:
     Raises:
         AppModuleError: There is no such module, it fails, or it has nothing to show.
     """
-    module = _imported(name)
+    module = import_app(name)
     make = getattr(module, "demo", None)
     if make is None:
         if not isinstance(getattr(module, "app", None), Workspace):
@@ -86,7 +86,7 @@ def open_stored(name: str, store: str) -> Workspace:
         AppModuleError: There is no such module, or it fails.
         JournalError: The store cannot be opened.
     """
-    app = getattr(_imported(name), "app", None)
+    app = getattr(import_app(name), "app", None)
     if not isinstance(app, Workspace):
         app = Workspace()
     workspace = Workspace(
@@ -101,7 +101,12 @@ def open_stored(name: str, store: str) -> Workspace:
     return workspace
 
 
-def _imported(name: str) -> ModuleType:
+def import_app(name: str) -> ModuleType:
+    """Import a module by its dotted name, from the current folder too.
+
+    Raises:
+        AppModuleError: There is no such module, or it fails.
+    """
     if not all(part.isidentifier() for part in name.split(".")):
         raise AppModuleError(name, "is no module's name, such as my_package.my_app")
     # A console script has its own folder on the path, not the one that the user stands in.

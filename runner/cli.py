@@ -18,8 +18,8 @@ from rich.console import Console
 
 from registry import TreerunnerError
 from registry.journal.sqlite_file import Durability
+from runner import inspection, store_commands
 from runner.app_module import AppModule, load_app_module
-from runner.inspection import COMMANDS
 from runner.job_run import JobRun
 from runner.jobs import JobReader, count_lines, file_digest
 from runner.report import Progress, show_result
@@ -211,7 +211,7 @@ def _carry_out(
     return interrupted
 
 
-for command in COMMANDS:
+for command in (*inspection.COMMANDS, *store_commands.COMMANDS):
     main.add_command(command)
 main.add_command(
     _LazyGroup(

@@ -255,6 +255,12 @@ def _lines(told: Iterable[dict[str, Any]]) -> str:
     return "".join([f"{json_lines.json_line(each)}\n" for each in told])
 
 
+def output() -> Console:
+    """Return standard output for people; in a file it is wide enough for whole ids."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH)
+
+
 def _answer(app_name: str, store: str | None, look: Callable[[Workspace], _Answer]) -> None:
     """Print what a question gives on standard output; an error is one line."""
     try:
@@ -265,7 +271,4 @@ def _answer(app_name: str, store: str | None, look: Callable[[Workspace], _Answe
     if isinstance(found, str):
         click.echo(found, nl=False)
         return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH)
-    console.print(found, soft_wrap=isinstance(found, Text))
+    output().print(found, soft_wrap=isinstance(found, Text))

@@ -363,6 +363,21 @@ class ReadOnlyError(UsageError):
         )
 
 
+class ReadOnlyStoreError(UsageError):
+    """A workspace whose store is open to read only was to change something; nothing has run."""
+
+    def __init__(self, call: str, store: str) -> None:
+        super().__init__(call, store)
+        self.call = call
+        self.store = store
+
+    def __str__(self) -> str:
+        return (
+            f"{self.call} would write to {self.store}, which is open to read only; "
+            "open it without read_only, or give dry_run=True"
+        )
+
+
 class ReadOnlyViewError(UsageError):
     """An entity of a read-only view of a tree was written; nothing has changed."""
 

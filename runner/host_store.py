@@ -138,6 +138,34 @@ class HostStore:
         self._writer.journal.close()
 
 
+class KnownOutcomes:
+    """Reads from a store what became of jobs; hosts may write to it meanwhile.
+
+    Args:
+        store: Where it is.
+
+    Raises:
+        JournalError: It cannot be opened.
+    """
+
+    def __init__(self, store: Store) -> None:
+        # Not to read only: that is for a file which nobody begins to write to.
+        self._journal = open_journal(store.place, durability=store.durability)
+
+    def find(self, root: Ref | None, execution_id: str) -> ReplyRow | None:
+        """Return what became of a job that was for a root; None if none is known of.
+
+        Raises:
+            JournalError, JournalDamagedError: It cannot be read.
+        """
+        data = self._journal.outcome(_scope(root), execution_id)
+        return None if data is None else _answer(data, root, execution_id)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._journal.close()
+
+
 def enter_stored(store: Store, directory: Directory) -> None:
     """Enter the roots of a store into a directory; no host has them yet.
 

@@ -87,7 +87,7 @@ _PAGE = (
 
 
 class SqliteJournal:
-    """A journal in a file.
+    """A journal in a file. Not to be taken along into a forked process: open it there again.
 
     Args:
         path: The database; what belongs to it lies beside it: `-wal`, `-shm` and `-head`.

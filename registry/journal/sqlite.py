@@ -177,6 +177,8 @@ class SqliteJournal:
         assert self._file is not None, "a connection is of a file"
         found = db.execute("SELECT row, digest FROM groups ORDER BY row DESC LIMIT 1").fetchone()
         newest = Head(0, self._file.genesis) if found is None else Head(*found)
+        if not isinstance(newest.digest, bytes):
+            raise JournalDamagedError(f"{self.name}, row {newest.row}", "has no digest")
         if newest.row < self._known.row:
             raise missing(self._path, newest.row + 1, self._known.row)
         if newest.row == self._known.row > 0 and newest != self._known:
@@ -410,6 +412,8 @@ class SqliteJournal:
                 if text != "ok":
                     yield Problem(self.name, text, "a sound database")
             yield from audit(StoredInFile(file), head)
+        except JournalDamagedError as error:
+            yield Problem(error.place, error.found, "what was written")
         except sqlite_file.FAILURES as error:
             yield Problem(self.name, str(error), "something that can be read")
         finally:

@@ -260,8 +260,8 @@ class _Audit:
                 tenures.update([each])
         for root, epoch in self.epochs.items():
             found = tenures.get(root, NOBODY).epoch
-            if found < epoch:
-                yield Problem(f"epoch of root {root_text(root)}", f"{found}", f"{epoch} or more")
+            if found != epoch:
+                yield Problem(f"epoch of root {root_text(root)}", f"{found}", f"{epoch}")
 
     def _effects(self) -> Iterator[Problem]:
         rows = len(self.numbers)

@@ -28,6 +28,7 @@ from registry.errors import (
 from registry.journal import sqlite_file
 from registry.journal.audit import audit
 from registry.journal.chain import (
+    Header,
     Sealed,
     branch_text,
     digest_of,
@@ -39,6 +40,7 @@ from registry.journal.chain import (
     root_bytes,
     root_text,
     seal,
+    seal_epochs,
 )
 from registry.journal.head_file import Head, head_path, read_head
 from registry.journal.port import Checkpoint, Effect, Entry, Group, Part, Problem
@@ -167,10 +169,7 @@ class SqliteJournal:
         if group.log:
             log = (row, sealed.header.log_checksum, group.log)
             db.execute("INSERT INTO logs VALUES (?, ?, ?)", log)
-        header = sealed.header.pack()
-        head = Head(row, digest_of(newest.digest, header))
-        db.execute("INSERT INTO groups VALUES (?, ?, ?)", (row, header, head.digest))
-        return head
+        return _put_row(db, newest, sealed.header)
 
     def _newest(self, db: sqlite3.Connection) -> Head:
         """Return the newest row, which is not older than the last one that was seen here."""
@@ -234,11 +233,15 @@ class SqliteJournal:
     def acquire(self, roots: Iterable[int], holder: str) -> dict[int, int]:
         """Become the writer of roots; return their epochs. See `Journal.acquire`."""
         epochs = {}
-        with self._using() as db, self._transaction(db):
-            for root in dict.fromkeys(roots):
-                epoch = self._root(db, root)[1].epoch + 1
-                self._put_root(db, root, Tenure(epoch, holder, self._clock()))
-                epochs[root] = epoch
+        with self._using() as db:
+            with self._transaction(db):
+                for root in dict.fromkeys(roots):
+                    epoch = self._root(db, root)[1].epoch + 1
+                    self._put_root(db, root, Tenure(epoch, holder, self._clock()))
+                    epochs[root] = epoch
+                newest = self._newest(db)
+                head = _put_row(db, newest, seal_epochs(newest.row + 1, epochs))
+            self._note(head)
         return epochs
 
     def _root(self, db: sqlite3.Connection, root: int) -> tuple[int, Tenure]:
@@ -583,6 +586,14 @@ class SqliteJournal:
     def _tell(self, step: str) -> None:
         if self._probe is not None:
             self._probe(step)
+
+
+def _put_row(db: sqlite3.Connection, newest: Head, header: Header) -> Head:
+    """Add a row to the chain; return the new head."""
+    data = header.pack()
+    head = Head(header.row, digest_of(newest.digest, data))
+    db.execute("INSERT INTO groups VALUES (?, ?, ?)", (head.row, data, head.digest))
+    return head
 
 
 def _pages(items: list[bytes]) -> Iterator[list[bytes]]:

@@ -45,6 +45,7 @@ DAMAGES = {
     "DELETE FROM branches WHERE number = 1": "catalog, root",
     "UPDATE roots SET epoch = 1": "roots, entry 1",
     "DELETE FROM roots": "epoch of root",
+    "DELETE FROM groups WHERE row = 4": "rows 4 to 4",
     "UPDATE logs SET data = x'00' WHERE row = 2": "row 2, records",
     "DELETE FROM logs WHERE row = 2": "row 2, records",
     "UPDATE checkpoints SET data = x'00'": "checkpoint of root",
@@ -58,16 +59,16 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "journal.db"
     journal = SqliteJournal(path)
     journal.append(group(part(SHOP, 1, 2), notes=[(SHOP, 0, 0, b"a")], log=b"one"))
-    journal.acquire([SHOP], "host 2")
     journal.append(
         group(
             *(part(SHOP, 3), part(DEPOT, 1)),
             effects=[(SHOP, "two", b"done")],
             log=b"two",
-            epochs={SHOP: 2},
+            epochs={SHOP: 1},
         )
     )
-    journal.append(group(part(SHOP, 4, 9), epochs={SHOP: 2}))
+    journal.append(group(part(SHOP, 4, 9)))
+    journal.acquire([SHOP], "host 2")
     journal.put_checkpoint(Checkpoint(SHOP, 0, 9, b"state"))
     journal.close()
     return path

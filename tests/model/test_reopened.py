@@ -27,7 +27,7 @@ def _codecs() -> None:
     enter_codecs()
 
 
-@histories(0.3)
+@histories(0.12)
 @given(
     growth=GROWTH,
     history=steps(
@@ -52,7 +52,7 @@ def test_whoever_opens_the_store_goes_on_where_the_last_one_stopped(
         assert list(check_histories(journal)) == []
 
 
-@histories(0.2)
+@histories(0.08)
 @given(
     growths=GROWTHS,
     history=realm_steps(

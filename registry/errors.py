@@ -293,18 +293,6 @@ class UnknownClassError(UsageError, LookupError):
         return f"{_short(self.name)} is stored and not loaded here; {self.way_out}"
 
 
-class UnreadableValueError(UsageError, ValueError):
-    """What is stored is not what this program, or any, has written; nothing was made of it."""
-
-    def __init__(self, place: str, problem: str) -> None:
-        super().__init__(place, problem)
-        self.place = place
-        self.problem = problem
-
-    def __str__(self) -> str:
-        return f"{self.place} cannot be read: {self.problem}"
-
-
 class CodecError(UsageError):
     """A codec cannot be registered as it is."""
 
@@ -611,6 +599,21 @@ class JournalDamagedError(JournalError):
 
     def __str__(self) -> str:
         return f"the journal is damaged: {self.place} {self.found}; {self.way_out}"
+
+
+class UnreadableValueError(JournalError):
+    """A stored value is none that this process can make: its class is another one now, or damaged.
+
+    Nothing was made of it.
+    """
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(place, problem, "give its class the form that it had, or its codec")
+        self.args = (place, problem)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place} cannot be read: {self.problem}; {self.way_out}"
 
 
 class FencedError(JournalError):

@@ -76,6 +76,7 @@ def write_commit(tree: TreeRegistry, commit: tuple[Any, ...], to: StateWriter) -
 
 def _write_change(cell: Cell, change: Any, to: StateWriter) -> list[Any]:
     write = to.value
+    to.enter(cell)
     if type(cell) is ListCell:
         return [
             *(cell.number, SPLICES),

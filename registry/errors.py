@@ -293,6 +293,26 @@ class UnknownClassError(UsageError, LookupError):
         return f"{_short(self.name)} is stored and not loaded here; {self.way_out}"
 
 
+class ClassChangedError(UsageError, TypeError):
+    """What is stored of a class is of a former form of it, which does not tell all that it has now.
+
+    Nothing was changed: with the class as it was, or as it should be, all is read.
+    """
+
+    def __init__(self, cls: str, name: str, reason: str) -> None:
+        super().__init__(cls, name, reason)
+        self.cls = cls
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"class {self.cls} has changed since it was stored: {self.name!r} {self.reason}; give "
+            "it a default, or its old name as an alias, or register an upcaster: "
+            "registry.journal.register_upcaster(cls, upcast)"
+        )
+
+
 class CodecError(UsageError):
     """A codec cannot be registered as it is."""
 

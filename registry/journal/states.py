@@ -15,6 +15,7 @@ from registry.ids import BIRTH, Key
 from registry.journal.classes import find_class
 from registry.journal.codec import Place, check_key, refusal
 from registry.journal.coding import Decoder, Encoder, Refused
+from registry.journal.evolution import Evolution, Former, opaque_names
 from registry.journal.fields import Adapters, adapters_of
 from registry.journal.packing import Packer, Unpacker
 from registry.schema import Schema, schema_of
@@ -281,6 +282,8 @@ class StateReader:
         decoder: Reads values that are not tracked.
         keys: The entities that it names, by position.
         last_number: The greatest number of a container before what was read.
+        former: What was written of entities whose class has an upcaster, by the names of then.
+        evolved: Classes that have other fields than what was read of them.
         has_opaque: Whether an entity holds values that cannot be tracked.
         saw_opaque: Whether one was read since this was set to False.
     """
@@ -290,6 +293,8 @@ class StateReader:
         "_plans",
         "cells",
         "decoder",
+        "evolved",
+        "former",
         "has_opaque",
         "keys",
         "last_number",
@@ -303,6 +308,8 @@ class StateReader:
     def __init__(self, tree: TreeRegistry) -> None:
         self.tree = tree
         self.cells: dict[int, Any] = {}
+        self.former: dict[Key, Former] = {}
+        self.evolved: set[Schema] = set()
         self.has_opaque = self.saw_opaque = False
         self.last_number = 0
         self._learned: set[int] = set()
@@ -336,6 +343,8 @@ class StateReader:
         if plan is None:
             name, *names = self.unpack.plans[at]
             plan = self._plans[at] = Plan(schema_of(find_class(name)), tuple(names))
+            if plan.evolution is not None:
+                self.evolved.add(plan.schema)
         return plan
 
     def value(self, written: Any, node: Node, up: Cell | None, depth: int) -> Stored:
@@ -404,10 +413,7 @@ class StateReader:
     def changed(self, node: Node, difference: list[Any]) -> tuple[Stored, ...]:
         """Return the state that a difference makes of the newest one; see `StateWriter`."""
         at, *pairs = difference
-        plan, state = self.plan(at), list(node.state)
-        for index in range(0, len(pairs), 2):
-            plan.put(state, pairs[index], pairs[index + 1], self, node)
-        return tuple(state)
+        return self.plan(at).changed(pairs, self, node)
 
     def entity(self, written: list[Any], version: int, now: float) -> tuple[Node, int]:
         """Make an entity of the tree; return it, and the position of its parent's key.
@@ -435,13 +441,16 @@ class Plan:
 
     Attributes:
         schema: The class as it is now.
+        evolution: What makes states of it of what was read; None if it is as it was.
     """
 
-    __slots__ = ("_adapters", "_names", "schema")
+    __slots__ = ("_adapters", "_fields", "_names", "evolution", "schema")
 
     def __init__(self, schema: Schema, names: tuple[str, ...]) -> None:
         self.schema = schema
         self._names = names
+        self.evolution = None if names == schema.names else Evolution(schema, names)
+        self._fields = [name for name in names if not name.startswith("_")]  # as pydantic has it
         adapters = adapters_of(schema)
         self._adapters = [adapters.get(name) for name in names] if adapters else []
 
@@ -451,27 +460,67 @@ class Plan:
         for at, written in enumerate(state):
             if type(written) is list:
                 by.saw_opaque = False
-                if self._adapters:
-                    by.decoder.adapters = self._adapters[at]
-                state[at] = by.value(written, node, None, 0)
+                state[at] = self._part(at, written, by, node)
                 if by.saw_opaque:
                     node.opaque = (node.opaque or frozenset()) | {self._names[at]}
-        state.append(self._set_names(values[-1]))
+        were_set = self._set_names(values[-1])
+        if self.evolution is not None:
+            found = dict(zip(self._names, state, strict=False))
+            return self._evolved(Former(self._names, found, were_set), by, node)
+        state.append(self.schema.shared_set(were_set))
         return tuple(state)
 
-    def put(self, state: list[Stored], at: int, written: Any, by: StateReader, node: Node) -> None:
-        """Put one part into a state."""
-        is_last = at == len(self._names) - 1
+    def changed(self, pairs: list[Any], by: StateReader, node: Node) -> tuple[Stored, ...]:
+        """Return the state that follows the newest one: of positions and values in turn."""
+        state, last = list(node.state), len(self._names) - 1
+        found: dict[str, Stored] = {}
+        were_set: set[str] | None = None
+        for each in range(0, len(pairs), 2):
+            at, written = pairs[each], pairs[each + 1]
+            if at == last:
+                were_set = self._set_names(written)
+            elif self.evolution is not None:
+                found[self._names[at]] = self._part(at, written, by, node)
+            else:
+                state[at] = self._part(at, written, by, node)
+        if self.evolution is not None:
+            return self._evolved(self._whole(found, were_set, by, node), by, node)
+        if were_set is not None:
+            state[last] = self.schema.shared_set(were_set)
+        by.former.pop(node.key, None)
+        return tuple(state)
+
+    def _part(self, at: int, written: Any, by: StateReader, node: Node) -> Stored:
         if self._adapters:
             by.decoder.adapters = self._adapters[at]
-        state[at] = self._set_names(written) if is_last else by.value(written, node, None, 0)
+        return by.value(written, node, None, 0)
 
-    def _set_names(self, written: Any) -> frozenset[str]:
+    def _whole(
+        self, found: dict[str, Stored], were_set: set[str] | None, by: StateReader, node: Node
+    ) -> Former:
+        """Return what a change of a class in a former form made, as much as is needed of it."""
+        assert self.evolution is not None, "the class is another one now"
+        if not self.evolution.needs_all:
+            return Former(self._names, found, were_set)
+        known = by.former.get(node.key)
+        if known is None or known.names != self._names:
+            known = self.evolution.former(node)
+        values = {**known.values, **found}
+        return Former(self._names, values, known.were_set if were_set is None else were_set)
+
+    def _evolved(self, former: Former, by: StateReader, node: Node) -> tuple[Stored, ...]:
+        assert self.evolution is not None, "the class is another one now"
+        state = self.evolution.state(former, node, by.cells)
+        if self.evolution.needs_all:
+            by.former[node.key] = former
+        node.opaque = opaque_names(self.schema, state)
+        by.has_opaque = by.has_opaque or node.opaque is not None
+        return state
+
+    def _set_names(self, written: Any) -> set[str]:
         if type(written) is int:
-            names = {name for at, name in enumerate(self.schema.fields) if written >> at & 1}
-        else:
-            names = set(written[1:])
-        return self.schema.shared_set(names)
+            return {name for at, name in enumerate(self._fields) if written >> at & 1}
+        return set(written[1:])
 
 
 def field_of(cell: Cell) -> str:

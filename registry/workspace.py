@@ -39,6 +39,7 @@ from registry.events import Event, wants
 from registry.execution import Execution, Form, OnStale, Receipt, Setting
 from registry.feed import Cursor, Told, end_of, read
 from registry.in_hand import attach_in_hand, detach_in_hand, is_root_in_hand
+from registry.journal.fields import check_class
 from registry.journal.port import Journal
 from registry.journal.session import Session
 from registry.journal.sqlite_file import Durability
@@ -49,6 +50,7 @@ from registry.merging import MergeResult, OnConflict, merge
 from registry.moving import ATTACH, DETACH
 from registry.nested import NestedExecution, execution_inside
 from registry.nesting import is_inside, is_inside_trial, running
+from registry.outputs import OutputEntity
 from registry.provenance import Asking, Why, why
 from registry.records import Record, RecordLog, Status, unpack
 from registry.replay import Replay, replay
@@ -110,6 +112,7 @@ class Workspace:
             self.trees, self.records = session.trees, session.records
         self._is_read_only = self._session is not None and self._session.writer.is_read_only
         self._callables: dict[str, RegisteredCallable] = {}
+        self._journaled: set[type[Entity]] = set()
         self.configs = ConfigStore(self.trees, self.retention.configs)
         self._bus = Bus(self.trees, self.records, clock)
         self._setting = Setting(self.trees, self.records, clock, on_stale, self.configs, self._bus)
@@ -186,6 +189,8 @@ class Workspace:
 
         Raises:
             RegistrationError: The name belongs to another function.
+            NotJournalableError: There is a store, and it takes entities of a class that can never
+                be kept there.
         """
         known = self._callables.get(registered.name)
         if known is not None and not replace and not _is_same(known.function, registered.function):
@@ -195,7 +200,18 @@ class Workspace:
                 registered.name,
                 f"is already registered{where}; give the other one another name, or replace=True",
             )
+        for each in registered.parameters:
+            self._check_classes((*each.entities, *each.configs, *each.listed))
         self._callables[registered.name] = registered
+
+    def _check_classes(self, classes: Iterable[type[Entity]]) -> None:
+        """Refuse classes that a store cannot keep, before there are entities of them."""
+        if self._session is None:
+            return
+        for cls in classes:
+            if cls not in self._journaled and not issubclass(cls, OutputEntity):
+                check_class(cls)
+                self._journaled.add(cls)
 
     def callables(self) -> Mapping[str, RegisteredCallable]:
         """Return the registered callables by name; a copy."""
@@ -230,12 +246,14 @@ class Workspace:
                 nothing has changed.
             IdentityTakenError: It is an orphan with the identity of a root of this workspace.
             NameTakenError: Another root has that name.
+            NotJournalableError: There is a store, and it cannot keep the root.
             InsideError: A dry run or replay calls it, of which nothing stays.
 
         Cost: about 10 us per entity.
         """
         self._refuse_lasting("add")
         refuse_other_kinds(root, name)
+        self._check_classes((type(root),))
         home = root.__home__
         if isinstance(home, Snapshot):
             self.trees.outputs.settle(home)
@@ -258,6 +276,7 @@ class Workspace:
         Cost: about 6 us per entity.
         """
         self._refuse_lasting("add_owned")
+        self._check_classes((type(root),))
         if name is not None:
             self.trees.check_name(name)
         tree = self.trees.found(root, self.clock())

@@ -18,7 +18,7 @@ help:
 	@echo 'make demo    a year of flights through Ray on this machine'
 	@echo 'make test    the test suite'
 	@echo 'make check   lint, types, import contracts, tests: what CI runs'
-	@echo 'make bench   the figures of the engine and of the runner, into bench-results/'
+	@echo 'make bench   the figures of the engine, the runner and the journal, into bench-results/'
 	@echo 'make format  rewrite the code in the house style'
 	@echo 'make clean   remove the environment and every cache'
 
@@ -44,6 +44,7 @@ bench: $(VENV)/.installed-bench
 	@mkdir -p bench-results
 	@$(BIN)/treerunner bench engine --json bench-results/engine.json --picture bench-results/engine.svg
 	@$(BIN)/treerunner bench runner --json bench-results/runner.json --picture bench-results/runner.svg
+	@$(BIN)/treerunner bench journal --json bench-results/journal.json --picture bench-results/journal.svg
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff format .

@@ -293,16 +293,24 @@ class UnknownClassError(UsageError, LookupError):
         return f"{_short(self.name)} is stored and not loaded here; {self.way_out}"
 
 
-class UnreadableValueError(UsageError, ValueError):
-    """What is stored is not what this program, or any, has written; nothing was made of it."""
+class ClassChangedError(UsageError, TypeError):
+    """What is stored of a class is of a former form of it, which does not tell all that it has now.
 
-    def __init__(self, place: str, problem: str) -> None:
-        super().__init__(place, problem)
-        self.place = place
-        self.problem = problem
+    Nothing was changed: with the class as it was, or as it should be, all is read.
+    """
+
+    def __init__(self, cls: str, name: str, reason: str) -> None:
+        super().__init__(cls, name, reason)
+        self.cls = cls
+        self.name = name
+        self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.place} cannot be read: {self.problem}"
+        return (
+            f"class {self.cls} has changed since it was stored: {self.name!r} {self.reason}; give "
+            "it a default, or its old name as an alias, or register an upcaster: "
+            "registry.journal.register_upcaster(cls, upcast)"
+        )
 
 
 class CodecError(UsageError):
@@ -360,6 +368,21 @@ class ReadOnlyError(UsageError):
         return (
             f"callable {self.callable_name!r} is read-only but changed {self.subject}; "
             "register it without read_only"
+        )
+
+
+class ReadOnlyStoreError(UsageError):
+    """A workspace whose store is open to read only was to change something; nothing has run."""
+
+    def __init__(self, call: str, store: str) -> None:
+        super().__init__(call, store)
+        self.call = call
+        self.store = store
+
+    def __str__(self) -> str:
+        return (
+            f"{self.call} would write to {self.store}, which is open to read only; "
+            "open it without read_only, or give dry_run=True"
         )
 
 
@@ -611,6 +634,21 @@ class JournalDamagedError(JournalError):
 
     def __str__(self) -> str:
         return f"the journal is damaged: {self.place} {self.found}; {self.way_out}"
+
+
+class UnreadableValueError(JournalError):
+    """A stored value is none that this process can make: its class is another one now, or damaged.
+
+    Nothing was made of it.
+    """
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(place, problem, "give its class the form that it had, or its codec")
+        self.args = (place, problem)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place} cannot be read: {self.problem}; {self.way_out}"
 
 
 class FencedError(JournalError):

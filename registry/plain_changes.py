@@ -23,7 +23,7 @@ from registry.tracking import TRACKED, Tracked
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
 from registry.updates import is_complete, must_differ
-from registry.values import ATOM, DICT, ENTITY, EXACT, KIND, OPAQUE, SURE, same_atom
+from registry.values import ATOM, DICT, ENTITY, EXACT, KIND, OPAQUE, SURE, SURE_KEYS, same_atom
 
 Deltas: TypeAlias = list[tuple[Any, Any]]
 """Cells and what happens to each: the position of an item that is taken out of a list, (position,
@@ -85,6 +85,7 @@ def find(txn: Transaction) -> Found | None:
 
 def _is_sure(deltas: Deltas, states: States, new: Arrivals) -> bool:
     """Tell whether a journal can write new values for certain; if not, `Structure` looks."""
+    keys: list[Any] = []
     values: list[Any] = [
         value
         for node, state in states
@@ -93,13 +94,16 @@ def _is_sure(deltas: Deltas, states: States, new: Arrivals) -> bool:
     ]
     for _, node in new.values():
         for value in node.state[:-1]:
-            items = value.items if isinstance(value, Cell) else (value,)
-            values += (*items, *items.values()) if isinstance(items, dict) else items
+            items: Any = value.items if isinstance(value, Cell) else (value,)
+            values += items.values() if type(value) is DictCell else items
+            keys += items if isinstance(items, (dict, set)) else ()
     for cell, change in deltas:
-        if type(change) is list:
-            puts = change if type(cell) is DictCell else [put for _, _, put in change]
-            values += [each for put in puts for each in put]
-    return SURE.issuperset(map(type, values))
+        if type(change) is list and type(cell) is DictCell:
+            keys += [key for key, _ in change]
+            values += [value for _, value in change]
+        elif type(change) is list:
+            values += [each for _, _, put in change for each in put]
+    return SURE.issuperset(map(type, values)) and SURE_KEYS.issuperset(map(type, keys))
 
 
 def _look(

@@ -138,6 +138,8 @@ SURE = EXACT | {
     *(datetime.date, datetime.timedelta, decimal.Decimal, uuid.UUID),
 }
 """Types of stored values that a journal can write whatever they are."""
+SURE_KEYS = SURE - {float, complex, decimal.Decimal}
+"""Those of which a copy is the same key of a dict: no value of them is NaN."""
 
 
 def same_atom(a: Any, b: Any) -> bool:

@@ -32,22 +32,25 @@ from registry.errors import (
     InsideError,
     NotFoundError,
     PrunedError,
+    ReadOnlyStoreError,
     RegistrationError,
 )
 from registry.events import Event, wants
 from registry.execution import Execution, Form, OnStale, Receipt, Setting
 from registry.feed import Cursor, Told, end_of, read
 from registry.in_hand import attach_in_hand, detach_in_hand, is_root_in_hand
+from registry.journal.fields import check_class
 from registry.journal.port import Journal
 from registry.journal.session import Session
 from registry.journal.sqlite_file import Durability
 from registry.journal.store import open_journal
-from registry.journal.writer import Writer
+from registry.journal.writer import Reader, Writer
 from registry.ledger import ChangeSet, change_sets
 from registry.merging import MergeResult, OnConflict, merge
 from registry.moving import ATTACH, DETACH
 from registry.nested import NestedExecution, execution_inside
 from registry.nesting import is_inside, is_inside_trial, running
+from registry.outputs import OutputEntity
 from registry.provenance import Asking, Why, why
 from registry.records import Record, RecordLog, Status, unpack
 from registry.replay import Replay, replay
@@ -77,6 +80,8 @@ class Workspace:
         durability: What has survived what when a call returns: `none`, once the process has ended
             as it should; `commit`, the end of the process at any moment; `fsync`, that of the
             machine.
+        read_only: Whether the store is only looked at, as it is now: every execution but a dry run
+            is refused, and so is all that would stay. Whoever writes to it meanwhile may go on.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Workspace:
         clock: Clock = system_clock,
         store: str | PathLike[str] | Journal | Session | None = None,
         durability: Durability = "fsync",
+        read_only: bool = False,
     ) -> None:
         self.retention = retention or Retention()
         self.on_stale: OnStale = on_stale
@@ -99,11 +105,14 @@ class Workspace:
             if isinstance(store, Session):
                 session = store
             else:
-                journal = open_journal(store, durability=durability)
-                session = Session(Writer(journal), self.retention)
+                journal = open_journal(store, durability=durability, read_only=read_only)
+                writer = Reader(journal) if read_only else Writer(journal)
+                session = Session(writer, self.retention)
             self._session = session
             self.trees, self.records = session.trees, session.records
+        self._is_read_only = self._session is not None and self._session.writer.is_read_only
         self._callables: dict[str, RegisteredCallable] = {}
+        self._journaled: set[type[Entity]] = set()
         self.configs = ConfigStore(self.trees, self.retention.configs)
         self._bus = Bus(self.trees, self.records, clock)
         self._setting = Setting(self.trees, self.records, clock, on_stale, self.configs, self._bus)
@@ -180,6 +189,8 @@ class Workspace:
 
         Raises:
             RegistrationError: The name belongs to another function.
+            NotJournalableError: There is a store, and it takes entities of a class that can never
+                be kept there.
         """
         known = self._callables.get(registered.name)
         if known is not None and not replace and not _is_same(known.function, registered.function):
@@ -189,7 +200,18 @@ class Workspace:
                 registered.name,
                 f"is already registered{where}; give the other one another name, or replace=True",
             )
+        for each in registered.parameters:
+            self._check_classes((*each.entities, *each.configs, *each.listed))
         self._callables[registered.name] = registered
+
+    def _check_classes(self, classes: Iterable[type[Entity]]) -> None:
+        """Refuse classes that a store cannot keep, before there are entities of them."""
+        if self._session is None:
+            return
+        for cls in classes:
+            if cls not in self._journaled and not issubclass(cls, OutputEntity):
+                check_class(cls)
+                self._journaled.add(cls)
 
     def callables(self) -> Mapping[str, RegisteredCallable]:
         """Return the registered callables by name; a copy."""
@@ -224,12 +246,14 @@ class Workspace:
                 nothing has changed.
             IdentityTakenError: It is an orphan with the identity of a root of this workspace.
             NameTakenError: Another root has that name.
+            NotJournalableError: There is a store, and it cannot keep the root.
             InsideError: A dry run or replay calls it, of which nothing stays.
 
         Cost: about 10 us per entity.
         """
-        self._refuse_in_trial("add")
+        self._refuse_lasting("add")
         refuse_other_kinds(root, name)
+        self._check_classes((type(root),))
         home = root.__home__
         if isinstance(home, Snapshot):
             self.trees.outputs.settle(home)
@@ -251,7 +275,8 @@ class Workspace:
 
         Cost: about 6 us per entity.
         """
-        self._refuse_in_trial("add_owned")
+        self._refuse_lasting("add_owned")
+        self._check_classes((type(root),))
         if name is not None:
             self.trees.check_name(name)
         tree = self.trees.found(root, self.clock())
@@ -270,7 +295,7 @@ class Workspace:
 
         Cost: proportional to the config.
         """
-        self._refuse_in_trial("store_config")
+        self._refuse_lasting("store_config")
         tree = self.configs.stored(config, self.clock()).tree
         self.sync()
         return Ref(ids.plain(tree.key), ids.plain(tree.key))
@@ -333,6 +358,7 @@ class Workspace:
             ArgumentError: An argument does not fit; nothing has run.
             BusyError: It would wait for an execution that it runs inside of, or for a task of the
                 event loop that stands still meanwhile.
+            ReadOnlyStoreError: The workspace was opened with `read_only`; nothing has run.
             AddressError, NotFoundError, PathError: An address names nothing; nothing has run.
             StructureError: The result is not a tree; nothing has changed.
             Anything that the callable raises, as raised; nothing has changed.
@@ -417,7 +443,7 @@ class Workspace:
             BaseException: As `execute`.
         """
         run = partial(self._run, name, arguments, execution_id, None, "receipt")
-        if self._session is None or execution_id is None:
+        if self._session is None or self._is_read_only or execution_id is None:
             receipt: Receipt = run()
             return receipt
         try:
@@ -445,6 +471,8 @@ class Workspace:
         Yields:
             The receipt of each, or what it raised, as soon as it has run.
         """
+        if self._is_read_only:
+            self._refuse_to_write(f"an execution of {name!r}")
         try:
             registered = self.callable(name)
         except NotFoundError as error:
@@ -464,6 +492,8 @@ class Workspace:
             registered = self._callables[name]
         except (KeyError, TypeError):
             registered = self.callable(name)
+        if self._is_read_only:
+            self._refuse_to_write(f"an execution of {name!r}")
         run = plain.run_heard if self._bus.is_heard else plain.run
         done = run(
             self._setting if on_stale is None else self._setting_for(on_stale),
@@ -486,6 +516,8 @@ class Workspace:
         on_stale: OnStale | None,
         form: Form = "raw",
     ) -> Execution:
+        if self._is_read_only:
+            self._refuse_to_write(f"an execution of {registered.name!r}")
         number = execution_id or next(self._numbers)
         setting = self._setting_for(on_stale)
         return execution_inside(running.get(), setting, registered, number, form)
@@ -778,6 +810,8 @@ class Workspace:
 
         Cost: what both branches changed since, and the lists, dicts and sets that hold that.
         """
+        if self._is_read_only:
+            self._refuse_to_write("merge(...)")
         if is_inside(self.trees) or is_inside_trial(self.trees):
             raise InsideError("merge", "would commit without it", "call it after the execution")
         branch = self._locate(source)[1]
@@ -926,7 +960,7 @@ class Workspace:
 
         Cost: constant; structure is shared until it changes.
         """
-        self._refuse_in_trial("fork")
+        self._refuse_lasting("fork")
         tree = self._locate(target)[1]
         ref = self.trees.hold(tree.at_version(at, partial(self.trees.fork, tree)), name)
         self.sync()
@@ -948,7 +982,7 @@ class Workspace:
             BusyError: An execution is open on it that this call runs inside of.
             InsideError: A dry run or replay calls it, of which nothing stays.
         """
-        self._refuse_in_trial("drop")
+        self._refuse_lasting("drop")
         ref, tree = self._locate(target)
         if ref.key != ref.root:
             below = key_label(tree.class_of(ref.key), ref.key)
@@ -956,13 +990,22 @@ class Workspace:
         self.trees.drop(ref)
         self.sync()
 
-    def _refuse_in_trial(self, call: str) -> None:
+    def _refuse_lasting(self, call: str) -> None:
+        """Refuse what would stay, where nothing does."""
+        if self._is_read_only:
+            self._refuse_to_write(f"{call}(...)")
         if is_inside_trial(self.trees):
             raise InsideError(
                 call,
                 "that is a dry run or a replay would stay, and nothing else of it does",
                 "let the callable return what is new, and call this after it",
             )
+
+    def _refuse_to_write(self, call: str) -> None:
+        """Refuse a call if it is not part of a dry run; of a store that is open to read only."""
+        assert self._session is not None, "only a store is open to read only"
+        if not is_inside_trial(self.trees):
+            raise ReadOnlyStoreError(call, self._session.writer.journal.name)
 
     def branches(self, target: Target) -> list[Ref]:
         """Return the branches of a tree, main first."""

@@ -142,6 +142,8 @@ class Dispatcher:
             if self.ready:
                 return True
             self._send_waiting()
+            if self.ready:  # of jobs that could not be sent
+                return True
             if not self._flights:
                 if any(lane.heads for lane in self._lanes.values()):
                     continue

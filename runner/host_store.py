@@ -7,7 +7,7 @@ died, is sent again to another host, which runs only what was not stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from registry import Ref, Retention, ids
@@ -87,10 +87,21 @@ class HostStore:
                 found.setdefault(owner_of(entry), []).append(entry)
         return found
 
-    def known(self, root: Ref | None, execution_ids: Sequence[str]) -> dict[str, ReplyRow]:
-        """Return what became of executions that ran before, by id; without those not known of."""
-        found = self._writer.outcomes(_scope(root), execution_ids)
-        return {each: _reply(data, root, each) for each, data in found.items()}
+    def known(self, root: Ref | None, numbers: Mapping[int, int | str]) -> dict[int, ReplyRow]:
+        """Return what became of jobs for one root that ran before.
+
+        Args:
+            root: The root.
+            numbers: Their executions, by index in the batch.
+
+        Returns:
+            What became of them, by index; nothing of those that the store does not know.
+
+        Cost: a look for each, about 3 us.
+        """
+        by_id = {ids.execution_text(number): index for index, number in numbers.items()}
+        found = self._writer.journal.outcomes(_scope(root), by_id)
+        return {by_id[each]: _answer(data, root, each) for each, data in found.items()}
 
     def owners(self, roots: set[int]) -> dict[int, int]:
         """Return the key of the owner of each of some roots that is stored, by root.
@@ -127,6 +138,34 @@ class HostStore:
         self._writer.journal.close()
 
 
+class KnownOutcomes:
+    """Reads from a store what became of jobs; hosts may write to it meanwhile.
+
+    Args:
+        store: Where it is.
+
+    Raises:
+        JournalError: It cannot be opened.
+    """
+
+    def __init__(self, store: Store) -> None:
+        # Not to read only: that is for a file which nobody begins to write to.
+        self._journal = open_journal(store.place, durability=store.durability)
+
+    def find(self, root: Ref | None, execution_id: str) -> ReplyRow | None:
+        """Return what became of a job that was for a root; None if none is known of.
+
+        Raises:
+            JournalError, JournalDamagedError: It cannot be read.
+        """
+        data = self._journal.outcome(_scope(root), execution_id)
+        return None if data is None else _answer(data, root, execution_id)
+
+    def close(self) -> None:
+        """Close the store."""
+        self._journal.close()
+
+
 def enter_stored(store: Store, directory: Directory) -> None:
     """Enter the roots of a store into a directory; no host has them yet.
 
@@ -151,6 +190,13 @@ def enter_stored(store: Store, directory: Directory) -> None:
 def owner_of(entry: Entry) -> int:
     """Return the key of the root whose owner has a stored branch."""
     return read_about(entry).owner or entry.root
+
+
+def _answer(data: bytes, root: Ref | None, execution_id: str) -> ReplyRow:
+    outcome = read_outcome(data, root, f"execution {execution_id!r}")
+    if isinstance(outcome, Failed):
+        return failure(0, ErrorInfo(*outcome))
+    return (0, *outcome)
 
 
 class Known(NamedTuple):
@@ -193,30 +239,17 @@ def known_jobs(store: HostStore, chunk: Chunk, *, is_again: bool) -> Known:
         chunk: The jobs.
         is_again: Whether another host was sent it before; else only jobs with ids can be known.
     """
-    asked: dict[int, dict[str, list[tuple[int, int]]]] = {}
-    roots: dict[int, Ref | None] = {}
-    for at, (_, root, index, own_id) in enumerate(chunk.heads()):
-        if is_again or own_id:
-            execution_id = ids.execution_text(own_id or chunk.batch + index)
-            scope = _scope(root)
-            roots[scope] = root
-            asked.setdefault(scope, {}).setdefault(execution_id, []).append((at, index))
     known = Known({}, {})
-    for scope, jobs in asked.items():
-        found = store.known(roots[scope], list(jobs))
-        for execution_id, (first, *others) in jobs.items():
-            if execution_id in found:
-                known.rows.update((index, found[execution_id]) for _, index in (first, *others))
-            else:
-                known.repeats.update((index, first[0]) for _, index in others)
+    first: dict[tuple[int, str], int] = {}
+    asked: dict[Ref | None, dict[int, int | str]] = {}
+    for at, (_, root, index, own_id) in enumerate(chunk.heads()):
+        if own_id and first.setdefault((_scope(root), own_id), at) != at:
+            known.repeats[index] = first[_scope(root), own_id]
+        elif is_again or own_id:
+            asked.setdefault(root, {})[index] = own_id or chunk.batch + index
+    for root, numbers in asked.items():
+        known.rows.update(store.known(root, numbers))
     return known
-
-
-def _reply(data: bytes, root: Ref | None, execution_id: str) -> ReplyRow:
-    outcome = read_outcome(data, root, f"execution {execution_id!r}")
-    if isinstance(outcome, Failed):
-        return failure(0, ErrorInfo(*outcome))
-    return (0, *outcome)
 
 
 def _scope(root: Ref | None) -> int:

@@ -82,16 +82,13 @@ class KeyTable:
         """Return a table that was written, to decode with. Cost: about 0.3 us per key.
 
         Raises:
-            UnreadableValueError: It is none.
+            ValueError, TypeError: It is none.
         """
         table = KeyTable()
-        try:
-            text, *names = plain
-            packed = binascii.a2b_base64(text, strict_mode=True)
-        except (TypeError, ValueError) as error:
-            raise UnreadableValueError("the table of keys", str(error)) from error
+        text, *names = plain
+        packed = binascii.a2b_base64(text, strict_mode=True)
         if len(packed) % _KEY_BYTES or not all(type(name) is str for name in names):
-            raise UnreadableValueError("the table of keys", "it has half a key, or no names")
+            raise ValueError("the table of keys has half a key, or no names")
         of, size = int.from_bytes, _KEY_BYTES
         table.keys = [Key(of(packed[at : at + size], "big")) for at in range(0, len(packed), size)]
         table._texts = names
@@ -114,68 +111,29 @@ class KeyTable:
             raise IndexError(position)
         return self._texts[position]
 
-    def key(self, position: int) -> Key:
-        """Return a key of a table that was read."""
-        if position < 0:
-            raise IndexError(position)
-        return self.keys[position]
-
-
-class Numbering:
-    """Numbers of the containers in containers of one tree, so that a delta can name its container.
-
-    Attributes:
-        last: The last number that was given.
-        cells: Cells by number, of what was read; writing does not fill it. Clear it when the tree
-            is loaded: it keeps cells that have left the tree.
-    """
-
-    __slots__ = ("cells", "last")
-
-    def __init__(self, last: int = 0) -> None:
-        self.last = last
-        self.cells: dict[int, Any] = {}
-
-    def number_of(self, cell: Any) -> int:
-        """Return the number of a cell; one that has none gets the next."""
-        number: int = getattr(cell, "number", 0)
-        if not number:
-            self.last += 1
-            number = cell.number = self.last
-        return number
-
-    def put(self, number: int, cell: Any) -> None:
-        """Give a cell that was read the number that it was written with."""
-        cell.number = number
-        self.cells[number] = cell
-        self.last = max(self.last, number)
-
 
 class Encoder:
     """Writes values of one blob.
 
     Attributes:
         table: The keys and names that it writes once.
-        numbers: Gives containers in containers their numbers; without it they are written without.
         memo: Inside of an opaque value: what was written, by identity; a second time it is named.
         kept: Keeps those alive, so that no identity is used twice.
         depth: Values that the one being written is in.
         adapters: How the field being written is written if its class has no other way.
     """
 
-    __slots__ = ("adapters", "depth", "kept", "memo", "numbers", "positions", "table")
+    __slots__ = ("adapters", "depth", "kept", "memo", "table")
 
-    def __init__(self, table: KeyTable, numbers: Numbering | None = None) -> None:
+    def __init__(self, table: KeyTable) -> None:
         self.table = table
-        self.positions = table.positions
-        self.numbers = numbers
         self.memo: dict[int, int] | None = None
         self.kept: list[Any] = []
         self.depth = 0
         self.adapters: Any = None
 
     def value(self, value: Any) -> Plain:
-        """Return the plain form of a stored value, or of a value in an opaque one.
+        """Return the plain form of a value.
 
         Raises:
             Refused: It has none.
@@ -183,17 +141,15 @@ class Encoder:
         code = ENCODERS[type(value)]
         return value if code is None else code(value, self)
 
-    def values(
-        self, values: Any, out: list[Plain], way: Callable[[int], str] = "[{}]".format
-    ) -> Any:
-        """Append the plain forms of values to a list; return it. *way* names the nth one."""
+    def values(self, values: Any, out: list[Plain]) -> Any:
+        """Append the plain forms of values to a list; return it."""
         codes, append, before = ENCODERS, out.append, len(out)
         try:
             for value in values:
                 code = codes[type(value)]
                 append(value if code is None else code(value, self))
         except Refused as refused:
-            refused.way.append(way(len(out) - before))
+            refused.way.append(f"[{len(out) - before}]")
             raise
         return out
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 from registry.changes import rename
+from registry.errors import JournalDamagedError
 from registry.history import Cell, DictCell, ListCell, Node
 from registry.ids import Key, plain
+from registry.journal.evolution import opaque_names
 from registry.journal.states import StateReader, StateWriter
 from registry.tree import TreeRegistry
 
@@ -76,6 +78,7 @@ def write_commit(tree: TreeRegistry, commit: tuple[Any, ...], to: StateWriter) -
 
 def _write_change(cell: Cell, change: Any, to: StateWriter) -> list[Any]:
     write = to.value
+    to.enter(cell)
     if type(cell) is ListCell:
         return [
             *(cell.number, SPLICES),
@@ -146,7 +149,11 @@ _NOTHING: tuple[Any, ...] = ((),) * 6
 
 
 def _redo_delta(version: int, delta: list[Any], by: StateReader) -> None:
-    cell, kind = by.cells[delta[0]], delta[1]
+    cell, kind = by.cells.get(delta[0]), delta[1]
+    if cell is None:
+        if delta[0] < 0:  # a former form of its class had made it, and this one has not
+            return
+        raise JournalDamagedError(by.tree.name, f"has no container {delta[0]}")
     if kind == TAKE_OUT:
         cell.take_out(version, delta[2])
     elif kind == PUT_IN:
@@ -165,5 +172,8 @@ def _redo_delta(version: int, delta: list[Any], by: StateReader) -> None:
 
 def _mark_opaque(nodes: list[Node], names: dict[Key, frozenset[str]], by: StateReader) -> None:
     for node in nodes:
-        node.opaque = names.get(node.key)
+        if node.schema in by.evolved:  # it holds other parts than were written
+            node.opaque = opaque_names(node.schema, node.state)
+        else:
+            node.opaque = names.get(node.key)
     by.has_opaque = True

@@ -1,9 +1,4 @@
-"""Containers as plain data: lists, dicts, sets and tuples, of stored values or in an opaque one.
-
-A cell is written by its newest items, as a plain container of stored values is; both are read as a
-plain container. A container in another one has a number, by which a later delta names it; it is
-read as a `NumberedList`, `NumberedDict` or `NumberedSet`. Nothing in a set has one: what can be
-changed is not hashable.
+"""Containers as plain data: lists, dicts, sets and tuples of values.
 
 Inside of an opaque value, what is held in two places is written once and named the second time, so
 that it is one object again when it is read.
@@ -15,62 +10,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
-from registry.history import Cell, DictCell, ListCell, SetCell
-from registry.ids import Key
 from registry.journal.atoms import is_small, is_text
 from registry.journal.coding import (
-    DECODERS,
     ENCODERS,
     Decoder,
     Encoder,
     Plain,
     Refused,
-    decodes,
     decodes_once,
     once,
 )
-from registry.values import ATOM, KIND, Opaque, shown
+from registry.values import ATOM, KIND, SURE_KEYS, Opaque, shown
 
-(LIST, KEYS, DICT, SET, TUPLE, FROZENSET, KEY) = range(1, 8)
-(LIST_N, KEYS_N, DICT_N, SET_N) = range(11, 15)
-
-
-class NumberedList(list[Any]):
-    """A list in another container, as it was read."""
-
-    __slots__ = ("number",)
-    number: int
-
-
-class NumberedDict(dict[Any, Any]):
-    """A dict in another container, as it was read."""
-
-    __slots__ = ("number",)
-    number: int
-
-
-class NumberedSet(set[Any]):
-    """A set in another container, as it was read."""
-
-    __slots__ = ("number",)
-    number: int
-
-
-# --- children ---
-
-
-def _key(key: Key, encoder: Encoder) -> Plain:
-    return [KEY, encoder.positions[key]]
-
-
-@decodes(KEY)
-def _read_key(plain: list[Plain], decoder: Decoder) -> Key:
-    return decoder.table.key(plain[1])
+(LIST, DICT, SET, TUPLE, FROZENSET) = range(1, 6)
 
 
 # --- lists and tuples ---
 
-_KEYS, _FLOATS, _INTS, _TEXTS = [frozenset({cls}) for cls in (Key, float, int, str)]
+_FLOATS, _INTS, _TEXTS = [frozenset({cls}) for cls in (float, int, str)]
 
 
 def _is_plain(items: Any, kinds: set[type]) -> bool:
@@ -83,11 +40,6 @@ def _is_plain(items: Any, kinds: set[type]) -> bool:
 def _fill(items: Any, encoder: Encoder, out: list[Plain]) -> Plain:
     """Append the plain forms of the items of a list."""
     kinds = {*map(type, items)}
-    if kinds == _KEYS:
-        out[0] += 1  # LIST is KEYS, LIST_N is KEYS_N
-        positions = encoder.positions
-        out += [positions[key] for key in items]
-        return out
     if kinds == _FLOATS or _is_plain(items, kinds):
         out += items
         return out
@@ -95,16 +47,6 @@ def _fill(items: Any, encoder: Encoder, out: list[Plain]) -> Plain:
     encoder.values(items, out)
     encoder.depth -= 1
     return out
-
-
-def _head(cell: Cell, encoder: Encoder, tag: int, numbered: int) -> list[Plain]:
-    if cell.depth > 1 and encoder.numbers is not None:
-        return [numbered, encoder.numbers.number_of(cell)]
-    return [tag]
-
-
-def _list_cell(cell: ListCell, encoder: Encoder) -> Plain:
-    return _fill(cell.items, encoder, _head(cell, encoder, LIST, LIST_N))
 
 
 @once
@@ -115,38 +57,6 @@ def _list(items: list[Any], encoder: Encoder) -> Plain:
 @decodes_once(LIST)
 def _read_list(plain: list[Plain], decoder: Decoder) -> list[Any]:
     return decoder.values(plain)
-
-
-@decodes(KEYS)
-def _read_keys(plain: list[Plain], decoder: Decoder) -> list[Any]:
-    return _keys(plain[1:], decoder)
-
-
-def _keys(positions: list[int], decoder: Decoder) -> list[Any]:
-    if positions and min(positions) < 0:
-        raise IndexError(min(positions))
-    keys = decoder.table.keys
-    return [keys[position] for position in positions]
-
-
-@decodes(LIST_N)
-def _read_numbered_list(plain: list[Plain], decoder: Decoder) -> NumberedList:
-    return _numbered(NumberedList(decoder.values(plain, 2)), plain)
-
-
-@decodes(KEYS_N)
-def _read_numbered_keys(plain: list[Plain], decoder: Decoder) -> NumberedList:
-    return _numbered(NumberedList(_keys(plain[2:], decoder)), plain)
-
-
-_Numbered = TypeVar("_Numbered", NumberedList, NumberedDict, NumberedSet)
-
-
-def _numbered(container: _Numbered, plain: list[Plain]) -> _Numbered:
-    if type(plain[1]) is not int:
-        raise TypeError("expected the number of a container")
-    container.number = plain[1]
-    return container
 
 
 @once
@@ -198,13 +108,6 @@ def _pairs(items: dict[Any, Any], encoder: Encoder, out: list[Plain]) -> Plain:
     return out
 
 
-def _dict_cell(cell: DictCell, encoder: Encoder) -> Plain:
-    head = _head(cell, encoder, DICT, DICT_N)
-    if len(head) == 1 and _is_object(cell.items):
-        return _object(cell.items, encoder)
-    return _pairs(cell.items, encoder, head)
-
-
 @once
 def _dict(items: dict[Any, Any], encoder: Encoder) -> Plain:
     return _object(items, encoder) if _is_object(items) else _pairs(items, encoder, [DICT])
@@ -222,15 +125,7 @@ def _read_dict(plain: list[Plain], decoder: Decoder) -> dict[Any, Any]:
     return _from_pairs(decoder.values(plain))
 
 
-@decodes(DICT_N)
-def _read_numbered_dict(plain: list[Plain], decoder: Decoder) -> NumberedDict:
-    return _numbered(NumberedDict(_from_pairs(decoder.values(plain, 2))), plain)
-
-
 # --- sets, and what is found by its hash ---
-
-_SURE = frozenset({str, int, bool, bytes, type(None), Key, Opaque})
-"""Classes of keys that are found again when they were read, whatever their value."""
 
 
 def found_again(key: Any, encoder: Encoder) -> Plain:
@@ -239,7 +134,7 @@ def found_again(key: Any, encoder: Encoder) -> Plain:
     Raises:
         Refused: A copy of it is another key: it is NaN, or equal to itself only.
     """
-    if type(key) not in _SURE:
+    if type(key) not in SURE_KEYS:
         check_key(key)
     return encoder.value(key)
 
@@ -251,6 +146,8 @@ def check_key(key: Any) -> None:
         Refused: It is NaN, or equal to itself only, or holds such a thing.
     """
     cls = type(key)
+    if cls is Opaque:
+        key, cls = key.value, type(key.value)
     if cls in (tuple, frozenset):
         _check_keys(key)
         return
@@ -274,7 +171,7 @@ def check_key(key: Any) -> None:
 
 def _check_keys(keys: Iterable[Any]) -> None:
     for key in keys:
-        if type(key) not in _SURE:
+        if type(key) not in SURE_KEYS:
             check_key(key)
 
 
@@ -294,11 +191,7 @@ def _members(items: Any, encoder: Encoder, out: list[Plain]) -> Plain:
     return out
 
 
-def _set_cell(cell: SetCell, encoder: Encoder) -> Plain:
-    return _members(cell.items, encoder, _head(cell, encoder, SET, SET_N))
-
-
-_Members = TypeVar("_Members", set[Any], frozenset[Any], NumberedSet)
+_Members = TypeVar("_Members", set[Any], frozenset[Any])
 
 
 def _from_members(make: Callable[[list[Any]], _Members], items: list[Any]) -> _Members:
@@ -313,11 +206,6 @@ def _read_set(plain: list[Plain], decoder: Decoder) -> set[Any]:
     return _from_members(set, decoder.values(plain))
 
 
-@decodes(SET_N)
-def _read_numbered_set(plain: list[Plain], decoder: Decoder) -> NumberedSet:
-    return _numbered(_from_members(NumberedSet, decoder.values(plain, 2)), plain)
-
-
 @decodes_once(FROZENSET)
 def _read_frozenset(plain: list[Plain], decoder: Decoder) -> frozenset[Any]:
     return _from_members(frozenset, decoder.values(plain))
@@ -325,10 +213,6 @@ def _read_frozenset(plain: list[Plain], decoder: Decoder) -> frozenset[Any]:
 
 ENCODERS.update(
     {
-        Key: _key,
-        ListCell: _list_cell,
-        DictCell: _dict_cell,
-        SetCell: _set_cell,
         list: _list,
         tuple: _tuple,
         dict: _dict,
@@ -336,6 +220,3 @@ ENCODERS.update(
         frozenset: once(lambda items, encoder: _members(items, encoder, [FROZENSET])),
     }
 )
-assert KEYS == LIST + 1, "the tag of a list of keys follows that of a list"
-assert KEYS_N == LIST_N + 1, "as above"
-assert DECODERS, "the tags above are read"

@@ -1,4 +1,4 @@
-"""Fields: how the states of one class are journaled, and whether they can be at all.
+"""Fields: what the annotations of a class say of how it is journaled, and whether it can be at all.
 
 Values decide how they are written. The annotation of a field is asked for values of classes that
 have no codec: if pydantic writes such a value as JSON and its validator makes the very same value
@@ -17,10 +17,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from registry.entity import Entity
-from registry.errors import NotJournalableError, UnreadableValueError
-from registry.history import Stored
-from registry.journal.codec import Place, refusal
-from registry.journal.coding import Decoder, Encoder, KeyTable, Plain, Refused, is_writable
+from registry.errors import NotJournalableError
+from registry.journal.codec import refusal
+from registry.journal.coding import Encoder, KeyTable, Plain, Refused, is_writable
 from registry.journal.names import find_name
 from registry.schema import Schema
 from registry.values import ATOM, ENTITY, KIND, same_value
@@ -71,119 +70,22 @@ class Adapters:
         return self._adapters[cls].validate_json(text)
 
 
-class Plan:
-    """How the states of one class are written.
+_FOUND: dict[Schema, dict[str, Adapters]] = {}
 
-    Attributes:
-        schema: The class.
-        adapters: By name, for the fields with classes that have no codec.
+
+def adapters_of(schema: Schema) -> dict[str, Adapters]:
+    """Return what writes values of classes without a codec, by field: empty for most classes.
+
+    Compiled on first use.
     """
-
-    __slots__ = ("_masks", "adapters", "schema")
-
-    def __init__(self, schema: Schema) -> None:
-        self.schema = schema
-        self.adapters = {
+    found = _FOUND.get(schema)
+    if found is None:
+        found = _FOUND[schema] = {
             name: adapters
             for name, field in schema.cls.model_fields.items()
             if (adapters := _adapters_of(field.annotation, field.metadata)) is not None
         }
-        self._masks: dict[frozenset[str], Plain] = {}
-
-    def _way(self, position: int) -> str:
-        return f".{self.schema.names[position]}"
-
-    def write(self, state: tuple[Stored, ...], encoder: Encoder, place: Place) -> list[Plain]:
-        """Return the plain form of a state: one item per name of the schema.
-
-        The last one, which fields were set, is a number with one bit for each.
-
-        Args:
-            state: A state of an entity of the class.
-            encoder: What writes it.
-            place: Names the entity in an error.
-
-        Raises:
-            NotJournalableError: A value in it has no plain form.
-
-        Cost: 0.5 us, and 0.04 us per atom.
-        """
-        try:
-            if self.adapters:
-                out = self._write_adapted(state, encoder)
-            else:
-                out = encoder.values(state[:-1], [], self._way)
-        except Exception as error:  # also what an object raises while it is looked at
-            raise refusal(encoder, error, place) from error
-        names = state[-1]
-        mask = self._masks.get(names)
-        out.append(self._mask(names) if mask is None else mask)
-        return out
-
-    def _write_adapted(self, state: tuple[Stored, ...], encoder: Encoder) -> list[Plain]:
-        out: list[Plain] = []
-        for name, value in zip(self.schema.names[:-1], state[:-1], strict=True):
-            encoder.adapters = self.adapters.get(name)
-            encoder.values((value,), out, f".{name}".format)
-        encoder.adapters = None
-        return out
-
-    def _mask(self, names: frozenset[str]) -> Plain:
-        index = self.schema.field_index
-        if names <= index.keys():
-            mask: Plain = sum(1 << index[name] for name in names)
-        else:  # extra fields
-            mask = sorted(names)
-        if len(self._masks) < _MASKS:
-            self._masks[names] = mask
-        return mask
-
-    def read(self, plain: list[Plain], decoder: Decoder, place: str = "") -> tuple[Stored, ...]:
-        """Return the state that `write` wrote, containers as plain ones.
-
-        Raises:
-            UnknownClassError: It names a class or a codec that is not loaded.
-            UnreadableValueError: It is none of this class as it is now.
-        """
-        names = self.schema.names
-        if type(plain) is not list or len(plain) != len(names):
-            raise UnreadableValueError(place or "a state", f"{len(names)} values were expected")
-        if self.adapters:
-            state = [
-                self.read_field(name, item, decoder, place)
-                for name, item in zip(names[:-1], plain[:-1], strict=True)
-            ]
-        else:
-            state = [decoder.read(item, place) for item in plain[:-1]]
-        return (*state, self._set_of(plain[-1], place))
-
-    def read_field(self, name: str, plain: Plain, decoder: Decoder, place: str = "") -> Stored:
-        """Return the value of one field; see `read`."""
-        decoder.adapters = self.adapters.get(name)
-        value = decoder.read(plain, place)
-        decoder.adapters = None
-        return value
-
-    def _set_of(self, mask: Plain, place: str) -> frozenset[str]:
-        fields = self.schema.fields
-        if type(mask) is int and 0 <= mask < 1 << len(fields):
-            return self.schema.shared_set({n for at, n in enumerate(fields) if mask >> at & 1})
-        if type(mask) is list and all(type(name) is str for name in mask):
-            return self.schema.shared_set(set(mask))
-        raise UnreadableValueError(place or "a state", "it does not say which fields were set")
-
-
-_MASKS = 1024
-"""Sets of fields of one class of which the plain form is kept."""
-_PLANS: dict[Schema, Plan] = {}
-
-
-def plan_of(schema: Schema) -> Plan:
-    """Return how states of a class are written. Compiled on first use."""
-    plan = _PLANS.get(schema)
-    if plan is None:
-        plan = _PLANS[schema] = Plan(schema)
-    return plan
+    return found
 
 
 # --- what an annotation says ---

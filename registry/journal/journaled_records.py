@@ -8,8 +8,7 @@ from contextlib import AbstractContextManager
 
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.journaled_trees import JournaledTrees
-from registry.journal.logs import OUTPUT, read_entry, read_output
-from registry.journal.packing import Unpacker
+from registry.journal.logs import read_log
 from registry.journal.writer import Writer
 from registry.records import Packed, RecordLog
 
@@ -86,14 +85,7 @@ class JournaledRecords(RecordLog):
         room = (self._entries.maxlen or 0) - len(self._entries)
         found: list[Packed] = []  # newest first
         for row, data in self._writer.journal.logs(self._writer.first_row):
-            unpack = Unpacker(data, f"the records of row {row}")
-            read: list[Packed] = []
-            outputs = []
-            for entry in unpack:  # in order: times and numbers are differences
-                if entry[0] == OUTPUT:
-                    outputs.append(read_output(entry, unpack))
-                else:
-                    read.append(read_entry(entry, unpack))
+            read, outputs = read_log(data, row)
             found += reversed(read)
             for output in reversed(outputs):
                 self._trees.outputs.restore(*output)

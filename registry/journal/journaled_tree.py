@@ -11,11 +11,13 @@ from functools import partial
 from typing import Any
 
 from registry.entity import key_label
-from registry.history import Cell, DictCell, ListCell, Node, SetCell, cells_in
+from registry.errors import NotJournalableError
+from registry.history import Cell, DictCell, ListCell, Node, SetCell
 from registry.journal.commits import BIRTH, OUTPUTS, SOURCES, write_commit
+from registry.journal.fields import adapters_of
 from registry.journal.images import write_checkpoint, write_image
 from registry.journal.port import Checkpoint, Part
-from registry.journal.states import StateWriter
+from registry.journal.states import StateWriter, adapters_in, field_of
 from registry.retention import Retention
 from registry.tree import TreeRegistry
 
@@ -51,8 +53,7 @@ class JournaledTree(TreeRegistry):
         Raises:
             NotJournalableError: It holds what cannot be written; it stays what it was.
         """
-        states = StateWriter(tree.branch)
-        write_image(tree, 1, states)
+        write_birth(tree, StateWriter(tree.branch))
         tree.__class__ = cls
         assert isinstance(tree, JournaledTree), "it is one now"
         tree.states, tree.is_born = StateWriter(tree.branch), False
@@ -88,16 +89,17 @@ class JournaledTree(TreeRegistry):
         """
         for where, change in changes:
             if isinstance(where, Node):
-                self._check_state(where, change)
+                check_state(where, change, self.states)
             elif type(change) is list or type(where) is SetCell:
-                for value in _put(where, change):
-                    self.states.check(value, partial(_place_in, where))
+                self._check_change(where, change)
 
-    def _check_state(self, node: Node, state: tuple[Any, ...]) -> None:
-        names, old = node.schema.names, node.state
-        for at, value in enumerate(state[:-1]):
-            if not old or value is not old[at]:
-                self.states.check(value, partial(_place_at, node, names[at]))
+    def _check_change(self, cell: Cell, change: Any) -> None:
+        place, adapters = partial(_place_in, cell), adapters_in(cell)
+        if type(cell) is not ListCell:
+            keys = change[0] if type(cell) is SetCell else [key for key, _ in change]
+            self.states.check_keys(keys, place)
+        for value in _put(cell, change):
+            self.states.check(value, place, adapters)
 
     def note_outputs(self, outputs: tuple[tuple[int, int], ...]) -> None:
         """Note on the newest version what the execution that made it returned."""
@@ -122,7 +124,7 @@ class JournaledTree(TreeRegistry):
         self.is_born = True
         pack, commit = self.states.pack, self.commit_of(1)
         assert commit is not None, "a tree is written before retention can forget its birth"
-        image = write_image(self, 1, self.states)
+        image = write_birth(self, self.states)
         time, number = pack.time(commit.committed_at), pack.number(commit.execution_id)
         pack.entries.append([BIRTH, time, number, pack.text(commit.callable_name), image])
         for key, noted in self.borrowed.items():
@@ -178,6 +180,38 @@ class JournaledTree(TreeRegistry):
         self.checked = self.oldest - 1
 
 
+def write_birth(tree: TreeRegistry, to: StateWriter) -> list[Any]:
+    """Return the image of a tree as it was born.
+
+    Raises:
+        NotJournalableError: A value cannot be written; names the entity and the field.
+    """
+    try:
+        return write_image(tree, 1, to)
+    except NotJournalableError:
+        for node in tree.nodes.values():
+            check_state(node, node.state, StateWriter(tree.branch))
+        raise
+
+
+def check_state(node: Node, state: tuple[Any, ...], to: StateWriter) -> None:
+    """Refuse a state with new values that cannot be written.
+
+    Args:
+        node: The entity.
+        state: Its own, if all of it is new, or another one.
+        to: What would write it.
+
+    Raises:
+        NotJournalableError: There is one.
+    """
+    names, old, adapters = node.schema.names, node.state, adapters_of(node.schema)
+    is_new = state is old  # as it enters
+    for at, value in enumerate(state[:-1]):
+        if is_new or value is not old[at]:
+            to.check(value, partial(_place_at, node, names[at]), adapters.get(names[at]))
+
+
 def _place_at(node: Node, name: str) -> str:
     return f"{name!r} of {key_label(node.schema.cls, node.key)}"
 
@@ -186,10 +220,7 @@ def _place_in(cell: Cell) -> str:
     node = cell.node
     if node is None:
         return "a container"
-    for name, value in zip(node.schema.names, node.state, strict=False):
-        if cell in cells_in(value):
-            return _place_at(node, name)
-    return f"a container of {key_label(node.schema.cls, node.key)}"
+    return _place_at(node, field_of(cell))
 
 
 def _put(cell: Cell, change: Any) -> Iterator[Any]:

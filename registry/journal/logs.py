@@ -7,14 +7,16 @@ the journal cannot write is kept as its text.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from registry.errors import NotJournalableError
 from registry.ids import Key
 from registry.journal.codec import decode, encode
 from registry.journal.packing import Packer, Unpacker, writable
 from registry.kept import keep_text
 from registry.records import Packed, apart
+
+Output: TypeAlias = tuple[Key, tuple[str, int | str, Any, float]]
+"""Key of an output entity, and what it was told as."""
 
 _SAME = frozenset({bool, float})
 _BIG = 1 << 64
@@ -25,6 +27,24 @@ def write_entry(packed: Packed, pack: Packer) -> list[Any]:
     if packed[0] is None:
         return _write_adoption(packed, pack)
     return _write_record(packed, pack) if type(packed[1]) is str else _write_joint(packed, pack)
+
+
+def read_log(data: bytes, row: int) -> tuple[list[Packed], list[Output]]:
+    """Return records and output entities of a row, oldest first.
+
+    Raises:
+        JournalDamagedError: They are none.
+        UnknownClassError: A class of a value in them is not imported.
+    """
+    unpack = Unpacker(data, f"the records of row {row}")
+    records: list[Packed] = []
+    outputs: list[Output] = []
+    for entry in unpack:  # in order: times and numbers are differences
+        if entry[0] == OUTPUT:
+            outputs.append(read_output(entry, unpack))
+        else:
+            records.append(read_entry(entry, unpack))
+    return records, outputs
 
 
 def read_entry(entry: list[Any], unpack: Unpacker) -> Packed:
@@ -119,9 +139,7 @@ def write_output(key: int, told: tuple[str, int | str, Any, float], pack: Packer
     ]
 
 
-def read_output(
-    entry: list[Any], unpack: Unpacker
-) -> tuple[Key, tuple[str, int | str, Any, float]]:
+def read_output(entry: list[Any], unpack: Unpacker) -> Output:
     """Return key, and what it was told as, of an output entity that `write_output` wrote."""
     _, key, name, number, made, plain = entry
     number, made = unpack.number(number), unpack.time(made)
@@ -185,8 +203,9 @@ def _value(value: Any, pack: Packer) -> Any:
     if cls is tuple:
         return [_TUPLE, *[_value(each, pack) for each in value]]
     try:
-        return [_OTHER, encode(value, pack.table)]
-    except NotJournalableError:
+        return [_OTHER, pack.encoder.value(value)]
+    except Exception:  # noqa: BLE001 - whatever an object of the user's raises
+        pack.encoder.reset()
         return _value(keep_text(value), pack)
 
 

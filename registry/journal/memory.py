@@ -16,7 +16,15 @@ from registry.errors import (
 )
 from registry.ids import new_key
 from registry.journal.audit import StoredEffect, StoredPart, audit
-from registry.journal.chain import branch_text, digest_of, genesis, root_text, seal
+from registry.journal.chain import (
+    Header,
+    branch_text,
+    digest_of,
+    genesis,
+    root_text,
+    seal,
+    seal_epochs,
+)
 from registry.journal.head_file import Head
 from registry.journal.port import Checkpoint, Entry, Group, Part, Problem
 from registry.journal.rules import (
@@ -113,9 +121,7 @@ class MemoryJournal:
                 self._has.log_of[row] = sealed.header.log_checksum, group.log
             for key, branch in after.items():
                 self._settle(key, branch)
-            header = sealed.header.pack()
-            self._has.headers.append((header, digest_of(self._newest().digest, header)))
-            return row
+            return self._put_row(sealed.header)
 
     def acquire(self, roots: Iterable[int], holder: str) -> dict[int, int]:
         """Become the writer of roots; return their epochs. See `Journal.acquire`."""
@@ -125,6 +131,7 @@ class MemoryJournal:
                 epoch = self._has.tenure_of.get(root, NOBODY).epoch + 1
                 self._has.tenure_of[root] = Tenure(epoch, holder, self._clock())
                 epochs[root] = epoch
+            self._put_row(seal_epochs(len(self._has.headers) + 1, epochs))
             return epochs
 
     def catalog(self) -> list[Entry]:
@@ -240,6 +247,11 @@ class MemoryJournal:
             len(self._has.headers),
             self._has.headers[-1][1] if self._has.headers else self._has.genesis,
         )
+
+    def _put_row(self, header: Header) -> int:
+        data = header.pack()
+        self._has.headers.append((data, digest_of(self._newest().digest, data)))
+        return header.row
 
     def _check_effects(self, group: Group) -> None:
         seen = set()

@@ -98,6 +98,7 @@ def read_outcome(data: bytes, root: Ref | None, place: str) -> Answered | Failed
 
     Raises:
         JournalDamagedError: They are of none.
+        UnreadableValueError: The value is of a class that is different now.
         UnknownClassError: A class in the value is not imported.
     """
     try:
@@ -111,9 +112,10 @@ def read_outcome(data: bytes, root: Ref | None, place: str) -> Answered | Failed
             return Answered(version, rest[0], None, None, ())
         changed, semantic, refs, keys, plain, *is_text = rest
         outputs = tuple([_ref(each, root) for each in refs])
+        table = KeyTable.read(keys)
     except (ValueError, TypeError) as error:
         raise JournalDamagedError(place, f"{type(error).__name__}: {error}") from error
-    value = decode(plain, KeyTable.read(keys))
+    value = decode(plain, table, place)
     return Answered(version, changed, semantic, KeptText(value) if is_text else value, outputs)
 
 

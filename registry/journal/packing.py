@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 from registry.errors import JournalDamagedError
 from registry.ids import Key
 from registry.journal.classes import class_name
-from registry.journal.coding import KeyTable
+from registry.journal.coding import Encoder, KeyTable
 from registry.schema import Schema
 
 FORMAT = 1
@@ -39,16 +39,18 @@ class Packer:
     Attributes:
         keys: Entities that entries name, and their positions.
         table: The same, and what values name; see `coding.py`.
+        encoder: Writes values.
         entries: The entries, oldest first.
     """
 
     __slots__ = (
         *("_classes", "_clock", "_marked", "_number", "_plans", "_start", "_texts"),
-        *("entries", "keys", "table"),
+        *("encoder", "entries", "keys", "table"),
     )
 
     def __init__(self) -> None:
         self.table = KeyTable()
+        self.encoder = Encoder(self.table)
         self.keys = self.table.positions
         self.entries: list[Any] = []
         self._texts: dict[str, int] = {}

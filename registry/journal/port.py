@@ -125,7 +125,9 @@ class Journal(Protocol):
         """The store in messages: a path, or a server and database; never a password."""
 
     def append(self, group: Group) -> int:
-        """Store a group, durably as the journal was opened; return its row number: 1, 2, 3, ...
+        """Store a group, durably as the journal was opened; return the number of its row.
+
+        Rows are numbered 1, 2, 3, ...; `acquire` makes one as well.
 
         Raises:
             FencedError: Somebody acquired one of the roots since, or a root that is known was given
@@ -141,6 +143,7 @@ class Journal(Protocol):
         """Become the writer of roots: raise their epochs by one and return them.
 
         From then on whoever held an older epoch is refused. A root that is new here gets epoch 1.
+        It is a row of its own, so that a lost one is noticed like a lost group.
 
         Args:
             roots: The roots.

@@ -47,7 +47,8 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
         checkpoint = journal.checkpoint(root_key, branch, needed - 1)
         if checkpoint is not None:
             read_checkpoint(checkpoint, by)
-        for part in journal.parts(root_key, branch, tree.head):
+        # No further: somebody else may have written more since.
+        for part in journal.parts(root_key, branch, tree.head, head):
             place = f"versions {part.first} to {part.last} of branch {part.branch} of {root}"
             by.open(Unpacker(part.data, place))
             if part.first != tree.head + 1:  # checkpoints are put where parts end

@@ -28,6 +28,7 @@ from registry.errors import (
 from registry.journal import sqlite_file
 from registry.journal.audit import audit
 from registry.journal.chain import (
+    Header,
     Sealed,
     branch_text,
     digest_of,
@@ -39,6 +40,7 @@ from registry.journal.chain import (
     root_bytes,
     root_text,
     seal,
+    seal_epochs,
 )
 from registry.journal.head_file import Head, head_path, read_head
 from registry.journal.port import Checkpoint, Effect, Entry, Group, Part, Problem
@@ -87,7 +89,7 @@ _PAGE = (
 
 
 class SqliteJournal:
-    """A journal in a file.
+    """A journal in a file. Not to be taken along into a forked process: open it there again.
 
     Args:
         path: The database; what belongs to it lies beside it: `-wal`, `-shm` and `-head`.
@@ -167,16 +169,15 @@ class SqliteJournal:
         if group.log:
             log = (row, sealed.header.log_checksum, group.log)
             db.execute("INSERT INTO logs VALUES (?, ?, ?)", log)
-        header = sealed.header.pack()
-        head = Head(row, digest_of(newest.digest, header))
-        db.execute("INSERT INTO groups VALUES (?, ?, ?)", (row, header, head.digest))
-        return head
+        return _put_row(db, newest, sealed.header)
 
     def _newest(self, db: sqlite3.Connection) -> Head:
         """Return the newest row, which is not older than the last one that was seen here."""
         assert self._file is not None, "a connection is of a file"
         found = db.execute("SELECT row, digest FROM groups ORDER BY row DESC LIMIT 1").fetchone()
         newest = Head(0, self._file.genesis) if found is None else Head(*found)
+        if not isinstance(newest.digest, bytes):
+            raise JournalDamagedError(f"{self.name}, row {newest.row}", "has no digest")
         if newest.row < self._known.row:
             raise missing(self._path, newest.row + 1, self._known.row)
         if newest.row == self._known.row > 0 and newest != self._known:
@@ -232,11 +233,15 @@ class SqliteJournal:
     def acquire(self, roots: Iterable[int], holder: str) -> dict[int, int]:
         """Become the writer of roots; return their epochs. See `Journal.acquire`."""
         epochs = {}
-        with self._using() as db, self._transaction(db):
-            for root in dict.fromkeys(roots):
-                epoch = self._root(db, root)[1].epoch + 1
-                self._put_root(db, root, Tenure(epoch, holder, self._clock()))
-                epochs[root] = epoch
+        with self._using() as db:
+            with self._transaction(db):
+                for root in dict.fromkeys(roots):
+                    epoch = self._root(db, root)[1].epoch + 1
+                    self._put_root(db, root, Tenure(epoch, holder, self._clock()))
+                    epochs[root] = epoch
+                newest = self._newest(db)
+                head = _put_row(db, newest, seal_epochs(newest.row + 1, epochs))
+            self._note(head)
         return epochs
 
     def _root(self, db: sqlite3.Connection, root: int) -> tuple[int, Tenure]:
@@ -410,6 +415,8 @@ class SqliteJournal:
                 if text != "ok":
                     yield Problem(self.name, text, "a sound database")
             yield from audit(StoredInFile(file), head)
+        except JournalDamagedError as error:
+            yield Problem(error.place, error.found, "what was written")
         except sqlite_file.FAILURES as error:
             yield Problem(self.name, str(error), "something that can be read")
         finally:
@@ -579,6 +586,14 @@ class SqliteJournal:
     def _tell(self, step: str) -> None:
         if self._probe is not None:
             self._probe(step)
+
+
+def _put_row(db: sqlite3.Connection, newest: Head, header: Header) -> Head:
+    """Add a row to the chain; return the new head."""
+    data = header.pack()
+    head = Head(header.row, digest_of(newest.digest, data))
+    db.execute("INSERT INTO groups VALUES (?, ?, ?)", (head.row, data, head.digest))
+    return head
 
 
 def _pages(items: list[bytes]) -> Iterator[list[bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 
 from registry.errors import JournalDamagedError
@@ -19,13 +20,16 @@ class StoredInFile:
     def __init__(self, file: SqliteFile) -> None:
         self.db = file.db
         self.genesis = file.genesis
-        (self.logs_before,) = self.db.execute("SELECT logs_before FROM store").fetchone()
+        with sound("the entry of the store"):
+            (logs_before,) = self.db.execute("SELECT logs_before FROM store").fetchone()
+            self.logs_before = operator.index(logs_before)
         self.numbers: dict[BranchKey, int] = {}
         self.roots = {0: 0}
 
     def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Give (number, header, digest), oldest first."""
-        yield from self.db.execute("SELECT * FROM groups ORDER BY row")
+        for row, header, digest in self.db.execute("SELECT * FROM groups ORDER BY row"):
+            yield row, _as_bytes(header), _as_bytes(digest)
 
     def branches(self) -> Iterator[Branch | JournalDamagedError]:
         """Give what is known of the branches; before their parts."""
@@ -102,3 +106,8 @@ class StoredInFile:
                 yield read_checkpoint(key, values)
             except JournalDamagedError as error:
                 yield error
+
+
+def _as_bytes(value: object) -> bytes:
+    """Return what should be bytes; anything else as bytes that will not be taken for them."""
+    return value if isinstance(value, bytes) else repr(value).encode()

@@ -169,7 +169,10 @@ class SqliteFile:
         if not read_only and self._is_new():
             self._create()
         self._recognise()
-        self.genesis = genesis(root_of(db.execute("SELECT id FROM store").fetchone()[0]))
+        try:
+            self.genesis = genesis(root_of(db.execute("SELECT id FROM store").fetchone()[0]))
+        except (TypeError, OverflowError) as error:
+            raise JournalDamagedError(str(self.path), "has no identity any more") from error
         if not read_only:
             self.head = HeadFile(head_path(self.path))
         self._identity = self._find()

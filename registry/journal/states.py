@@ -13,12 +13,14 @@ from registry.errors import JournalDamagedError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored, cells_in
 from registry.ids import BIRTH, Key
 from registry.journal.classes import find_class
-from registry.journal.codec import Place, refusal
-from registry.journal.coding import Decoder, Encoder, Refused
+from registry.journal.codec import Place, check_key, refusal
+from registry.journal.coding import Decoder, Refused
+from registry.journal.evolution import Evolution, Former, opaque_names
+from registry.journal.fields import Adapters, adapters_of
 from registry.journal.packing import Packer, Unpacker
 from registry.schema import Schema, schema_of
 from registry.tree import TreeRegistry
-from registry.values import SURE, Opaque
+from registry.values import SURE, SURE_KEYS, Opaque, shown
 
 CHILD, LIST, CHILDREN, PLAIN_LIST, DICT, SET, TUPLE, FROZENSET, KNOWN, OTHER, NAMES = range(11)
 """What a list stands for: its first item."""
@@ -40,7 +42,7 @@ class StateWriter:
 
     def __init__(self, branch: int) -> None:
         self.pack = Packer()
-        self._encoder = Encoder(self.pack.table)
+        self._encoder = self.pack.encoder
         # A fork's own containers have other numbers than those that it has in common with its base.
         self._branch = branch << 40
         self._next = 0
@@ -82,6 +84,7 @@ class StateWriter:
         if cls is tuple:
             return [TUPLE, *map(self.value, stored)]
         if cls is frozenset:
+            self.check_keys(stored)
             return [FROZENSET, *map(self.value, stored)]
         return [OTHER, self.plain(stored)]
 
@@ -94,31 +97,62 @@ class StateWriter:
         encoder = self._encoder
         try:
             return encoder.value(value)
-        except (Refused, RecursionError) as error:
+        except Exception as error:  # also what an object raises while it is looked at
             raise refusal(encoder, error, place) from error
 
-    def check(self, stored: Stored, place: Place) -> None:
+    def check(self, stored: Stored, place: Place, adapters: Adapters | None = None) -> None:
         """Refuse a value that cannot be written, before it is stored.
 
         Args:
             stored: The value.
             place: Where it is to be stored.
+            adapters: What writes values of that field; see `adapters_of`.
 
         Raises:
             NotJournalableError: It cannot be.
 
         Cost: a look at each item; values of other kinds than the usual are written, to see.
         """
+        self._encoder.adapters = adapters
         rest = [stored]
         while rest:
             value = rest.pop()
             cls = type(value)
-            if cls in _CELLS:
-                rest += [*value.items, *value.items.values()] if cls is DictCell else value.items
-            elif cls in (tuple, frozenset):
+            if cls is ListCell:
+                rest += value.items
+            elif cls is DictCell:
+                self.check_keys(value.items, place)
+                rest += [*value.items, *value.items.values()]
+            elif cls is SetCell or cls is frozenset:
+                members = value.items if cls is SetCell else value
+                self.check_keys(members, place)
+                rest += members
+            elif cls is tuple:
                 rest += value
             elif cls not in SURE:
                 self.plain(value, place)
+        self._encoder.adapters = None
+
+    def check_keys(self, keys: Iterable[Any], place: Place = "a value") -> None:
+        """Refuse keys of a dict, or members of a set, of which copies would be other ones.
+
+        Raises:
+            NotJournalableError: There is one.
+        """
+        if SURE_KEYS.issuperset(map(type, keys)):
+            return
+        for key in keys:
+            if type(key) not in SURE_KEYS:
+                try:
+                    check_key(key)
+                except Exception as error:  # also what an attribute of the user's raises
+                    if isinstance(error, Refused):
+                        error.way.append(f"[{shown(key)}]")
+                    raise refusal(self._encoder, error, place) from error
+
+    def enter(self, cell: Cell | None) -> None:
+        """Write the values that follow as the field says that a container is in; None: no field."""
+        self._encoder.adapters = adapters_in(cell)
 
     def _text(self, text: str) -> Any:
         try:
@@ -133,6 +167,8 @@ class StateWriter:
             self._next += 1
             cell.number = self._branch | self._next
         items = cell.items if version is None else cell.at(version)
+        if type(cell) is not ListCell:
+            self.check_keys(items)
         if type(cell) is DictCell:
             pairs = [part for pair in items.items() for part in pair]
             return [DICT, cell.number, *self._all(pairs, version)]
@@ -153,9 +189,8 @@ class StateWriter:
         cls = type(stored)
         if cls in _CELLS:
             return self.container(stored, version)
-        if cls in (tuple, frozenset):
-            kind = TUPLE if cls is tuple else FROZENSET
-            return [kind, *(self.at(item, version) for item in stored)]
+        if cls is tuple:
+            return [TUPLE, *(self.at(item, version) for item in stored)]
         return self.value(stored)
 
     def difference(self, node: Node) -> list[Any]:
@@ -165,10 +200,23 @@ class StateWriter:
         assert states, "it has another state than before"
         old = states[-1]
         last = len(state) - 1
+        adapters = adapters_of(node.schema)
         for at, value in enumerate(state):
             if value is not old[at]:
+                if adapters:
+                    self._encoder.adapters = adapters.get(node.schema.names[at])
                 found += (at, self.names(node.schema, value) if at == last else self.value(value))
+        self._encoder.adapters = None
         return found
+
+    def _adapted(
+        self, adapters: dict[str, Adapters], node: Node, state: tuple[Stored, ...], version: int
+    ) -> Iterator[Any]:
+        """Yield the parts of a state of a class of which some fields have a way of their own."""
+        for name, value in zip(node.schema.names[:-1], state, strict=False):
+            self._encoder.adapters = adapters.get(name)
+            yield self.at(value, version) if version else self.value(value)
+        self._encoder.adapters = None
 
     def names(self, schema: Schema, names: frozenset[str]) -> Any:
         """Return the fields that were set: bits, by their order, or the names if others are set."""
@@ -182,15 +230,16 @@ class StateWriter:
 
         The origin is 0, or [first stamp, source].
         """
-        index, parent = self.pack.keys.__getitem__, node.parent
+        index, parent, state = self.pack.keys.__getitem__, node.parent, node.state
         is_usual = node.first_stamp == BIRTH and node.source is None
+        adapters = adapters_of(node.schema)
         return [
             index(node.key),
             -1 if parent is None else index(parent.key),
             self.pack.plan(node.schema),
             0 if is_usual else [node.first_stamp, node.source],
-            *map(self.value, node.state[:-1]),
-            self.names(node.schema, node.state[-1]),
+            *(self._adapted(adapters, node, state, 0) if adapters else map(self.value, state[:-1])),
+            self.names(node.schema, state[-1]),
         ]
 
     def resident(self, node: Node, version: int, stamp: int, created: float) -> list[Any]:
@@ -204,8 +253,8 @@ class StateWriter:
             stamp: The stamp of its id then.
             created: When most entities of the tree were made.
         """
-        index, parent, state = self.pack.keys.__getitem__, node.parent_at(version), None
-        state = node.state_at(version)
+        index, parent = self.pack.keys.__getitem__, node.parent_at(version)
+        state, adapters = node.state_at(version), adapters_of(node.schema)
         is_usual = stamp == BIRTH and node.source is None and node.born == 1
         return [
             index(node.key),
@@ -214,7 +263,11 @@ class StateWriter:
             0
             if is_usual and node.created == created
             else [stamp, node.source, node.born, node.created],
-            *(self.at(each, version) for each in state[:-1]),
+            *(
+                self._adapted(adapters, node, state, version)
+                if adapters
+                else [self.at(each, version) for each in state[:-1]]
+            ),
             self.names(node.schema, state[-1]),
         ]
 
@@ -226,17 +279,22 @@ class StateReader:
         tree: The tree.
         cells: Its containers, by number.
         unpack: What is read.
+        decoder: Reads values that are not tracked.
         keys: The entities that it names, by position.
         last_number: The greatest number of a container before what was read.
+        former: What was written of entities whose class has an upcaster, by the names of then.
+        evolved: Classes that have other fields than what was read of them.
         has_opaque: Whether an entity holds values that cannot be tracked.
         saw_opaque: Whether one was read since this was set to False.
     """
 
     __slots__ = (
-        "_decoder",
         "_learned",
         "_plans",
         "cells",
+        "decoder",
+        "evolved",
+        "former",
         "has_opaque",
         "keys",
         "last_number",
@@ -250,6 +308,8 @@ class StateReader:
     def __init__(self, tree: TreeRegistry) -> None:
         self.tree = tree
         self.cells: dict[int, Any] = {}
+        self.former: dict[Key, Former] = {}
+        self.evolved: set[Schema] = set()
         self.has_opaque = self.saw_opaque = False
         self.last_number = 0
         self._learned: set[int] = set()
@@ -257,7 +317,7 @@ class StateReader:
     def open(self, unpack: Unpacker) -> None:
         """Read what `unpack` holds from now on."""
         self.unpack, self.keys = unpack, unpack.keys
-        self._decoder = Decoder(unpack.table)
+        self.decoder = Decoder(unpack.table)
         self._plans: list[Plan | None] = [None] * len(unpack.plans)
 
     @property
@@ -275,7 +335,7 @@ class StateReader:
 
     def source(self, written: Any) -> Any:
         """Return where a field was borrowed from."""
-        return self._decoder.read(written)
+        return self.decoder.read(written)
 
     def plan(self, at: int) -> Plan:
         """Return how states of a class are read that was written at a position of the table."""
@@ -283,6 +343,8 @@ class StateReader:
         if plan is None:
             name, *names = self.unpack.plans[at]
             plan = self._plans[at] = Plan(schema_of(find_class(name)), tuple(names))
+            if plan.evolution is not None:
+                self.evolved.add(plan.schema)
         return plan
 
     def value(self, written: Any, node: Node, up: Cell | None, depth: int) -> Stored:
@@ -307,7 +369,7 @@ class StateReader:
             items = [self.value(item, node, up, depth + 1) for item in rest]
             return tuple(items) if kind == TUPLE else frozenset(items)
         if kind == OTHER:
-            value = self._decoder.read(rest[0])
+            value = self.decoder.read(rest[0])
             if type(value) is Opaque:
                 self.saw_opaque = self.has_opaque = True
             return value
@@ -345,15 +407,13 @@ class StateReader:
         """Return what reads values that are put into a container."""
         node, depth = cell.node, cell.depth
         assert node is not None, "a container that is written to belongs to an entity"
+        self.decoder.adapters = adapters_in(cell)
         return lambda written: self.value(written, node, cell, depth)
 
     def changed(self, node: Node, difference: list[Any]) -> tuple[Stored, ...]:
         """Return the state that a difference makes of the newest one; see `StateWriter`."""
         at, *pairs = difference
-        plan, state = self.plan(at), list(node.state)
-        for index in range(0, len(pairs), 2):
-            plan.put(state, pairs[index], pairs[index + 1], self, node)
-        return tuple(state)
+        return self.plan(at).changed(pairs, self, node)
 
     def entity(self, written: list[Any], version: int, now: float) -> tuple[Node, int]:
         """Make an entity of the tree; return it, and the position of its parent's key.
@@ -381,14 +441,18 @@ class Plan:
 
     Attributes:
         schema: The class as it is now.
+        evolution: What makes states of it of what was read; None if it is as it was.
     """
 
-    __slots__ = ("_is_same", "_names", "schema")
+    __slots__ = ("_adapters", "_fields", "_names", "evolution", "schema")
 
     def __init__(self, schema: Schema, names: tuple[str, ...]) -> None:
         self.schema = schema
         self._names = names
-        self._is_same = names == schema.names
+        self.evolution = None if names == schema.names else Evolution(schema, names)
+        self._fields = [name for name in names if not name.startswith("_")]  # as pydantic has it
+        adapters = adapters_of(schema)
+        self._adapters = [adapters.get(name) for name in names] if adapters else []
 
     def state(self, values: list[Any], by: StateReader, node: Node) -> tuple[Stored, ...]:
         """Return a whole state, and note on the entity which parts hold opaque values."""
@@ -396,20 +460,77 @@ class Plan:
         for at, written in enumerate(state):
             if type(written) is list:
                 by.saw_opaque = False
-                state[at] = by.value(written, node, None, 0)
+                state[at] = self._part(at, written, by, node)
                 if by.saw_opaque:
                     node.opaque = (node.opaque or frozenset()) | {self._names[at]}
-        state.append(self._set_names(values[-1]))
+        were_set = self._set_names(values[-1])
+        if self.evolution is not None:
+            found = dict(zip(self._names, state, strict=False))
+            return self._evolved(Former(self._names, found, were_set), by, node)
+        state.append(self.schema.shared_set(were_set))
         return tuple(state)
 
-    def put(self, state: list[Stored], at: int, written: Any, by: StateReader, node: Node) -> None:
-        """Put one part into a state."""
-        is_last = at == len(self._names) - 1
-        state[at] = self._set_names(written) if is_last else by.value(written, node, None, 0)
+    def changed(self, pairs: list[Any], by: StateReader, node: Node) -> tuple[Stored, ...]:
+        """Return the state that follows the newest one: of positions and values in turn."""
+        state, last = list(node.state), len(self._names) - 1
+        found: dict[str, Stored] = {}
+        were_set: set[str] | None = None
+        for each in range(0, len(pairs), 2):
+            at, written = pairs[each], pairs[each + 1]
+            if at == last:
+                were_set = self._set_names(written)
+            elif self.evolution is not None:
+                found[self._names[at]] = self._part(at, written, by, node)
+            else:
+                state[at] = self._part(at, written, by, node)
+        if self.evolution is not None:
+            return self._evolved(self._whole(found, were_set, by, node), by, node)
+        if were_set is not None:
+            state[last] = self.schema.shared_set(were_set)
+        by.former.pop(node.key, None)
+        return tuple(state)
 
-    def _set_names(self, written: Any) -> frozenset[str]:
+    def _part(self, at: int, written: Any, by: StateReader, node: Node) -> Stored:
+        if self._adapters:
+            by.decoder.adapters = self._adapters[at]
+        return by.value(written, node, None, 0)
+
+    def _whole(
+        self, found: dict[str, Stored], were_set: set[str] | None, by: StateReader, node: Node
+    ) -> Former:
+        """Return what a change of a class in a former form made, as much as is needed of it."""
+        assert self.evolution is not None, "the class is another one now"
+        if not self.evolution.needs_all:
+            return Former(self._names, found, were_set)
+        known = by.former.get(node.key)
+        if known is None or known.names != self._names:
+            known = self.evolution.former(node)
+        values = {**known.values, **found}
+        return Former(self._names, values, known.were_set if were_set is None else were_set)
+
+    def _evolved(self, former: Former, by: StateReader, node: Node) -> tuple[Stored, ...]:
+        assert self.evolution is not None, "the class is another one now"
+        state = self.evolution.state(former, node, by.cells)
+        if self.evolution.needs_all:
+            by.former[node.key] = former
+        node.opaque = opaque_names(self.schema, state)
+        by.has_opaque = by.has_opaque or node.opaque is not None
+        return state
+
+    def _set_names(self, written: Any) -> set[str]:
         if type(written) is int:
-            names = {name for at, name in enumerate(self.schema.fields) if written >> at & 1}
-        else:
-            names = set(written[1:])
-        return self.schema.shared_set(names)
+            return {name for at, name in enumerate(self._fields) if written >> at & 1}
+        return set(written[1:])
+
+
+def field_of(cell: Cell) -> str:
+    """Return the name of the field of its entity that a container is in. Cost: the entity."""
+    assert cell.node is not None, "a container that is written to belongs to an entity"
+    parts = zip(cell.node.schema.names, cell.node.state, strict=False)
+    return next((name for name, value in parts if cell in cells_in(value)), "?")
+
+
+def adapters_in(cell: Cell | None) -> Adapters | None:
+    """Return what writes and reads the values in a container; None for most."""
+    adapters = adapters_of(cell.node.schema) if cell is not None and cell.node else None
+    return adapters.get(field_of(cell)) if cell is not None and adapters else None

@@ -16,7 +16,10 @@ _POSTGRESQL = ("postgresql", "postgres")
 
 
 def open_journal(
-    store: str | PathLike[str] | Journal, *, durability: Durability = "fsync"
+    store: str | PathLike[str] | Journal,
+    *,
+    durability: Durability = "fsync",
+    read_only: bool = False,
 ) -> Journal:
     """Return the journal in a store.
 
@@ -24,6 +27,7 @@ def open_journal(
         store: A path of a file, which is made if it is not there; `:memory:` for one that ends with
             this process; `postgresql://...`; or a journal, which is returned as it is.
         durability: What `append` waits for.
+        read_only: Nothing is written, and a file that is not there is not made.
 
     Raises:
         JournalError: There is no such store, or it cannot be opened.
@@ -35,7 +39,7 @@ def open_journal(
         return MemoryJournal()
     scheme, found, _ = where.partition("://")
     if not found:
-        return SqliteJournal(where, durability=durability)
+        return SqliteJournal(where, durability=durability, read_only=read_only)
     if scheme in _POSTGRESQL:
         problem = "needs PostgreSQL, which this version cannot use"
         way_out = "give a path, or a version that has the extra treerunner[postgres]"

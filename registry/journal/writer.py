@@ -31,10 +31,13 @@ class Writer:
     """Hands to a journal what the executions of one process did.
 
     Attributes:
+        is_read_only: Whether it hands over nothing, see `Reader`.
         journal: Where it is stored.
         epochs: The epoch that is held of each root that this process writes.
-        first_row: The first row that was stored here; None before.
+        first_row: The first row that was stored here; None before. Older ones are of others.
     """
+
+    is_read_only = False
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
@@ -90,15 +93,6 @@ class Writer:
         with self._gathering:
             noted = self._effects.get((root, execution_id))
         return self.journal.outcome(root, execution_id) if noted is None else noted
-
-    def outcomes(self, root: int, execution_ids: Sequence[str]) -> dict[str, bytes]:
-        """Return the outcomes of those executions that were noted or stored, by id."""
-        found = self.journal.outcomes(root, execution_ids)
-        with self._gathering:
-            for each in execution_ids if self._effects else ():
-                if (noted := self._effects.get((root, each))) is not None:
-                    found[each] = noted
-        return found
 
     def sync(self) -> None:
         """Return when all that was noted before is stored.
@@ -177,3 +171,25 @@ class Writer:
                 self.sync()
         finally:
             self.journal.close()
+
+
+class Reader(Writer):
+    """In the place of a writer where a store is only read, while others may write to it.
+
+    It becomes the writer of no root, so nobody is fenced, and what is noted is stored nowhere.
+    Make it before the catalog is read: records of later rows would tell of versions that the
+    catalog does not know.
+    """
+
+    is_read_only = True
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        newest, _ = next(iter(journal.logs()), (0, b""))
+        self.first_row = newest + 1
+
+    def own(self, roots: Iterable[int], holder: str) -> None:
+        """Leave roots to whoever writes them."""
+
+    def sync(self) -> None:
+        """Store nothing."""

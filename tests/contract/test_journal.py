@@ -162,7 +162,16 @@ def test_whoever_holds_an_older_epoch_is_refused(journal: Journal) -> None:
     )
     assert everything(journal) == before
     assert journal.outcome(SHOP, "e") is None
-    assert journal.append(group(part(SHOP, 2), epochs={SHOP: 2})) == 2
+    assert journal.append(group(part(SHOP, 2), epochs={SHOP: 2})) == 3
+
+
+def test_acquiring_is_a_row_that_can_be_missed(journal: Journal) -> None:
+    """Else a store that lost it would let the older writer go on."""
+    journal.append(group(part(SHOP, 1)))
+    journal.acquire([SHOP, DEPOT], "host 2")
+
+    assert journal.append(group(part(SHOP, 2), epochs={SHOP: 2})) == 3
+    assert list(journal.check()) == []
 
 
 def test_a_known_root_is_not_written_without_an_epoch(journal: Journal) -> None:

@@ -86,8 +86,9 @@ def verdict(made: Scene, database: Path) -> str:
     """Open a damaged store, read all of it, check it, and say what became of it.
 
     Returns:
-        `whole`: nothing is missing; `prefix`: it is as it was some steps ago; `refused`: an error
-        when it is opened; `noticed`: by reading or by the check; anything else is a failure.
+        `whole`: nothing is missing; `trimmed`: nothing but checkpoints, or that something was let
+        go; `prefix`: it is as it was some steps ago; `refused`: an error when it is opened;
+        `noticed`: by reading or by the check; anything else is a failure.
     """
     try:
         journal = SqliteJournal(database, clock=lambda: 1.0)
@@ -102,7 +103,12 @@ def verdict(made: Scene, database: Path) -> str:
         return "noticed"
     if found == made.story.contents[-1]:
         return "whole"
-    return "prefix" if found in made.story.contents else "SILENTLY DIFFERENT"
+    if found not in made.story.contents:
+        return "SILENTLY DIFFERENT"
+    last = made.story.contents[-1]
+    return (
+        "trimmed" if (found.catalog, found.outcomes) == (last.catalog, last.outcomes) else "prefix"
+    )
 
 
 def read_all(journal: Journal, story: Story) -> Contents | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
+from registry.journal.histories import check_histories
 from registry.journal.memory import MemoryJournal
 from tests.model.conftest import histories
 from tests.model.journaled import enter_codecs
@@ -26,7 +27,7 @@ def _codecs() -> None:
     enter_codecs()
 
 
-@histories(0.3)
+@histories(0.12)
 @given(
     growth=GROWTH,
     history=steps(
@@ -38,7 +39,8 @@ def test_whoever_opens_the_store_goes_on_where_the_last_one_stopped(
     growth: list[int], history: list[tuple[str, int, list[int]]]
 ) -> None:
     """Values, versions, ids, records, merges and what can be undone are those of one process."""
-    world = World(growth, journal=MemoryJournal())
+    journal = MemoryJournal()
+    world = World(growth, journal=journal)
 
     for step in history:
         world.step(*step)
@@ -47,9 +49,10 @@ def test_whoever_opens_the_store_goes_on_where_the_last_one_stopped(
         world.check_all()
         world.open()
         world.check_all()
+        assert list(check_histories(journal)) == []
 
 
-@histories(0.2)
+@histories(0.08)
 @given(
     growths=GROWTHS,
     history=realm_steps(
@@ -62,10 +65,12 @@ def test_executions_over_several_trees_are_stored_whole(
     growths: list[list[int]], history: History, versions: int | None
 ) -> None:
     """Also with few versions retained; what is forgotten in memory is forgotten after opening."""
-    realm = Realm(growths, listens=False, versions=versions, journal=MemoryJournal())
+    journal = MemoryJournal()
+    realm = Realm(growths, listens=False, versions=versions, journal=journal)
 
     for step in history:
         realm.step(*step)
 
     realm.step("reopen", 0, [])
     realm.finish()
+    assert list(check_histories(journal)) == []

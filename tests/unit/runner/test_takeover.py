@@ -467,6 +467,7 @@ def test_after_a_chunk_that_is_lost_nothing_of_its_batch_is_run_there(
     with failing(monkeypatch, calls=SETTINGS.store_attempts, is_stored=False):
         outcomes += bench.drive(dispatcher)
     ok = sorted(each.index for each in outcomes if each.ok)
+    assert len(outcomes) == 200
     again = bench.run(*jobs)
 
     assert dispatcher.counts().done == 200

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from registry.errors import JournalError
+from registry.errors import JournalDamagedError
 from registry.journal.port import Checkpoint
 from registry.journal.sqlite import SqliteJournal
 from tests.contract.journals import DEPOT, SHOP, group, part
@@ -21,6 +22,13 @@ DAMAGES = {
     "DELETE FROM parts WHERE row = 2 AND first = 3": "row 2, root",
     "INSERT INTO parts VALUES (99 << 28, 1, 1, 0, x'')": "parts",
     "UPDATE effects SET outcome = x'00' WHERE row = 2": "row 2, execution two",
+    "UPDATE effects SET checksum = -1 WHERE row = 2": "row 2, execution two",
+    "UPDATE effects SET checksum = 'text' WHERE row = 2": "row 2, execution two",
+    "UPDATE groups SET row = 1 << 60 WHERE row = 3": "row 1152921504606846976",
+    "UPDATE groups SET digest = 'text' WHERE row = 2": "row 2",
+    "UPDATE groups SET header = 7 WHERE row = 2": "row 2",
+    "UPDATE store SET logs_before = 'text'": "the entry of the store",
+    "UPDATE groups SET row = -5 WHERE row = 1": "row -5",
     "UPDATE effects SET outcome = 7 WHERE row = 2": "row 2, an execution",
     "UPDATE effects SET id = x'00' WHERE row = 2": "row 2, execution \0",
     "UPDATE effects SET root = 77 WHERE row = 2": "row 2, an execution",
@@ -37,6 +45,7 @@ DAMAGES = {
     "DELETE FROM branches WHERE number = 1": "catalog, root",
     "UPDATE roots SET epoch = 1": "roots, entry 1",
     "DELETE FROM roots": "epoch of root",
+    "DELETE FROM groups WHERE row = 4": "rows 4 to 4",
     "UPDATE logs SET data = x'00' WHERE row = 2": "row 2, records",
     "DELETE FROM logs WHERE row = 2": "row 2, records",
     "UPDATE checkpoints SET data = x'00'": "checkpoint of root",
@@ -50,16 +59,16 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "journal.db"
     journal = SqliteJournal(path)
     journal.append(group(part(SHOP, 1, 2), notes=[(SHOP, 0, 0, b"a")], log=b"one"))
-    journal.acquire([SHOP], "host 2")
     journal.append(
         group(
             *(part(SHOP, 3), part(DEPOT, 1)),
             effects=[(SHOP, "two", b"done")],
             log=b"two",
-            epochs={SHOP: 2},
+            epochs={SHOP: 1},
         )
     )
-    journal.append(group(part(SHOP, 4, 9), epochs={SHOP: 2}))
+    journal.append(group(part(SHOP, 4, 9)))
+    journal.acquire([SHOP], "host 2")
     journal.put_checkpoint(Checkpoint(SHOP, 0, 9, b"state"))
     journal.close()
     return path
@@ -106,6 +115,9 @@ def test_a_problem_says_what_is_there_and_what_should_be(path: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
+        "DELETE FROM store",
+        "UPDATE store SET id = 7",
+        "UPDATE store SET id = x'ffffffffffffffffffffffffff'",
         "UPDATE parts SET data = x'00' WHERE row = 1",
         "UPDATE parts SET first = 2 WHERE row = 1",
         "UPDATE parts SET first = 'one' WHERE row = 1",
@@ -126,15 +138,15 @@ def test_reading_does_not_give_what_was_not_written(path: Path, damage: str) -> 
     db.execute(damage)
     db.commit()
     db.close()
-    journal = SqliteJournal(path)
 
-    with pytest.raises(JournalError):
-        (
-            journal.catalog(),
-            *journal.parts(SHOP, 0),
-            journal.outcome(SHOP, "two"),
-            *journal.logs(),
-            journal.checkpoint(SHOP, 0),
-        )
+    with pytest.raises(JournalDamagedError):
+        read(path)
 
-    journal.close()
+
+def read(path: Path) -> None:
+    with closing(SqliteJournal(path)) as journal:
+        journal.catalog()
+        list(journal.parts(SHOP, 0))
+        journal.outcome(SHOP, "two")
+        list(journal.logs())
+        journal.checkpoint(SHOP, 0)

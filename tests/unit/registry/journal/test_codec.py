@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, PrivateAttr, TypeAdapter
 from pydantic_core import from_json, to_json
 
-from registry.adoption import adopt
 from registry.depth import MAX_NESTING
 from registry.errors import (
     CodecError,
@@ -35,32 +34,11 @@ from registry.errors import (
     UnknownClassError,
     UnreadableValueError,
 )
-from registry.history import (
-    Cell,
-    DictCell,
-    ListCell,
-    Node,
-    SetCell,
-    Stored,
-    cells_in,
-    same_stored,
-)
-from registry.ids import Key, new_key
 from registry.journal import coding, opaque
-from registry.journal.codec import (
-    Encoder,
-    KeyTable,
-    Numbering,
-    build,
-    decode,
-    encode,
-    from_bytes,
-    register_codec,
-    to_bytes,
-)
-from registry.journal.containers import NumberedDict, NumberedList, NumberedSet
+from registry.journal.codec import decode, encode, register_codec
+from registry.journal.coding import Encoder, KeyTable
 from registry.schema import ABSENT, schema_of
-from registry.values import KIND, Kind, Opaque, same_value, shown
+from registry.values import Opaque, same_value, shown
 from tests.model.odd_values import ODD, Changeable, Fixed, Items, Odd, Pair, Plain, Text
 from tests.model.values import ATOMS, Box, Colour, Label, Point
 
@@ -193,21 +171,30 @@ class DoomedData(Doomed):
     x: int = 0
 
 
-def written(stored: Stored, numbers: Numbering | None = None) -> bytes:
-    """Return a stored value and the keys in it as JSON."""
-    keys = KeyTable()
-    plain = encode(stored, keys, numbers, "x of Odd:1")
-    return to_bytes([plain, keys.written()])
+def to_bytes(plain: Any) -> bytes:
+    """Return plain data as the JSON that blobs are made of."""
+    return to_json(plain, inf_nan_mode="constants")
 
 
-def read(data: bytes) -> Stored:
-    """Return the stored value that `written` wrote."""
-    plain, keys = from_bytes(data)
-    return decode(plain, KeyTable.read(keys))
+def from_bytes(data: bytes) -> Any:
+    return from_json(data, allow_inf_nan=True)
 
 
-def again(stored: Stored) -> Stored:
-    return read(written(stored))
+def written(value: Any) -> bytes:
+    """Return a value and the names in it as JSON."""
+    table = KeyTable()
+    plain = encode(value, table, "x of Odd:1")
+    return to_bytes([plain, table.written()])
+
+
+def read(data: bytes) -> Any:
+    """Return the value that `written` wrote."""
+    plain, table = from_bytes(data)
+    return decode(plain, KeyTable.read(table))
+
+
+def again(value: Any) -> Any:
+    return read(written(value))
 
 
 def again_opaque(value: Any) -> Any:
@@ -376,7 +363,7 @@ def same(a: Any, b: Any) -> bool:
         return {(type(each), each) for each in a} == {(type(each), each) for each in b}
     if isinstance(a, (Opaque, BaseModel, types.SimpleNamespace)) or dataclasses.is_dataclass(a):
         return same(parts_of(a), parts_of(b))
-    return bool(a == b) if isinstance(a, Key) else same_value(a, b)
+    return same_value(a, b)
 
 
 def parts_of(value: Any) -> dict[str, Any]:
@@ -476,13 +463,12 @@ def test_any_value_in_an_opaque_one_comes_back_exactly(value: Any) -> None:
     assert same(again_opaque(value), value)
 
 
-CHILD = st.integers(0, 2**74 - 1).map(Key)
-STORED = st.recursive(atoms() | CHILD | VALUES.map(Opaque), below, max_leaves=12)
+STORED = st.recursive(atoms() | VALUES.map(Opaque), below, max_leaves=12)
 
 
 @given(STORED)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_stored_value_comes_back_exactly(stored: Any) -> None:
+def test_any_value_comes_back_exactly(stored: Any) -> None:
     assert same(again(stored), stored)
 
 
@@ -545,97 +531,6 @@ def test_what_doubles_at_every_level_costs_its_levels_only() -> None:
     assert result.value[0] is result.value[1]
 
 
-# --- keys, and containers in containers ---
-
-
-def test_a_key_stands_once_in_the_table_however_often_it_is_named() -> None:
-    first, second = new_key(), new_key()
-    keys = KeyTable()
-
-    plain = encode([[first, second, first], (first, 1), {"k": second}], keys)
-
-    assert plain == [1, [2, 0, 1, 0], [5, [7, 0], 1], {"k": [7, 1]}]
-    assert list(keys.positions) == [first, second]
-    result: Any = decode(plain, KeyTable.read(from_bytes(to_bytes(keys.written()))))
-    assert result == [[first, second, first], (first, 1), {"k": second}]
-    assert type(result[0][0]) is type(result[1][0]) is type(result[2]["k"]) is Key
-
-
-def test_a_number_that_equals_a_key_stays_a_number() -> None:
-    key = new_key()
-
-    result: Any = again([key, int(key)])
-
-    assert [type(each) for each in result] == [Key, int]
-
-
-def stored_field(value: Any) -> tuple[Stored, Node]:
-    """Return a value as adoption stores it, and the node that holds it."""
-    adoption = adopt(Odd(x=value), 0.0)
-    node = next(iter(adoption.nodes.values()))
-    return node.state[node.schema.index["x"]], node
-
-
-NESTED: list[Any] = [
-    [1, [2, [3], {"k": [4, {5}]}], ([6], (7, [8])), {}],
-    {"a": [1], 2: {"b": {3: [set()]}}},
-    ([1], {2: [3]}),
-    [[Odd(), Odd()], [Odd()], Point(1, 2, [3])],
-    {1, "a"},
-    [],
-]
-
-
-@pytest.mark.parametrize("value", NESTED, ids=id_of)
-def test_cells_come_back_as_adoption_makes_them(value: Any) -> None:
-    stored, node = stored_field(value)
-    numbers, read_numbers = Numbering(), Numbering()
-    data = written(stored, numbers)
-
-    result = build(read(data), node, numbers=read_numbers)
-
-    assert same_stored(result, stored)
-    before, after = cells_in(stored), cells_in(result)
-    assert [shape_of(cell) for cell in after] == [shape_of(cell) for cell in before]
-    numbered = [cell for cell in after if cell.depth > 1]
-    assert read_numbers.cells == {cell.number: cell for cell in numbered}
-    assert sorted(read_numbers.cells) == list(range(1, len(numbered) + 1))
-    assert read_numbers.last == numbers.last
-
-
-def shape_of(cell: Cell) -> tuple[Any, ...]:
-    """Return what tells where a cell is."""
-    return type(cell), cell.depth, cell.node, type(cell.up), getattr(cell, "number", None)
-
-
-def test_a_container_keeps_its_number_when_it_is_written_again() -> None:
-    stored, _ = stored_field([[1], [2]])
-    numbers = Numbering(last=10)
-
-    first = encode(stored, KeyTable(), numbers)
-    stored.items.reverse()
-
-    assert first == [1, [11, 11, 1], [11, 12, 2]]
-    assert encode(stored, KeyTable(), numbers) == [1, [11, 12, 2], [11, 11, 1]]
-
-
-def test_containers_in_containers_are_marked_with_their_numbers() -> None:
-    stored, _ = stored_field([[1], {2: 3}, {4}])
-
-    result: Any = read(written(stored, Numbering()))
-
-    assert [type(each) for each in result] == [NumberedList, NumberedDict, NumberedSet]
-    assert [each.number for each in result] == [1, 2, 3]
-
-
-def test_no_set_holds_a_cell() -> None:
-    """What can change is not hashable, so that a number in a set need not be found."""
-    for kind, value in ((Kind.LIST, []), (Kind.DICT, {}), (Kind.SET, set())):
-        assert KIND[type(value)] == kind
-        with pytest.raises(TypeError):
-            hash(value)
-
-
 def test_a_state_of_a_deleted_attribute_comes_back() -> None:
     state = (1, ABSENT, frozenset({"a"}))
 
@@ -691,8 +586,7 @@ def test_a_class_that_its_name_does_not_find_is_refused() -> None:
 
 
 def test_an_encoder_can_be_used_after_a_refusal() -> None:
-    numbers = Numbering()
-    encoder = Encoder(KeyTable(), numbers)
+    encoder = Encoder(KeyTable())
     for _ in range(500):
         with pytest.raises(coding.Refused):
             encoder.value(Opaque([[[object()]]]))
@@ -860,20 +754,19 @@ def test_damaged_data_is_told_by_our_errors_only(plain: Any) -> None:
 def test_a_changed_byte_is_told_by_our_errors_only(value: Any, data: Any) -> None:
     whole = bytearray(written(Opaque(value)))
     whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        plain = from_bytes(bytes(whole))
-        if type(plain) is list and len(plain) == 2:
-            decode(plain[0], KeyTable.read(plain[1]))
-    except (UnreadableValueError, UnknownClassError):
-        pass
+    with contextlib.suppress(UnreadableValueError, UnknownClassError):
+        try:
+            plain, names = from_bytes(bytes(whole))
+            table = KeyTable.read(names)
+        except (ValueError, TypeError):  # whoever reads the blob says so; see `Unpacker`
+            return
+        decode(plain, table)
 
 
 @pytest.mark.parametrize("keys", [None, [], ["%"], ["QQ=="], [1], ["", 1], "AAAA"], ids=str)
 def test_a_damaged_table_of_keys_is_told(keys: Any) -> None:
-    with pytest.raises(UnreadableValueError) as caught:
+    with pytest.raises((ValueError, TypeError)):
         KeyTable.read(keys)
-
-    assert caught.value.place == "the table of keys"
 
 
 def test_the_deepest_value_that_is_written_is_read() -> None:
@@ -1001,19 +894,6 @@ def test_pydantic_json_reads_what_it_writes() -> None:
     for value in (2**1024 - 1, -(2**1024) + 1, math.inf, -0.0, 5e-324, "\x00\ufeff"):
         result = from_json(to_json(value, inf_nan_mode="constants"), allow_inf_nan=True)
         assert same_value(result, value)
-
-
-def test_a_cell_is_8_bytes_larger_for_its_number() -> None:
-    class Before:
-        __slots__ = tuple(name for name in Cell.__slots__ if name != "number")
-
-    assert ListCell.__basicsize__ == Before.__basicsize__ + 8
-
-
-def test_the_classes_of_cells_are_all_known() -> None:
-    assert {each for each in coding.ENCODERS if issubclass(each, Cell)} == {
-        *(ListCell, DictCell, SetCell)
-    }
 
 
 def test_a_schema_is_no_value() -> None:

@@ -1,4 +1,4 @@
-"""The states of a class as plain data, and the classes that are refused before there are any."""
+"""What annotations say of how values are written, and the classes that are refused for them."""
 
 from __future__ import annotations
 
@@ -24,18 +24,21 @@ from pydantic import (
     SecretStr,
 )
 
-from registry import Entity
-from registry.adoption import adopt
+from registry import Entity, Retention
+from registry.entity import label
 from registry.errors import NotJournalableError, UnknownClassError, UnreadableValueError
-from registry.history import cells_in
 from registry.journal import opaque
-from registry.journal.codec import from_bytes, register_codec, to_bytes
-from registry.journal.coding import ENCODERS, Decoder, Encoder, KeyTable
-from registry.journal.fields import Plan, check_class, plan_of
-from registry.schema import ABSENT, Schema, schema_of
+from registry.journal.codec import register_codec
+from registry.journal.coding import ENCODERS, Decoder, KeyTable
+from registry.journal.fields import adapters_of, check_class
+from registry.journal.journaled_tree import write_birth
+from registry.journal.states import StateWriter
+from registry.schema import schema_of
+from registry.trees import Trees
 from registry.values import Opaque, same_value
 from tests.model.odd_values import Odd, Plain
 from tests.model.values import Label, Point
+from tests.unit.registry.journal.images import tree_again
 
 
 class Money:
@@ -79,74 +82,10 @@ class Lost(Entity):
     balance: Lossy = Money(0)
 
 
-class Loose(Entity):
-    """An entity with private attributes and extra fields."""
-
-    model_config = ConfigDict(extra="allow")
-
-    a: int = 0
-    _hidden: list[int] = PrivateAttr(default_factory=list)
-
-
-def state_of(entity: Entity) -> tuple[Any, ...]:
-    adoption = adopt(entity, 0.0)
-    return next(iter(adoption.nodes.values())).state
-
-
-def again(state: tuple[Any, ...], schema: Schema) -> tuple[Any, ...]:
-    table, plan = KeyTable(), plan_of(schema)
-    plain = plan.write(state, Encoder(table), "Account:1")
-    plain, keys = from_bytes(to_bytes([plain, table.written()]))
-    return plan.read(plain, Decoder(KeyTable.read(keys)))
-
-
-def test_a_state_comes_back() -> None:
-    schema = schema_of(Odd)
-    odd = Odd(x=1, kids=[Odd()])
-    state = state_of(odd)
-
-    result = again(state, schema)
-
-    assert result == (1, cells_in(state[1])[0].items, {}, set(), frozenset({"x", "kids"}))
-    assert result[-1] is schema.shared_set({"x", "kids"})
-
-
-def test_a_state_is_one_plain_value_per_name_and_a_number() -> None:
-    schema = schema_of(Odd)
-    state = (1, ABSENT, "a", None, frozenset({"x", "table"}))
-
-    plain = plan_of(schema).write(state, Encoder(KeyTable()), "")
-
-    assert plain == [1, [59], "a", None, 0b101]
-
-
-def test_private_attributes_and_extra_fields_come_back() -> None:
-    loose = Loose.model_validate({"a": 1, "more": 2})
-
-    result = again(state_of(loose), schema_of(Loose))
-
-    assert result == (1, [], {"more": 2}, frozenset({"a", "more"}))
-
-
-def test_a_state_that_is_none_is_told() -> None:
-    plan = plan_of(schema_of(Odd))
-    good = plan.write(state_of(Odd()), Encoder(KeyTable()), "")
-    for wrong in (None, [], good[:-1], [*good[:-1], -1], [*good[:-1], 16], [*good[:-1], [1]]):
-        with pytest.raises(UnreadableValueError):
-            plan.read(wrong, Decoder(KeyTable.read([""])), "Odd:1")  # type: ignore[arg-type]  # wrong
-
-
-def test_the_refusal_names_entity_and_field() -> None:
-    state: tuple[Any, ...] = (1, 2, [3, Opaque(Plain())], 4, frozenset())
-
-    with pytest.raises(NotJournalableError) as caught:
-        plan_of(schema_of(Odd)).write(state, Encoder(KeyTable()), lambda: "Odd:1")
-
-    assert caught.value.place == "Odd:1.table[1]"
-
-
-def test_the_plan_of_a_class_is_made_once() -> None:
-    assert plan_of(schema_of(Odd)) is plan_of(schema_of(Odd))
+def state_again(entity: Entity) -> tuple[Any, ...]:
+    """Return the state of an entity without children that was written and read again."""
+    tree, _ = Trees(Retention()).adopt(entity, 0.0)
+    return tree_again(tree).root_node.state
 
 
 # --- pydantic's way ---
@@ -160,50 +99,52 @@ def test_what_the_annotation_can_write_comes_back() -> None:
         address=ipaddress.IPv4Address("127.0.0.1"),
     )
 
-    result = again(state_of(account), schema_of(Account))
+    result = state_again(account)
 
     values = [each.value if type(each) is Opaque else each for each in result[:5]]
     assert values[:2] == ["", Money(1)]
-    assert [each.value for each in values[2]] == [Money(2), Money(3)]
+    assert [each.value for each in values[2].items] == [Money(2), Money(3)]
     assert values[3:] == [Money(4), ipaddress.IPv4Address("127.0.0.1")]
 
 
 def test_only_fields_that_need_it_ask_pydantic() -> None:
-    assert set(plan_of(schema_of(Account)).adapters) == {"balance", "past", "best", "address"}
+    assert adapters_of(schema_of(Odd)) == {}
+    assert set(adapters_of(schema_of(Account))) == {"balance", "past", "best", "address"}
 
 
 def test_a_codec_goes_before_the_annotation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opaque, "_CODECS", {})
     monkeypatch.delitem(ENCODERS, Money, raising=False)
-    plan = Plan(schema_of(Account))
-    register_codec(Money, name="money", encode=lambda money: money.cents, decode=Money)
-    table = KeyTable()
+    made: list[int] = []
+    register_codec(
+        Money,
+        name="money",
+        encode=lambda money: money.cents,
+        decode=lambda cents: made.append(cents) or Money(cents),  # type: ignore[func-returns-value]  # it gives None
+    )
 
-    plain = plan.write(state_of(Account(balance=Money(7))), Encoder(table), "")
+    result = state_again(Account(balance=Money(7)))
 
-    assert plain[1] == [20, [26, 0, 7]]
-    assert list(table.names) == ["money"]
+    assert (result[1].value, made) == (Money(7), [7])
     monkeypatch.delitem(ENCODERS, Money)
 
 
 @pytest.mark.parametrize(
     ("entity", "place"),
     [
-        (Account(anything=Money(1)), "it.anything"),  # the annotation says nothing
-        (Lost(balance=Money(1)), "it.balance"),  # it says something else
+        (Account(anything=Money(1)), "anything"),  # the annotation says nothing
+        (Lost(balance=Money(1)), "balance"),  # it says something else
     ],
     ids=["says nothing", "does not bring it back"],
 )
 def test_what_the_annotation_does_not_bring_back_is_refused(entity: Entity, place: str) -> None:
+    tree, _ = Trees(Retention()).adopt(entity, 0.0)
+
     with pytest.raises(NotJournalableError) as caught:
-        again_at("it", entity)
+        write_birth(tree, StateWriter(0))
 
-    assert (caught.value.place, caught.value.kind) == (place, "Money")
-
-
-def again_at(place: str, entity: Entity) -> Any:
-    plan = plan_of(schema_of(type(entity)))
-    return plan.write(state_of(entity), Encoder(KeyTable()), place)
+    assert caught.value.place == f"{place!r} of {label(entity)}"
+    assert caught.value.kind == "Money"
 
 
 @pytest.mark.parametrize(
@@ -212,12 +153,12 @@ def again_at(place: str, entity: Entity) -> Any:
     ids=["no JSON", "no text", "field without"],
 )
 def test_damaged_values_of_annotations_are_told(name: str, text: Any) -> None:
-    plan = plan_of(schema_of(Account))
-    table = KeyTable.read(["", f"{__name__}:Money", "builtins:int"])
+    decoder = Decoder(KeyTable.read(["", f"{__name__}:Money", "builtins:int"]))
+    decoder.adapters = adapters_of(schema_of(Account)).get(name)
 
     for position in (0, 1, 2):
         with pytest.raises((UnreadableValueError, UnknownClassError)):
-            plan.read_field(name, [20, [90, position, text]], Decoder(table))
+            decoder.read([20, [90, position, text]])
 
 
 # --- classes that are refused at once ---
@@ -354,12 +295,12 @@ def test_a_secret_is_not_written_as_stars() -> None:
     check_class(cls)
 
     with pytest.raises(NotJournalableError):
-        again_at("it", cls(x=SecretStr("a")))
+        state_again(cls(x=SecretStr("a")))
 
 
 def test_values_of_annotations_are_the_same_all_the_way_down() -> None:
     account = Account(balance=Money(1))
 
-    result = again(state_of(account), schema_of(Account))
+    result = state_again(account)
 
     assert same_value(result[1].value, Money(1))

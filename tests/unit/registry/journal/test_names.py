@@ -120,8 +120,9 @@ def test_what_stands_for_a_module_need_not_be_one(monkeypatch: pytest.MonkeyPatc
 
 
 SCRIPT = """
-import dataclasses, sys
-from registry.journal.codec import KeyTable, decode, encode, from_bytes, to_bytes
+import dataclasses, json, sys
+from registry.journal.codec import decode, encode
+from registry.journal.coding import KeyTable
 from registry.values import Opaque
 
 @dataclasses.dataclass
@@ -131,9 +132,9 @@ class Spot:
 if len(sys.argv) == 1:
     table = KeyTable()
     plain = encode(Opaque(Spot(3)), table)
-    print(to_bytes([plain, table.written()]).decode())
+    print(json.dumps([plain, table.written()]))
 else:
-    plain, keys = from_bytes(sys.argv[1].encode())
+    plain, keys = json.loads(sys.argv[1])
     print(decode(plain, KeyTable.read(keys)).value)
 """
 

@@ -476,11 +476,11 @@ class Dispatcher:
         """
         size = len(flight.chunk.indexes)
         is_poison = flight.deaths >= self._settings.poison_deaths
-        if is_poison and size == 1:
+        if size == 1 and flight.deaths >= self._settings.lone_poison_deaths:
             shape, root, index, own_id = next(flight.chunk.heads())
             error = PoisonError(shape[0], flight.deaths)
             self._finish((shape, root, index, own_id, ()), "quarantined", error)
-        elif is_poison:
+        elif is_poison and size > 1:
             rows = self._wire.loads_chunk(flight.payload).rows()
             yield from (self._part(flight, [row], deaths=0) for row in rows)
         elif size <= self._settings.first_chunk_jobs:

@@ -9,6 +9,7 @@ on is in `dispatcher.py`.
         ──> lost         the host of its root died, and the root with it; with a store: that could
                          not be written or reached, and what became of the job is not known
         ──> cancelled    its batch ended first
+        ──> timed_out  it ran longer than it may; nothing changed
         ──> quarantined  it ended the process of its host, more than once; nothing changed
 """
 
@@ -30,7 +31,7 @@ import registry
 from registry import Ref, ids
 from runner.errors import ExecutionError
 
-Status = Literal["ok", "failed", "lost", "cancelled", "quarantined"]
+Status = Literal["ok", "failed", "lost", "cancelled", "quarantined", "timed_out"]
 
 MESSAGE_LIMIT_CHARS = 10_000
 FRAME_LIMIT = 20
@@ -143,11 +144,13 @@ class Counts:
     lost: int = 0
     cancelled: int = 0
     quarantined: int = 0
+    timed_out: int = 0
 
     @property
     def done(self) -> int:
         """Number of jobs whose outcome is known."""
-        return self.ok + self.failed + self.lost + self.cancelled + self.quarantined
+        ended = self.quarantined + self.timed_out
+        return self.ok + self.failed + self.lost + self.cancelled + ended
 
 
 class Progress(Protocol):

@@ -107,6 +107,35 @@ class HostLostError(RunnerError, TransientError):
         return f"{self.host} died before it answered {self.request!r}; run it again"
 
 
+class JobTimeoutError(RunnerError, TransientError):
+    """A job ran longer than it may; its host was ended, and nothing of the job stays."""
+
+    def __init__(self, callable_name: str, limit_s: float) -> None:
+        super().__init__(callable_name, limit_s)
+        self.callable_name = callable_name
+        self.limit_s = limit_s
+
+    def __str__(self) -> str:
+        return (
+            f"callable {self.callable_name!r} ran longer than {self.limit_s:g} s and was ended; "
+            "run it again, or allow more with timeout_s"
+        )
+
+
+class TimeLimitError(RunnerError, UsageError):
+    """A limit of time was given to a runner that cannot keep it."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(missing)
+        self.missing = missing
+
+    def __str__(self) -> str:
+        return (
+            f"a job that runs too long is ended with its host, which takes {self.missing}; "
+            "leave timeout_s out"
+        )
+
+
 class PoisonError(RunnerError, UsageError):
     """A job ended the process of its host each time that it was run, and is set aside."""
 

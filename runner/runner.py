@@ -33,7 +33,13 @@ from runner.batch import Batch, Job, Outcome
 from runner.code import App, collect_code, find_workspace
 from runner.directory import NOWHERE, Directory, Entry
 from runner.dispatcher import Dispatcher
-from runner.errors import HostLostError, RootNotFoundError, RunnerClosedError, RunnerError
+from runner.errors import (
+    HostLostError,
+    RootNotFoundError,
+    RunnerClosedError,
+    RunnerError,
+    TimeLimitError,
+)
 from runner.fleet import Fleet
 from runner.host_store import KnownOutcomes, Store, enter_stored
 from runner.routing import Routing
@@ -205,6 +211,7 @@ class Runner:
         ordered: bool = False,
         chunk: int | None = None,
         window: int | None = None,
+        timeout_s: float | None = None,
     ) -> Batch:
         """Return a batch, which runs as its outcomes are taken.
 
@@ -213,13 +220,21 @@ class Runner:
             ordered: Whether outcomes come in the order of the jobs, not as they are done.
             chunk: Most jobs in one request to a host; None: as in the settings.
             window: Most requests on their way to one host; None: as in the settings.
+            timeout_s: Longest that a job may run; None: as in the settings. One that runs longer is
+                ended with its host, which another one replaces, after up to a half longer.
+
+        Raises:
+            TimeLimitError: A limit was given, and the runner has no store, or no hosts of its own.
         """
         session = self._opened("submit")
         settings = replace(
             self._settings,
             chunk_jobs=chunk or self._settings.chunk_jobs,
             window_chunks=window or self._settings.window_chunks,
+            timeout_s=timeout_s or self._settings.timeout_s,
         )
+        if settings.timeout_s is not None and (self._in_process or self._store is None):
+            raise TimeLimitError("hosts of their own" if self._in_process else "a store")
         batch = Batch(session.dispatcher(jobs, self._meter, settings), is_ordered=ordered)
         self._batches.add(batch)
         return batch

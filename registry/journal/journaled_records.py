@@ -7,7 +7,7 @@ from typing import Any
 
 from registry.journal.journaled_trees import JournaledTrees
 from registry.journal.logs import OUTPUT, read_entry, read_output
-from registry.journal.packing import Unpacker
+from registry.journal.packing import Unpacker, reading
 from registry.journal.writer import Writer
 from registry.records import Packed, RecordLog
 
@@ -58,20 +58,26 @@ class JournaledRecords(RecordLog):
         room = (self._entries.maxlen or 0) - len(self._entries)
         found: list[Packed] = []  # newest first
         for row, data in self._writer.journal.logs(self._writer.first_row):
-            unpack = Unpacker(data, f"the records of row {row}")
-            read: list[Packed] = []
-            outputs = []
-            for entry in unpack:  # in order: times and numbers are differences
-                if entry[0] == OUTPUT:
-                    outputs.append(read_output(entry, unpack))
-                else:
-                    read.append(read_entry(entry, unpack))
+            read, outputs = _read_all(Unpacker(data, f"the records of row {row}"))
             found += reversed(read)
             for output in reversed(outputs):
                 self._trees.outputs.restore(*output)
             if len(found) >= room:
                 break
         self._entries.extendleft(found[:room])
+
+
+def _read_all(unpack: Unpacker) -> tuple[list[Packed], list[Any]]:
+    """Return the records and adoptions of one row, and the output entities."""
+    read: list[Packed] = []
+    outputs = []
+    with reading(unpack.place):
+        for entry in unpack:  # in order: times and numbers are differences
+            if entry[0] == OUTPUT:
+                outputs.append(read_output(entry, unpack))
+            else:
+                read.append(read_entry(entry, unpack))
+    return read, outputs
 
 
 def _places(packed: Packed) -> list[tuple[int, int]]:

@@ -90,7 +90,7 @@ def _read_joint(entry: list[Any], unpack: Unpacker) -> Packed:
 
 def _write_adoption(packed: Packed, pack: Packer) -> list[Any]:
     _, kind, key, branch, at, *more = packed
-    number, name, *left = more or (0, "")
+    number, name, *left = more or ("", "")
     text, index = pack.text, pack.keys.__getitem__
     return [
         *(_ADOPTION, text(kind), index(key), branch, pack.time(at), pack.number(number)),

@@ -14,7 +14,13 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from registry.errors import JournalDamagedError, TreerunnerError, UnreadableValueError
+from registry.errors import (
+    ClassChangedError,
+    JournalDamagedError,
+    JournalError,
+    UnknownClassError,
+    UnreadableValueError,
+)
 from registry.ids import Key
 from registry.journal.classes import class_name
 from registry.journal.coding import KeyTable
@@ -178,14 +184,14 @@ def reading(place: str) -> Iterator[None]:
     """Name the place of what is read in the block in the errors of what is not as it was written.
 
     Raises:
-        JournalDamagedError: Something in the block raised what is no error of ours.
+        JournalDamagedError: Something in the block raised what says nothing of the data.
         UnreadableValueError: As raised in the block, with the place.
     """
     try:
         yield
     except UnreadableValueError as error:
         raise UnreadableValueError(f"{error.place} in {place}", error.problem) from error
-    except (TreerunnerError, MemoryError, RecursionError):
-        raise  # the last two say something about this process, not about the data
+    except (JournalError, UnknownClassError, ClassChangedError, MemoryError, RecursionError):
+        raise  # all but the first say something about this process, not about the data
     except Exception as error:  # whatever data that is none makes the readers of it raise
         raise JournalDamagedError(place, f"is none: {type(error).__name__}: {error}") from error

@@ -57,6 +57,12 @@ def _put(name: str, value: Any) -> Callable[[Bough], Any]:
     return lambda bough: setattr(bough, name, value)
 
 
+def _splice(bough: Bough) -> None:
+    bough.numbers.insert(0, 9)
+    bough.numbers.pop(2)
+    bough.numbers.reverse()
+
+
 CHANGES: dict[str, Callable[[Bough], Any]] = {
     "a field": _put("anything", 7),
     "a field of a child": lambda it: setattr(it.leaves[0], "number", 8),
@@ -73,14 +79,14 @@ CHANGES: dict[str, Callable[[Bough], Any]] = {
     "move to a dict": lambda it: it.named.update(b=it.leaves.pop()),
     "move of a bough": lambda it: it.boughs[1].boughs.append(it.boughs.pop(0)),
     "append": lambda it: it.numbers.append("x"),
-    "splices": lambda it: (it.numbers.insert(0, 9), it.numbers.pop(2), it.numbers.reverse()),
+    "splices": _splice,
     "clear": lambda it: it.numbers.clear(),
     "item of a dict": lambda it: it.table.update({"k2": (1, "a"), 3: None}),
     "item of a dict is gone": lambda it: it.table.pop("k"),
     "order of a dict": lambda it: it.table.update({"j": 1, "k": it.table.pop("k") and 2}),
     "container in containers": lambda it: it.table["k"][1].append([5]),
     "deepest container": lambda it: it.table["k"][1][1]["x"].add(6),
-    "members of a set": lambda it: (it.marks.add((1, 2)), it.marks.discard(1)),
+    "members of a set": lambda it: it.marks.symmetric_difference_update({1, (1, 2)}),
     "an entity enters": lambda it: it.leaves.append(Leaf(number=5, anything=[1])),
     "entities enter": lambda it: it.boughs.append(Bough(one=Leaf(), leaves=[Leaf()])),
     "an entity leaves": lambda it: it.leaves.pop(),

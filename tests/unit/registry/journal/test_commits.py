@@ -234,6 +234,17 @@ def test_forks_go_on_from_their_base() -> None:
         check_same(tree_in(again, name), tree_in(workspace, name))
 
 
+def test_what_comes_back_after_it_left_is_there_again() -> None:
+    journal = MemoryJournal()
+    workspace = opened(journal)
+    ref = workspace.add(_new_tree(), "tree")
+    for name in ("an entity leaves", "a bough leaves"):
+        workspace.execute("change", tree=ref, name=name)
+        workspace.revert(ref, workspace.head(ref) - 1)
+
+    check_same(tree_in(opened(journal)), tree_in(workspace))
+
+
 def test_what_an_execution_returned_is_noted_again() -> None:
     journal = MemoryJournal()
     workspace = opened(journal)

@@ -16,7 +16,7 @@ from registry.errors import JournalDamagedError
 from registry.journal.commits import BIRTH, COMMIT, OUTPUTS, SOURCES, redo_commit
 from registry.journal.images import read_checkpoint, read_image
 from registry.journal.journaled_tree import JournaledTree
-from registry.journal.packing import Unpacker
+from registry.journal.packing import Unpacker, reading
 from registry.journal.port import Journal
 from registry.journal.states import StateReader
 from registry.tree import TreeRegistry
@@ -36,7 +36,9 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
 
     Raises:
         JournalDamagedError: What is stored is not what was written.
+        UnreadableValueError: A value is of a class that is another one now.
         UnknownClassError: A class is not imported.
+        ClassChangedError: A class has a field that was not stored, and has no default.
 
     Cost: about 8 us per commit.
     """
@@ -53,8 +55,9 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
             by.open(Unpacker(part.data, place))
             if part.first != tree.head + 1:  # checkpoints are put where parts end
                 raise JournalDamagedError(place, f"do not follow version {tree.head}")
-            for entry in by.unpack:
-                _REDO[entry[0]](tree, entry, by)
+            with reading(place):
+                for entry in by.unpack:
+                    _REDO[entry[0]](tree, entry, by)
     if tree.head != head:
         place = f"branch {tree.branch} of {root}"
         raise JournalDamagedError(place, f"its head is {tree.head}, not {head}")

@@ -23,7 +23,7 @@ from time import monotonic
 from typing import Any, NamedTuple, get_args
 
 from registry import Ref, ids
-from registry.errors import FencedError, JournalBusyError, TreerunnerError
+from registry.errors import FencedError, TreerunnerError
 from runner.batch import Counts, ErrorInfo, Job, Outcome, Status
 from runner.directory import NOWHERE, Directory, Entry, rootless_owner
 from runner.errors import (
@@ -146,6 +146,8 @@ class Dispatcher:
             if self.ready:
                 return True
             self._send_waiting()
+            if self.ready:  # of jobs that could not be sent
+                return True
             if not self._flights:
                 if any(lane.heads for lane in self._lanes.values()):
                     continue
@@ -245,6 +247,9 @@ class Dispatcher:
                 self._send(lane)
 
     def _send(self, lane: Lane) -> None:
+        if lane.error is not None:
+            self._end_lane(lane, lane.error)
+            return
         payload, sent, rejected = self._wire.dumps_chunk(lane.take(self.number))
         for row, error in rejected:
             self._finish(row, "failed", error)
@@ -453,10 +458,10 @@ class Dispatcher:
             flights[:1] = self._apart(first)
         lane.overdue = None
         lane.held.extendleft(reversed(flights))
-        del self._lanes[lane.host]
         if error is not None or self._is_cancelled:
             self._end_lane(lane, error)
             return
+        del self._lanes[lane.host]
         lane.host = host
         known = self._lanes.setdefault(host, lane)
         assert known is lane, "a lane is made after those before it"
@@ -471,9 +476,9 @@ class Dispatcher:
         flight = flight._replace(refusals=flight.refusals + 1)
         if isinstance(error, WireError | FencedError):
             self._finish_all(flight.chunk, "failed", error)
-        elif self._is_cancelled or flight.refusals >= self._settings.store_attempts:
-            is_known = isinstance(error, JournalBusyError)
-            self._finish_all(flight.chunk, "failed" if is_known else "lost", error)
+        elif self._is_cancelled or lane.error or flight.refusals >= self._settings.store_attempts:
+            lane.held.appendleft(flight)
+            self._end_lane(lane, None if self._is_cancelled else error)
         else:
             lane.held.append(flight)
             lane.held = deque(sorted(lane.held, key=lambda each: each.chunk.indexes[0]))
@@ -535,8 +540,11 @@ class Dispatcher:
         if lane.held and not lane.under_way:
             self._let_go(lane.held.popleft(), self._fleet.resend_chunk)
 
-    def _end_lane(self, lane: Lane, error: TreerunnerError | None) -> None:
-        """Make outcomes of all that waits in a lane that has no host any more.
+    def _end_lane(self, lane: Lane, error: Exception | None) -> None:
+        """Make outcomes of all that waits in a lane that has no host any more, or no store.
+
+        Of the rest of the batch nothing goes there either: what is run again later, with the same
+        ids, comes in the same order as if nothing had happened.
 
         Args:
             lane: The lane.
@@ -550,7 +558,8 @@ class Dispatcher:
                 self._finish_all(flight.chunk, "cancelled", CancelledError(unknown))
             self._finish_all(rest, "cancelled", CancelledError("was not begun"))
             return
-        for flight in held:  # a host that died may have stored it
+        lane.error = error
+        for flight in held:  # it may be stored
             self._finish_all(flight.chunk, "lost", error)
         self._finish_all(rest, "failed", error)
 

@@ -26,10 +26,11 @@ class Lane:
         overdue: Index of a job that its host is ended for, -1 if that does not tell which; else
             None.
         held: What was sent to a host that died, and goes to this one first, one after the other.
+        error: Why nothing is sent any more; None as long as something is.
     """
 
     __slots__ = (
-        *("chunk_jobs", "heads", "held", "host", "opened_s", "overdue"),
+        *("chunk_jobs", "error", "heads", "held", "host", "opened_s", "overdue"),
         *("under_way", "values", "window"),
     )
 
@@ -43,6 +44,7 @@ class Lane:
         self.values: list[Any] = []
         self.held: deque[Any] = deque()
         self.overdue: int | None = None
+        self.error: Exception | None = None
 
     def add(self, row: Row, now_s: float) -> bool:
         """Let a job wait at the end; tell whether a full chunk may be sent now."""

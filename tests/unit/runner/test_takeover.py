@@ -449,9 +449,32 @@ def test_what_could_not_be_stored_again_and_again_is_lost_and_not_called_failed(
     with failing(monkeypatch, calls=1_000, is_stored=False):
         outcomes = bench.drive(dispatcher)
 
-    assert dispatcher.counts() == Counts(lost=20)
+    assert dispatcher.counts() == Counts(lost=11, failed=9)  # those that were sent, and the others
     assert {each.error.type for each in outcomes if each.error} == {"JournalError"}
     assert [bench.log(0), bench.log(1)] == [[], []]
+
+
+def test_after_a_chunk_that_is_lost_nothing_of_its_batch_is_run_there(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    """So the same jobs, run again with the same ids, take effect in their order."""
+    jobs = [Job("note", bench.roots[0], {"number": number}, f"{number}") for number in range(200)]
+    dispatcher = bench.dispatcher(jobs)
+    outcomes = bench.until_it_waits(dispatcher)
+    bench.transport.step_all()
+    outcomes += bench.until_it_waits(dispatcher)
+
+    with failing(monkeypatch, calls=SETTINGS.store_attempts, is_stored=False):
+        outcomes += bench.drive(dispatcher)
+    ok = sorted(each.index for each in outcomes if each.ok)
+    assert len(outcomes) == 200
+    again = bench.run(*jobs)
+
+    assert dispatcher.counts().done == 200
+    assert 0 < len(ok) < 200
+    assert ok == list(range(len(ok)))
+    assert all(each.ok for each in again)
+    assert bench.log(0) == list(range(200))
 
 
 def test_a_host_whose_roots_another_process_took_over_says_so_from_then_on(

@@ -45,7 +45,7 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
     by = StateReader(tree)
     root = f"root {ids.to_uuid(tree.key)}"
     root_key, branch = int(tree.key), tree.branch
-    with _without_collector():
+    with _without_collector(), tree.keeping_all():
         checkpoint = journal.checkpoint(root_key, branch, needed - 1) or _oldest(journal, tree)
         if checkpoint is not None:
             read_checkpoint(checkpoint, by)

@@ -13,7 +13,7 @@ from registry.errors import TransientError, TreerunnerError, UsageError
 
 if TYPE_CHECKING:
     from registry import Ref
-    from runner.batch import ErrorInfo
+    from runner.batch import Counts, ErrorInfo, Outcome
 
 
 class RunnerError(TreerunnerError):
@@ -38,6 +38,23 @@ class ExecutionError(RunnerError):
         return (
             f"execution {self.execution_id} of {self.callable_name!r}: "
             f"{self.info.type}: {self.info.message}"
+        )
+
+
+class BatchError(RunnerError):
+    """A job of a batch did not succeed, and whoever submitted it asked to be told this way."""
+
+    def __init__(self, outcome: Outcome, counts: Counts) -> None:
+        super().__init__(outcome, counts)
+        self.outcome = outcome
+        self.counts = counts
+
+    def __str__(self) -> str:
+        assert self.outcome.error is not None, "it did not succeed"
+        done, bad = self.counts.done, self.counts.done - self.counts.ok
+        return (
+            f"{bad:,} of {done:,} jobs did not succeed; first job {self.outcome.index}, "
+            f"callable {self.outcome.callable!r}: {self.outcome.error.message}"
         )
 
 

@@ -326,20 +326,16 @@ def _read_lines(
         ]
         wanted = {step.execution_id for step in steps if step.execution_id is not None}
         wanted.update(each.id for each in by_root.get(root, ()))
-        effects = {
-            execution_id: Effect(outcome.version, outcome.changed > 0)
-            for execution_id in wanted
-            if (outcome := _outcome(journal, root, execution_id)) is not None
-        }
-        yield Line(root, workspace.head(root), steps, effects)
+        yield Line(root, workspace.head(root), steps, _effects(journal, root, wanted))
 
 
-def _outcome(journal: Journal, root: Ref, execution_id: str) -> Answered | None:
-    data = journal.outcome(int(root.root), execution_id)
-    if data is None:
-        return None
-    outcome = read_outcome(data, root, f"execution {execution_id!r}")
-    return outcome if isinstance(outcome, Answered) else None
+def _effects(journal: Journal, root: Ref, wanted: Iterable[str]) -> dict[str, Effect]:
+    found = {}
+    for execution_id, data in journal.outcomes(int(root.root), list(wanted)).items():
+        outcome = read_outcome(data, root, f"execution {execution_id!r}")
+        if isinstance(outcome, Answered):
+            found[execution_id] = Effect(outcome.version, outcome.changed > 0)
+    return found
 
 
 def _states(workspace: Workspace, root: Ref) -> Callable[[int], Any]:

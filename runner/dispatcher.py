@@ -23,13 +23,14 @@ from time import monotonic
 from typing import Any, NamedTuple, get_args
 
 from registry import Ref, ids
-from registry.errors import FencedError, JournalBusyError, TreerunnerError
+from registry.errors import FencedError, TreerunnerError
 from runner.batch import Counts, ErrorInfo, Job, Outcome, Status
 from runner.directory import NOWHERE, Directory, Entry, rootless_owner
 from runner.errors import (
     CancelledError,
     HostLostError,
     JobError,
+    JobTimeoutError,
     PoisonError,
     RootLostError,
     RunnerError,
@@ -41,6 +42,7 @@ from runner.routing import Routing
 from runner.settings import Settings
 from runner.statistics import Meter
 from runner.transport import Deliver
+from runner.watch import Watch
 from runner.wire import HEAD_PARTS, NOT_RUN, Chunk, Reply, Row, Wire, chunk_of
 
 SECONDS_PER_US = 1e-6
@@ -120,6 +122,8 @@ class Dispatcher:
         self._is_exhausted = False
         self._is_cancelled = False
         self._cancel_deadline_s: float | None = None
+        limit_s = settings.timeout_s
+        self._watch = None if limit_s is None else Watch(limit_s, self.number, fleet.running)
 
     def advance(self, waiting: int = 0) -> bool:
         """Go on until an outcome is ready; False: the batch has ended.
@@ -142,6 +146,8 @@ class Dispatcher:
             if self.ready:
                 return True
             self._send_waiting()
+            if self.ready:  # of jobs that could not be sent
+                return True
             if not self._flights:
                 if any(lane.heads for lane in self._lanes.values()):
                     continue
@@ -241,6 +247,9 @@ class Dispatcher:
                 self._send(lane)
 
     def _send(self, lane: Lane) -> None:
+        if lane.error is not None:
+            self._end_lane(lane, lane.error)
+            return
         payload, sent, rejected = self._wire.dumps_chunk(lane.take(self.number))
         for row, error in rejected:
             self._finish(row, "failed", error)
@@ -278,13 +287,22 @@ class Dispatcher:
                 self._collect(self._arrivals.get(timeout=FIRST_ANSWER_PAUSE_S))
 
     def _await_arrival(self) -> None:
-        timeout_s = None
+        timeout_s = None if self._watch is None else self._watch.wait_s
         if self._cancel_deadline_s is not None:
             timeout_s = max(0.0, self._cancel_deadline_s - monotonic())
         try:
             self._collect(self._arrivals.get(timeout=timeout_s))
         except queue.Empty:
-            self._give_up()
+            if self._cancel_deadline_s is not None:
+                self._give_up()
+        if self._watch is not None:
+            self._end_overdue(self._watch)
+
+    def _end_overdue(self, watch: Watch) -> None:
+        """End hosts that are at one job for too long; their deaths arrive as others do."""
+        for lane, index in watch.overdue(self._lanes.values()):
+            lane.overdue = -1 if index is None else index
+            self._fleet.end(lane.host)
 
     def _collect(self, arrival: Arrival | None) -> None:
         flight = None if arrival is None else self._flights.pop(arrival.flight, None)
@@ -433,14 +451,17 @@ class Dispatcher:
         numbers = [number for number, flight in self._flights.items() if flight.lane is lane]
         flights = [self._flights.pop(number) for number in sorted(numbers)]
         lane.under_way = 0
-        if flights:
+        if flights and lane.overdue is not None:
+            flights[:1] = self._without_overdue(flights[0], lane.overdue)
+        elif flights:
             first = flights[0]._replace(deaths=flights[0].deaths + 1)
             flights[:1] = self._apart(first)
+        lane.overdue = None
         lane.held.extendleft(reversed(flights))
-        del self._lanes[lane.host]
         if error is not None or self._is_cancelled:
             self._end_lane(lane, error)
             return
+        del self._lanes[lane.host]
         lane.host = host
         known = self._lanes.setdefault(host, lane)
         assert known is lane, "a lane is made after those before it"
@@ -455,13 +476,30 @@ class Dispatcher:
         flight = flight._replace(refusals=flight.refusals + 1)
         if isinstance(error, WireError | FencedError):
             self._finish_all(flight.chunk, "failed", error)
-        elif self._is_cancelled or flight.refusals >= self._settings.store_attempts:
-            is_known = isinstance(error, JournalBusyError)
-            self._finish_all(flight.chunk, "failed" if is_known else "lost", error)
+        elif self._is_cancelled or lane.error or flight.refusals >= self._settings.store_attempts:
+            lane.held.appendleft(flight)
+            self._end_lane(lane, None if self._is_cancelled else error)
         else:
             lane.held.append(flight)
             lane.held = deque(sorted(lane.held, key=lambda each: each.chunk.indexes[0]))
         self._send_held(lane)
+
+    def _without_overdue(self, flight: Flight, overdue: int) -> Iterator[Flight]:
+        """Yield the rest of a chunk, without the job that its host was ended for.
+
+        A host that did not tell which has only its next jobs one by one to say.
+        """
+        limit_s = self._settings.timeout_s or 0.0
+        rows = [*self._wire.loads_chunk(flight.payload).rows()]
+        if overdue < 0 and len(rows) > 1:
+            yield from (self._part(flight, [row], flight.deaths) for row in rows)
+            return
+        for row in rows:
+            if overdue in (row[2], -1):
+                self._finish(row, "timed_out", JobTimeoutError(row[0][0], limit_s))
+        rest = [row for row in rows if overdue not in (row[2], -1)]
+        if rest:
+            yield self._part(flight, rest, flight.deaths)
 
     def _apart(self, flight: Flight) -> Iterator[Flight]:
         """Yield the chunk that a host died with in parts.
@@ -502,8 +540,11 @@ class Dispatcher:
         if lane.held and not lane.under_way:
             self._let_go(lane.held.popleft(), self._fleet.resend_chunk)
 
-    def _end_lane(self, lane: Lane, error: TreerunnerError | None) -> None:
-        """Make outcomes of all that waits in a lane that has no host any more.
+    def _end_lane(self, lane: Lane, error: Exception | None) -> None:
+        """Make outcomes of all that waits in a lane that has no host any more, or no store.
+
+        Of the rest of the batch nothing goes there either: what is run again later, with the same
+        ids, comes in the same order as if nothing had happened.
 
         Args:
             lane: The lane.
@@ -517,7 +558,8 @@ class Dispatcher:
                 self._finish_all(flight.chunk, "cancelled", CancelledError(unknown))
             self._finish_all(rest, "cancelled", CancelledError("was not begun"))
             return
-        for flight in held:  # a host that died may have stored it
+        lane.error = error
+        for flight in held:  # it may be stored
             self._finish_all(flight.chunk, "lost", error)
         self._finish_all(rest, "failed", error)
 

@@ -30,11 +30,17 @@ from registry import (
     snapshot_from_pages,
 )
 from registry.journal.sqlite_file import Durability
-from runner.batch import Batch, Job, Outcome
+from runner.batch import Batch, Job, Outcome, RaiseOn
 from runner.code import App, collect_code, find_workspace
 from runner.directory import NOWHERE, Directory, Entry
 from runner.dispatcher import Dispatcher
-from runner.errors import HostLostError, RootNotFoundError, RunnerClosedError, RunnerError
+from runner.errors import (
+    HostLostError,
+    RootNotFoundError,
+    RunnerClosedError,
+    RunnerError,
+    TimeLimitError,
+)
 from runner.fleet import Fleet
 from runner.host_store import KnownOutcomes, Store, enter_stored
 from runner.routing import Routing
@@ -210,6 +216,8 @@ class Runner:
         ordered: bool = False,
         chunk: int | None = None,
         window: int | None = None,
+        timeout_s: float | None = None,
+        raise_on: RaiseOn = "never",
     ) -> Batch:
         """Return a batch, which runs as its outcomes are taken.
 
@@ -218,14 +226,26 @@ class Runner:
             ordered: Whether outcomes come in the order of the jobs, not as they are done.
             chunk: Most jobs in one request to a host; None: as in the settings.
             window: Most requests on their way to one host; None: as in the settings.
+            timeout_s: Longest that a job may run; None: as in the settings. One that runs longer is
+                ended with its host, which another one replaces, after up to a half longer.
+            raise_on: Whether iterating raises a `BatchError` for a job that did not succeed: at the
+                `first`, which also cancels what is left, or at the `end`. Its outcome is in the
+                error; those of others come if iteration goes on.
+
+        Raises:
+            TimeLimitError: A limit was given, and the runner has no store, or no hosts of its own.
         """
         session = self._opened("submit")
         settings = replace(
             self._settings,
             chunk_jobs=chunk or self._settings.chunk_jobs,
             window_chunks=window or self._settings.window_chunks,
+            timeout_s=timeout_s or self._settings.timeout_s,
         )
-        batch = Batch(session.dispatcher(jobs, self._meter, settings), is_ordered=ordered)
+        if settings.timeout_s is not None and (self._in_process or self._store is None):
+            raise TimeLimitError("hosts of their own" if self._in_process else "a store")
+        dispatcher = session.dispatcher(jobs, self._meter, settings)
+        batch = Batch(dispatcher, is_ordered=ordered, raise_on=raise_on)
         self._batches.add(batch)
         return batch
 

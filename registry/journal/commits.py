@@ -153,7 +153,7 @@ def _redo_delta(version: int, delta: list[Any], by: StateReader) -> None:
     if cell is None:
         if delta[0] < 0:  # a former form of its class had made it, and this one has not
             return
-        raise JournalDamagedError(by.tree.name, f"has no container {delta[0]}")
+        raise JournalDamagedError(by.unpack.place, f"changes {delta[0]}, which no container is")
     if kind == TAKE_OUT:
         cell.take_out(version, delta[2])
     elif kind == PUT_IN:

@@ -373,7 +373,7 @@ class StateReader:
             if type(value) is Opaque:
                 self.saw_opaque = self.has_opaque = True
             return value
-        raise JournalDamagedError(self.tree.name, f"a value of kind {kind!r}")
+        raise JournalDamagedError(self.unpack.place, f"holds a value of kind {kind!r}")
 
     def _container(
         self, kind: int, rest: list[Any], node: Node, up: Cell | None, depth: int

@@ -229,6 +229,28 @@ def test_a_field_with_the_old_name_as_alias_takes_over_its_values(field: Any) ->
     assert workspace.snapshot("ada").model_fields_set == {"a", "title"}
 
 
+def test_writes_inside_of_a_renamed_opaque_value_are_noticed() -> None:
+    """Such values are compared when they are touched, so it must be known which parts hold some."""
+    journal = stored(
+        person({"point": Any, "a": int}), {"point": Point(2)}, {"a": 2}, a=1, point=Point(1)
+    )
+    config = ConfigDict(validate_by_name=True)
+    cls = person({"a": int, "spot": Any}, spot=Field(alias="point"), model_config=config)
+    workspace = opened(journal, cls)
+
+    def walk(person: Any) -> None:
+        person.spot.trail.append(7)
+
+    walk.__annotations__ |= {"person": cls, "return": None}
+    workspace.register()(walk)
+    workspace.execute("walk", person=workspace.ref("ada"))
+
+    assert [each["spot"] for each in versions(opened(journal, cls), 4)] == [
+        *(Point(1), Point(2), Point(2)),
+        Point(2, 0, [7]),
+    ]
+
+
 def test_fields_in_another_order_are_found_by_name() -> None:
     journal = stored(person({"a": int, "b": int}, a=0, b=0), {"b": 2}, a=1)
     seen: list[Any] = []

@@ -1,8 +1,9 @@
 """Histories: whether the trees that are stored can be made again, and are what the records tell.
 
 `Journal.check` holds bytes against their digests; this reads what they mean. Every commit is done
-again, from the birth of its tree or what compaction has left. Then each version has a commit, no execution
-made two of a branch, and the record and the outcome of the execution tell of that very version.
+again, from the birth of its tree or what compaction has left of that. Then each version has a
+commit, no execution made two of a branch, and the record and the outcome of the execution tell of
+that very version.
 
 It does not know what callables would do: that is `Workspace.replay`, one execution at a time.
 """

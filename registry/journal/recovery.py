@@ -62,6 +62,7 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
         place = f"branch {tree.branch} of {root}"
         raise JournalDamagedError(place, f"its head is {tree.head}, not {head}")
     tree.begin_after(by.greatest_number)
+    tree.former = by.former
 
 
 def _oldest(journal: Journal, tree: TreeRegistry) -> Checkpoint | None:

@@ -107,6 +107,10 @@ def _raise_base() -> NoReturn:
     raise Poison("on purpose")
 
 
+def _interrupt() -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def _raise_unpicklable() -> NoReturn:
     raise Unpicklable
 
@@ -127,7 +131,7 @@ def _exit(status: int) -> NoReturn:
 POISONS: dict[str, Any] = {
     "raise": _raise,
     "raise BaseException": _raise_base,
-    "raise KeyboardInterrupt": partial(signal.raise_signal, signal.SIGINT),
+    "raise KeyboardInterrupt": _interrupt,
     "raise what cannot be pickled": _raise_unpicklable,
     "sys.exit(0)": partial(_exit, 0),
     "sys.exit(1)": partial(_exit, 1),

@@ -12,13 +12,15 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts bench format clean
+.PHONY: help demo test check lint types contracts bench campaign campaign-short format clean
 
 help:
 	@echo 'make demo    a year of flights through Ray on this machine'
 	@echo 'make test    the test suite'
 	@echo 'make check   lint, types, import contracts, tests: what CI runs'
-	@echo 'make bench   the figures of the engine and of the runner, into bench-results/'
+	@echo 'make bench   the figures of the engine, the runner and the journal, into bench-results/'
+	@echo 'make campaign       kill, fill, lock and poison for an hour; a table of what came of it'
+	@echo 'make campaign-short a little of that, in two minutes: what CI runs'
 	@echo 'make format  rewrite the code in the house style'
 	@echo 'make clean   remove the environment and every cache'
 
@@ -44,6 +46,13 @@ bench: $(VENV)/.installed-bench
 	@mkdir -p bench-results
 	@$(BIN)/treerunner bench engine --json bench-results/engine.json --picture bench-results/engine.svg
 	@$(BIN)/treerunner bench runner --json bench-results/runner.json --picture bench-results/runner.svg
+	@$(BIN)/treerunner bench journal --json bench-results/journal.json --picture bench-results/journal.svg
+
+campaign: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.campaign --json bench-results/campaign.json
+
+campaign-short: $(VENV)/.installed-test
+	@$(BIN)/python -m tests.campaign --short --json bench-results/campaign-short.json
 
 format: $(VENV)/.installed-dev
 	@$(BIN)/ruff format .

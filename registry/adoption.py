@@ -298,6 +298,25 @@ def new_cloner() -> Cloner:
     return Cloner(_never, _if_orphan)
 
 
+def node_of_atoms(root: Entity, created: float) -> Node | None:
+    """Return the node of a root that is new to all trees; None if it may hold more than atoms.
+
+    It is what `adopt` builds of such a root, for a third of the cost: most roots that executions
+    return are a few atoms.
+    """
+    schema = schema_of(type(root))
+    # Asking for a mark that an object lacks takes 0.3 us; without a key it lacks the others.
+    if not schema.is_simple or root.__key__ is not None:
+        return None
+    fields = dict_of(root)
+    state = [fields.get(name, ABSENT) for name in schema.fields]
+    if any(map(KIND.__getitem__, map(type, state))):
+        return None
+    node = Node(key_of(root), schema, None, 1, created)
+    node.state = (*state, schema.shared_set(root.__pydantic_fields_set__))
+    return node
+
+
 def adopt(root: Entity, created: float, cloner: Cloner | None = None) -> Adoption:
     """Build version 1 of a new tree from an orphan graph.
 

@@ -95,7 +95,7 @@ class Borrowing:
     def _note_given(self, values: Iterable[Any]) -> None:
         """Note the versions that the arguments show."""
         for ref in _refs_in(values):
-            tree = self._trees.by_root.get((ref.root, ref.branch))
+            tree = self._trees.held(ref.root, ref.branch)
             if tree is not None:
                 self._given.setdefault((tree, tree.head), None)
         for entity in _leaves(list(values), _is_entity):

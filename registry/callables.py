@@ -59,6 +59,8 @@ class RegisteredCallable:
             all others take atoms, the function is synchronous and may write; else -1.
         is_plain_of_several: Whether it takes entities, lists of them, configs and atoms, is
             synchronous and may write; but has no `plain_entity`.
+        has_collection: Whether a parameter takes entities in a container.
+        has_plain: Whether a parameter takes a plain value.
         fitting: Types of arguments of which `fits` has said so before.
         keywords: What `execute` takes by keyword: the parameters, and the fields of the configs
             among them.
@@ -142,10 +144,12 @@ class RegisteredCallable:
     def _compile_strategy(self) -> None:
         self.input_parameters = frozenset((*self.entity_parameters, *self.collection_parameters))
         has_config = bool(self.config_parameters)
-        has_plain = len(self.parameters) > len(self.input_parameters) + len(self.config_parameters)
+        self.has_collection = bool(self.collection_parameters)
+        taken = len(self.input_parameters) + len(self.config_parameters)
+        self.has_plain = has_plain = len(self.parameters) > taken
         self.expected_strategy = strategy_of(
             len(self.entity_parameters),
-            has_collection=bool(self.collection_parameters),
+            has_collection=self.has_collection,
             has_config=has_config,
             has_plain=has_plain,
         )

@@ -112,6 +112,8 @@ class Changes:
 
     def _store(self) -> None:
         version = self.version
+        if self.tree.is_journaled:
+            self.tree.deltas = self.deltas
         for cell, change in self.deltas:
             cell.apply(version, change)
         for node, state in self.states:

@@ -40,8 +40,11 @@ def content_of(config: Entity) -> Hashable:
     cls = type(config)
     schema = schema_of(cls)
     if schema.is_simple:
-        fields = dict_of(config) if config.__home__ is None else config.__dict__
-        values = tuple([fields.get(name) for name in schema.fields])
+        try:  # not whether it has a home: asking an orphan takes as long as all of this
+            values = tuple(map(dict_of(config).__getitem__, schema.fields))
+        except KeyError:  # not loaded, or deleted
+            fields = config.__dict__
+            values = tuple([fields.get(name) for name in schema.fields])
         kinds = tuple(map(type, values))
         if EXACT.issuperset(kinds):
             return cls, kinds, values

@@ -9,21 +9,17 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import NamedTuple
-
-from pydantic import BaseModel
+from typing import Any, NamedTuple
 
 from registry import ids
 from registry.address import Ref
 from registry.config import content_of
-from registry.copies import clone
-from registry.entity import Entity, dict_of, key_of, label, renew_key
+from registry.copies import atoms_of, clone, copy_of_atoms
+from registry.entity import Entity, key_of, label, renew_key
 from registry.errors import StructureError
-from registry.schema import schema_of
 from registry.snapshot import Snapshot
 from registry.tree import TreeRegistry
 from registry.trees import Trees
-from registry.values import KIND
 
 
 class StoredConfig(NamedTuple):
@@ -33,23 +29,22 @@ class StoredConfig(NamedTuple):
         tree: The tree of which it is the root.
         content: What finds it.
         master: An orphan with the same values, which copies are made of; never handed out.
+        atoms: Its fields, if these are all that it holds, and are atoms.
         is_ours: Whether the tree was made here; else it is a root that somebody else wanted.
     """
 
     tree: TreeRegistry
     content: Hashable
     master: Entity
+    atoms: dict[str, Any] | None
     is_ours: bool
 
     def own_copy(self) -> Entity:
         """Return an orphan copy with provenance to what is stored: a callable's own."""
-        fields = dict_of(self.master)
-        if schema_of(type(self.master)).is_simple and not any(
-            KIND[type(value)] for value in fields.values()
-        ):
-            own: Entity = BaseModel.__copy__(self.master)  # nothing in it can be shared
-        else:
+        if self.atoms is None:
             own = clone(self.master, keep_identity=False)
+        else:
+            own = copy_of_atoms(self.master, self.atoms)
         renew_key(own, (self.tree.key, ids.BIRTH))
         return own
 
@@ -88,6 +83,10 @@ class ConfigStore:
             found = self.named(ref)
             if found is not None and found.tree is home.source:
                 return found
+        return self.with_content_of(config, now)
+
+    def with_content_of(self, config: Entity, now: float) -> StoredConfig:
+        """Return the stored config as `stored`; of an orphan it is the same, and quicker."""
         content = _content(config)
         with self._mutex:
             found = self._current(content)
@@ -97,7 +96,7 @@ class ConfigStore:
                 if tree is None or is_ours:
                     tree = self._trees.found(clone(config, keep_identity=False), now)
                     self._trees.hold(tree)
-                found = self._keep(StoredConfig(tree, content, _master(config), is_ours))
+                found = self._keep(tree, content, config, is_ours=is_ours)
         return found
 
     def has_made(self, tree: TreeRegistry) -> bool:
@@ -123,7 +122,7 @@ class ConfigStore:
         content = _content(config)
         with self._mutex:
             if self._current(content) is None:
-                self._keep(StoredConfig(tree, content, _master(config), is_ours=False))
+                self._keep(tree, content, config, is_ours=False)
 
     def _current(self, content: Hashable) -> StoredConfig | None:
         found = self._by_content.get(content)
@@ -140,7 +139,11 @@ class ConfigStore:
         tree = stored.tree
         return tree.head == 1 and self._trees.by_root.get((tree.key, 0)) is tree
 
-    def _keep(self, stored: StoredConfig) -> StoredConfig:
+    def _keep(
+        self, tree: TreeRegistry, content: Hashable, config: Entity, *, is_ours: bool
+    ) -> StoredConfig:
+        master = clone(config, keep_identity=False)
+        stored = StoredConfig(tree, content, master, atoms_of(master), is_ours)
         self._by_content[stored.content] = stored
         self._by_key[stored.tree.key] = stored
         if len(self._by_content) > self._most:
@@ -153,10 +156,6 @@ class ConfigStore:
     def _forget(self, stored: StoredConfig) -> None:
         del self._by_content[stored.content]
         del self._by_key[stored.tree.key]
-
-
-def _master(config: Entity) -> Entity:
-    return clone(config, keep_identity=False)
 
 
 def _tree_of_root(config: Entity) -> TreeRegistry | None:

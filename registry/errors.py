@@ -1,7 +1,7 @@
-"""Every error of the registry, in two families by what the caller does next.
+"""Every error of the registry, in three families by what the caller does next.
 
 `UsageError`: fix the code or the input. `TransientError`: run it again; a retry loop needs to know
-    this class only.
+    this class only. `JournalError`: stop, and look after the store.
 Every error survives pickling: `args` are the arguments of `__init__`, the text is built in
     `__str__`.
 """
@@ -28,6 +28,22 @@ class UsageError(TreerunnerError):
 
 class TransientError(TreerunnerError):
     """Somebody else was in the way; the same call may succeed later."""
+
+
+class JournalError(TreerunnerError):
+    """The store could not be read or written: full, read-only, gone, or not one of ours.
+
+    Whether what was to be stored took effect is unknown: forget what is in memory, load again.
+    """
+
+    def __init__(self, store: str, problem: str, way_out: str) -> None:
+        super().__init__(store, problem, way_out)
+        self.store = store
+        self.problem = problem
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        return f"journal {self.store} {self.problem}; {self.way_out}"
 
 
 class EntityClassError(UsageError, TypeError):
@@ -247,6 +263,68 @@ class NotJsonError(UsageError, ValueError):
         )
 
 
+class NotJournalableError(UsageError, TypeError):
+    """A value cannot be written to a journal, so that it would be lost with the process."""
+
+    def __init__(self, place: str, kind: str, reason: str) -> None:
+        super().__init__(place, kind, reason)
+        self.place = place
+        self.kind = kind
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place} holds a {self.kind}, which cannot be journaled: {self.reason}; "
+            "store data, or register a codec: "
+            "registry.journal.register_codec(cls, name=..., encode=..., decode=...), "
+            "or annotate the field with a pydantic serializer and validator"
+        )
+
+
+class UnknownClassError(UsageError, LookupError):
+    """What is stored names a class, function or codec that this process does not have."""
+
+    def __init__(self, name: str, way_out: str) -> None:
+        super().__init__(name, way_out)
+        self.name = name
+        self.way_out = way_out
+
+    def __str__(self) -> str:
+        return f"{_short(self.name)} is stored and not loaded here; {self.way_out}"
+
+
+class ClassChangedError(UsageError, TypeError):
+    """What is stored of a class is of a former form of it, which does not tell all that it has now.
+
+    Nothing was changed: with the class as it was, or as it should be, all is read.
+    """
+
+    def __init__(self, cls: str, name: str, reason: str) -> None:
+        super().__init__(cls, name, reason)
+        self.cls = cls
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"class {self.cls} has changed since it was stored: {self.name!r} {self.reason}; give "
+            "it a default, or its old name as an alias, or register an upcaster: "
+            "registry.journal.register_upcaster(cls, upcast)"
+        )
+
+
+class CodecError(UsageError):
+    """A codec cannot be registered as it is."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"codec {self.name!r} {self.reason}"
+
+
 class WriteError(UsageError):
     """An object of a working tree was written while no execution runs on that tree."""
 
@@ -290,6 +368,21 @@ class ReadOnlyError(UsageError):
         return (
             f"callable {self.callable_name!r} is read-only but changed {self.subject}; "
             "register it without read_only"
+        )
+
+
+class ReadOnlyStoreError(UsageError):
+    """A workspace whose store is open to read only was to change something; nothing has run."""
+
+    def __init__(self, call: str, store: str) -> None:
+        super().__init__(call, store)
+        self.call = call
+        self.store = store
+
+    def __str__(self) -> str:
+        return (
+            f"{self.call} would write to {self.store}, which is open to read only; "
+            "open it without read_only, or give dry_run=True"
         )
 
 
@@ -515,6 +608,99 @@ class CursorError(UsageError, LookupError):
         )
 
 
+class JournalBusyError(TransientError):
+    """Another process kept the store locked; nothing happened."""
+
+    def __init__(self, store: str, waited_s: float) -> None:
+        super().__init__(store, waited_s)
+        self.store = store
+        self.waited_s = waited_s
+
+    def __str__(self) -> str:
+        return (
+            f"journal {self.store} is locked by another process, for {self.waited_s:g} s already; "
+            "try again, or end the process that holds it"
+        )
+
+
+class JournalDamagedError(JournalError):
+    """What was read from a store is not what was written; the place is named."""
+
+    def __init__(self, place: str, found: str) -> None:
+        super().__init__(place, found, "restore a backup, and keep a copy of what there is")
+        self.args = (place, found)
+        self.place = place
+        self.found = found
+
+    def __str__(self) -> str:
+        return f"the journal is damaged: {self.place} {self.found}; {self.way_out}"
+
+
+class UnreadableValueError(JournalError):
+    """A stored value is none that this process can make: its class is another one now, or damaged.
+
+    Nothing was made of it.
+    """
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(place, problem, "give its class the form that it had, or its codec")
+        self.args = (place, problem)
+        self.place = place
+
+    def __str__(self) -> str:
+        return f"{self.place} cannot be read: {self.problem}; {self.way_out}"
+
+
+class FencedError(JournalError):
+    """Somebody else became the writer of a root; nothing was stored, and this writer stops."""
+
+    def __init__(self, root: str, held: int, epoch: int, holder: str) -> None:
+        super().__init__(root, "has another writer", "stop, or acquire it and load it again")
+        self.args = (root, held, epoch, holder)
+        self.root = root
+        self.held = held
+        self.epoch = epoch
+        self.holder = holder
+
+    def __str__(self) -> str:
+        mine = f"was written with epoch {self.held}" if self.held else "was written without epoch"
+        who = f" of {self.holder!r}" if self.holder else ""
+        return f"root {self.root} {mine}, the journal is at {self.epoch}{who}; {self.way_out}"
+
+
+class DuplicateExecutionError(UsageError):
+    """An execution of a group is stored already; nothing of the group was."""
+
+    def __init__(self, root: str, execution_id: str) -> None:
+        super().__init__(root, execution_id)
+        self.root = root
+        self.execution_id = execution_id
+
+    def __str__(self) -> str:
+        return (
+            f"execution {_short(self.execution_id)} on root {self.root} is stored already; "
+            "read its outcome in place of running it again"
+        )
+
+
+class JournalGapError(JournalError):
+    """Commits do not follow the stored head of their branch; nothing was stored."""
+
+    def __init__(self, root: str, branch: int, head: int, first: int) -> None:
+        super().__init__(root, "is not as it is stored", "load it from the store again")
+        self.args = (root, branch, head, first)
+        self.root = root
+        self.branch = branch
+        self.head = head
+        self.first = first
+
+    def __str__(self) -> str:
+        return (
+            f"versions from {self.first} of root {self.root}, branch {self.branch}, do not follow "
+            f"version {self.head}, the newest that is stored; {self.way_out}"
+        )
+
+
 def _listed(lines: list[str]) -> str:
     """Write lines below a text, the first few of them."""
     more = [f"and {len(lines) - _LINES} more"] if len(lines) > _LINES else []
@@ -524,3 +710,19 @@ def _listed(lines: list[str]) -> str:
 def _short(text: str) -> str:
     """Quote a text that came from outside: cut, and with what cannot be printed escaped."""
     return repr(text if len(text) <= _TEXT else text[: _TEXT - 3] + "...")
+
+
+class RecordedError(UsageError, RuntimeError):
+    """An execution with this id ran before, and failed; it is not run again."""
+
+    def __init__(self, execution_id: str, error_type: str, error: str) -> None:
+        super().__init__(execution_id, error_type, error)
+        self.execution_id = execution_id
+        self.error_type = error_type
+        self.error = error
+
+    def __str__(self) -> str:
+        return (
+            f"execution {self.execution_id!r} failed before with {self.error_type}: {self.error}; "
+            "give it another id to run it again"
+        )

@@ -299,7 +299,7 @@ def _of_adoption(adopted: Adopted, trees: Trees, wanted: Classes) -> Iterator[Ev
     if cls not in wanted:
         yield None
         return
-    tree = trees.by_root.get((adopted.key, adopted.branch))
+    tree = trees.held(adopted.key, adopted.branch)
     execution_id = ids.execution_text(adopted.execution_id) or None
     fields: dict[str, Any] = {
         "at": at_time(adopted.adopted_at),
@@ -373,7 +373,7 @@ class _OfRecord:
     # --- versions ---
 
     def _tree(self, versions: TreeVersions) -> TreeRegistry | None:
-        return self.trees.by_root.get((versions.root, versions.branch))
+        return self.trees.held(versions.root, versions.branch)
 
     def _commit(self, versions: TreeVersions) -> Commit | None:
         if self.joint is not None:

@@ -27,7 +27,7 @@ from registry.callables import RegisteredCallable
 from registry.changes import Changes
 from registry.clock import Clock
 from registry.config import ConfigEntity
-from registry.config_store import ConfigStore
+from registry.config_store import ConfigStore, StoredConfig
 from registry.copies import clone, copy_value
 from registry.depth import nesting_problem
 from registry.entity import Entity, fill, key_of, label, part, version_of
@@ -257,9 +257,24 @@ class Execution:
         self._nest, txn.tree.nest = txn.tree.nest, None
         self._is_bound, self._has_plain, self._given = True, len(begun.names) > 1, 1
 
-    def own_config(self, name: str, given: Any) -> Entity:
-        """Return the callable's own copy of a config, and remember what was given."""
-        return self._own_config(name, given)
+    def own_config(self, name: str, given: Entity) -> Entity:
+        """Return the callable's own copy of a config of the right class, and remember it.
+
+        No turn is taken: what is stored of a config never changes.
+        """
+        configs, home = self._setting.configs, given.__home__
+        if home is None:
+            return self._copy_of_config(name, configs.with_content_of(given, self._now))
+        stored = configs.stored(given, self._now)
+        if getattr(home, "source", home) is not stored.tree:
+            key, stamp = version_of(given)
+            self.note_source(name, ids.plain(key), stamp, "")
+        return self._copy_of_config(name, stored)
+
+    def _copy_of_config(self, name: str, stored: StoredConfig) -> Entity:
+        own = stored.own_copy()
+        self._configs = [*self._configs, (name, own, stored.tree)]
+        return own
 
     @property
     def configs(self) -> Sequence[tuple[str, Entity, TreeRegistry]]:
@@ -286,11 +301,9 @@ class Execution:
         Return the transactions, in the order of *targets*.
         """
         self._located, self._targets, self._values = located, targets, values
-        self._names = self.registered.names
         registered = self.registered
-        taken = len(registered.input_parameters) + len(registered.config_parameters)
-        self._is_bound, self._has_plain = True, len(values) > taken
-        self._has_collection = bool(registered.collection_parameters)
+        self._names, self._is_bound = registered.names, True
+        self._has_plain, self._has_collection = registered.has_plain, registered.has_collection
         self._given = len(targets)
         self._txns = txns = self._begin()
         return txns
@@ -299,6 +312,11 @@ class Execution:
     def has_nest(self) -> bool:
         """Whether anything ran inside."""
         return self._nest is not None
+
+    @property
+    def form(self) -> Form:
+        """What the caller gets."""
+        return self._form
 
     def conclude(self, result: Any, run_s: float, is_looked_at: bool) -> Execution:
         """Commit what a callable that was taken over returned, and record it.
@@ -474,24 +492,15 @@ class Execution:
             self._targets = sorted(trees.values(), key=_turn_order)
 
     def _own_config(self, name: str, given: Any) -> Entity:
-        """Return the callable's own copy of a config; what was given is stored by its content.
-
-        No turn is taken: what is stored of a config never changes.
-        """
-        configs = self._setting.configs
-        stored = configs.named(given) if type(given) is Ref else None
-        if stored is None:
-            given = self._at_head(given) if type(given) is Ref else given
-            self._check_config(name, given)
-            stored = configs.stored(given, self._now)
-            home = given.__home__
-            if home is not None and getattr(home, "source", home) is not stored.tree:
-                key, stamp = version_of(given)
-                self.note_source(name, ids.plain(key), stamp, "")
-        self._check_config(name, stored.master)
-        own = stored.own_copy()
-        self._configs = [*self._configs, (name, own, stored.tree)]
-        return own
+        """Return the callable's own copy of a config; what was given is stored by its content."""
+        if type(given) is Ref:
+            stored = self._setting.configs.named(given)
+            if stored is not None:
+                self._check_config(name, stored.master)
+                return self._copy_of_config(name, stored)
+            given = self._at_head(given)
+        self._check_config(name, given)
+        return self.own_config(name, given)
 
     def _check_config(self, name: str, config: Entity) -> None:
         if not isinstance(config, self.registered.by_name[name].configs):
@@ -969,6 +978,10 @@ class Execution:
     def _hold_new_trees(self, outputs: tuple[tuple[int, int], ...]) -> None:
         """Hold the trees that this execution began and that are worth keeping."""
         returned = self._returned_trees()
+        begun = [] if self._founding is None else self._founding.trees
+        for tree in [*begun, *self._provisional] if outputs else ():
+            if tree.base is None and tree.head == 1:
+                tree.note_outputs(outputs)
         for tree in self._provisional:
             tree.is_provisional = False
             is_fork = tree.base is not None
@@ -980,15 +993,10 @@ class Execution:
                 id(tree) in returned and not is_fork
             ):
                 self._hold(tree, "promoted")
-        if self._founding is not None:
-            for tree in self._founding.trees:
-                self._hold(tree, "registered")
-                if issubclass(tree.class_of(tree.key), ConfigEntity):
-                    self._setting.configs.remember(tree)
-        begun = [] if self._founding is None else self._founding.trees
-        for tree in [*begun, *self._provisional] if outputs else ():
-            if tree.base is None and tree.head == 1:
-                tree.note_outputs(outputs)
+        for tree in begun:
+            self._hold(tree, "registered")
+            if issubclass(tree.class_of(tree.key), ConfigEntity):
+                self._setting.configs.remember(tree)
 
     def _hold(self, tree: TreeRegistry, kind: str) -> None:
         """Hold a tree, and tell the record log if it is a new root."""
@@ -1113,9 +1121,10 @@ class Execution:
         self._values = (*self._values, sum(map(len, edited)))
 
     def _record(self, status: str, error_type: str, error: str) -> None:
-        for inner in self._nest.inner if self._nest else ():
-            inner.record_with(self, status == "ok", error_type)
-        self._add_record(status, error_type, error)
+        with self._setting.records.together() if self._nest else contextlib.nullcontext():
+            for inner in self._nest.inner if self._nest else ():
+                inner.record_with(self, status == "ok", error_type)
+            self._add_record(status, error_type, error)
 
     def _add_record(self, status: str, error_type: str, error: str) -> None:
         if self._edited:

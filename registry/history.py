@@ -44,9 +44,13 @@ class Cell:
         up: The container that it is nested in, if any.
         live: The tracked container of the working tree that shows this cell, once it was made.
         depth: Containers from the entity down to this one, with it.
+        number: What it is called in the journal; 0 before it was written there.
     """
 
-    __slots__ = ("deltas", "depth", "items", "live", "node", "up", "versions", "weight")
+    __slots__ = (
+        *("deltas", "depth", "items", "live", "node", "number", "up", "versions"),
+        "weight",
+    )
     items: Any
 
     def __init__(self, items: Any, node: Node | None, up: Cell | None) -> None:
@@ -54,6 +58,7 @@ class Cell:
         self.node = node
         self.up = up
         self.depth = 1
+        self.number = 0
         self.live: Any = None
         self.versions: list[int] = []
         self.deltas: list[Any] = []

@@ -39,7 +39,17 @@ def keep(value: Any) -> Packed:
     if KIND[type(value)] == ATOM:
         return value
     packed, _ = _packed(value, MAX_WEIGHT)
-    return (int(OPAQUE), _text(value)) if packed is None else packed
+    return keep_text(value) if packed is None else packed
+
+
+def keep_text(value: Any) -> Packed:
+    """Return what a record keeps of a value of which it keeps no more than the text."""
+    return int(OPAQUE), _text(value)
+
+
+def marks(count: int) -> Packed:
+    """Return what `keep` returns of a list of so many entities and refs."""
+    return (int(LIST), *(_MARK,) * count)
 
 
 def shown(packed: Packed) -> Any:

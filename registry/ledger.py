@@ -61,7 +61,7 @@ def change_sets(trees: Trees, record: Record) -> list[ChangeSet]:
         found.extend(change_set(tree, version) for version in made)
     inputs = {versions.root for versions in record.trees}
     for key, _ in record.outputs:
-        born = trees.by_root.get((key, 0))
+        born = trees.held(key, 0)
         if born is None or key in inputs:
             continue
         first = change_set(born, 1)

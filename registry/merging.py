@@ -148,6 +148,7 @@ class _MergeExecution(Execution):
     def _commit(self, result: Any) -> None:
         super()._commit(result)
         self._merging.note()
+        self._trees.note_merge(self._merging.into)
 
 
 class _Merging:

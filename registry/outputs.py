@@ -82,15 +82,26 @@ class PendingOutput:
     __slots__ = ("_made", "_name", "_number", "_tree", "_value", "key", "log")
 
     def __init__(
-        self, log: OutputLog, name: str, number: int | str, value: Any, made: float
+        self,
+        log: OutputLog,
+        name: str,
+        number: int | str,
+        value: Any,
+        made: float,
+        key: Key | None = None,
     ) -> None:
-        self.key = ids.new_key()
+        self.key = ids.new_key() if key is None else key
         self.log = log
         self._name = name
         self._number = number
         self._value = value
         self._made = made
         self._tree: TreeRegistry | None = None
+
+    @property
+    def told(self) -> tuple[str, int | str, Any, float]:
+        """Name of the callable, execution, value, time; before it has a tree."""
+        return self._name, self._number, self._value, self._made
 
     @property
     def is_built(self) -> bool:

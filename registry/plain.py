@@ -21,7 +21,6 @@ from registry.entity import Entity
 from registry.execution import Begun, Execution, Form, Receipt, Setting
 from registry.nested import execution_inside
 from registry.nesting import running
-from registry.outputs import PendingOutput
 from registry.plain_changes import key_of_node
 from registry.plain_results import Call
 from registry.semantics import MUTATION
@@ -31,7 +30,7 @@ from registry.tree import TreeRegistry
 from registry.values import ENTITY, KIND
 
 _perf = time.perf_counter
-_NOBODY: tuple[Any, ...] = ()
+_NONE: tuple[Any, ...] = ()
 _UNUSUAL = object()
 _make = tuple.__new__
 
@@ -61,9 +60,11 @@ def run(
         values = tuple(arguments.values())
         if tuple(arguments) != registered.names:
             values = registered.in_order(arguments)
-        shown = values[at].__home__ if values and KIND[type(values[at])] is ENTITY else None
-        if type(shown) is Snapshot and (ref := shown.ref_if_current(values[at])) is not None:
-            values = (*values[:at], ref, *values[at + 1 :])
+        shown = None
+        if values and KIND[type(values[at])] is ENTITY:
+            shown = values[at].__home__
+            if type(shown) is Snapshot and (ref := shown.ref_if_current(values[at])) is not None:
+                values = (*values[:at], ref, *values[at + 1 :])
         done = _run_usual(setting, registered, values, number, form, shown)
         if done is not _UNUSUAL:
             return done
@@ -174,9 +175,10 @@ def _run_usual(
 
     *shown* is the snapshot that was given in place of a ref, if one was.
     """
-    values = _fitting(registered, values)
-    if not values:
-        return _UNUSUAL
+    if tuple(map(type, values)) not in registered.fitting:  # as _fitting, for most calls
+        values = _fitting(registered, values)
+        if not values:
+            return _UNUSUAL
     given = values[registered.plain_entity]
     tree = setting.trees.by_root.get((given[0], given[2]))
     entity = None if tree is None else tree.entities.get(given[1])
@@ -220,25 +222,27 @@ def _run_on(
             return _conclude(setting, registered, call, txn, result, is_plain)
         (_, _, moves, changed, size, new, gone), now = found, setting.clock()
         renamed, version = plain_changes.store(txn, found, now), tree.head + 1
-        is_told = is_entity or form != "entities"
-        made = None if is_told else _kept(setting, registered, number, result, now)
+        made, outputs = None, _output(tree, given[1], version) if is_entity else _NONE
+        if form == "entities" and not is_entity:
+            made = setting.trees.outputs.keep(registered.name, number, result, now)
+            outputs = made.key_and_stamp
         entry = (  # a commit and the record of its execution in one: see records.unpack
             version,
             now,
             number,
             registered.name,
             tuple(map(key_of_node, changed)),
-            tuple(new) if new else _NOBODY,
-            tuple(map(ids.plain, gone)) if gone else _NOBODY,
-            tuple(map(key_of_node, moves)) if moves else _NOBODY,
-            _NOBODY,
+            tuple(new) if new else _NONE,
+            tuple(map(ids.plain, gone)) if gone else _NONE,
+            tuple(map(key_of_node, moves)) if moves else _NONE,
+            _NONE,
             (COMMIT_BYTES + size) >> 6,
             tree.key,
             tree.branch,
             at,
             registered.names,
             (*before, given[1], *after),
-            _output(tree, given[1], version) if is_entity else _noted(made),
+            outputs,
             renamed,
             started,
             ended - began,
@@ -247,12 +251,10 @@ def _run_on(
         tree.add_commit(entry)
         setting.records.add(entry)
     except BaseException as error:
-        running.set(None)
-        if tree.txn is txn:
-            _handed_over(setting, registered, number, form, values, started, txn).abandon(error)
+        _take_back(setting, registered, Call(number, form, values, started, 0.0), txn, error)
         raise
     if form != "receipt":
-        return Snapshot.of_head(tree, entity) if is_entity else _shown(result, made)
+        return Snapshot.of_head(tree, entity) if is_entity else made.shown() if made else result
     semantic, value, outputs = (MUTATION, given, (given,)) if is_entity else (None, result, ())
     return _make(Receipt, (number, semantic, version, renamed, value, outputs))
 
@@ -270,41 +272,33 @@ def _conclude(
         told = plain_results.conclude(setting, registered, call, txn, result)
         if told is not plain_results.UNUSUAL:
             return told
-    execution = _handed_over(
-        setting, registered, call.number, call.form, call.values, call.started, txn
-    )
+    execution = _handed_over(setting, registered, call, txn)
     return execution.conclude(result, call.run_s, is_plain).told()
 
 
-def _handed_over(
+def _take_back(
     setting: Setting,
     registered: RegisteredCallable,
-    number: int | str,
-    form: Form,
-    values: tuple[Any, ...],
-    started: float,
+    call: Call,
     txn: Transaction,
+    error: BaseException,
+) -> None:
+    """Take back and record an execution that failed, unless it was stored or handed over."""
+    running.set(None)
+    if txn.is_open:
+        _handed_over(setting, registered, call, txn).abandon(error)
+
+
+def _handed_over(
+    setting: Setting, registered: RegisteredCallable, call: Call, txn: Transaction
 ) -> Execution:
     at = registered.plain_entity
-    given: Ref = values[at]
-    noted = (*values[:at], given[1], *values[at + 1 :])
-    execution = Execution(setting, registered, number, form)
-    execution.take_over(Begun(registered.names[at], given, registered.names, noted, started), txn)
+    given: Ref = call.values[at]
+    noted = (*call.values[:at], given[1], *call.values[at + 1 :])
+    execution = Execution(setting, registered, call.number, call.form)
+    begun = Begun(registered.names[at], given, registered.names, noted, call.started)
+    execution.take_over(begun, txn)
     return execution
-
-
-def _shown(result: Any, made: PendingOutput | None) -> Any:
-    return result if made is None else made.shown()
-
-
-def _kept(
-    setting: Setting, registered: RegisteredCallable, number: int | str, result: Any, now: float
-) -> PendingOutput:
-    return setting.trees.outputs.keep(registered.name, number, result, now)
-
-
-def _noted(made: PendingOutput | None) -> tuple[int, ...]:
-    return _NOBODY if made is None else made.key_and_stamp
 
 
 def _output(tree: TreeRegistry, key: ids.Key, version: int) -> tuple[int, int] | None:

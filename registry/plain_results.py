@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from registry import ids, plain_changes
 from registry.address import Ref
+from registry.adoption import node_of_atoms
 from registry.callables import RegisteredCallable
 from registry.config import ConfigEntity
-from registry.copies import clone
 from registry.entity import Entity
 from registry.execution import Form, Receipt, Setting
+from registry.history import Node
 from registry.plain_changes import Found
 from registry.results import keeps_hint
 from registry.semantics import CREATION, DETACHMENT, MUTATION, present
@@ -28,7 +29,7 @@ from registry.values import ATOM, DICT, ENTITY, KIND, LIST, TUPLE
 
 UNUSUAL = object()
 _MEMBERS, _DETACHED = 0, 1
-"""What a record with an odd number of outputs ends with, see records._apart."""
+"""What a record with an odd number of outputs ends with, see records.apart."""
 _NOBODY: tuple[Any, ...] = ()
 _DEPTH = 8
 """Containers in one another that are looked into here."""
@@ -114,7 +115,7 @@ def _conclude_new(
         renamed = 0
     else:
         renamed = _store(setting, registered, call, txn, found, (), outputs)
-    return told_of_root(new, call, entity, tree.head, renamed)
+    return _told_of_root(new, call, tree.head, renamed, CREATION)
 
 
 def _conclude_taken_out(
@@ -129,53 +130,51 @@ def _conclude_taken_out(
     tree = txn.tree
     if entity.__key__ not in found[6] or isinstance(entity, ConfigEntity):
         return UNUSUAL
+    # It holds atoms only and was not written: the copy's state is the very one that it leaves with.
+    key, node = ids.new_key(), found[6][entity.__key__]
+    copied = Node(key, node.schema, None, 1, setting.clock())
+    copied.state = node.state
+    copied.source = (node.key, node.stamp_at(tree.head, tree.branch))
+    new = setting.trees.found_alone(key, copied, call.number, registered.name)
     left = (tree.key, ids.stamp(tree.branch, tree.head + 1))
-    copied = clone(entity, keep_identity=False)
-    new = begin_root(setting, registered, call, copied, "detached", left)
+    setting.trees.hold(new)
+    setting.records.add(
+        (None, "detached", new.key, 0, copied.created, call.number, registered.name, *left)
+    )
     outputs = (new.key, ids.BIRTH, _DETACHED)
     renamed = _store(setting, registered, call, txn, found, (), outputs)
-    return told_of_root(new, call, copied, tree.head, renamed, DETACHMENT)
+    return _told_of_root(new, call, tree.head, renamed, DETACHMENT)
 
 
 def begin_root(
-    setting: Setting,
-    registered: RegisteredCallable,
-    call: Call,
-    entity: Entity,
-    kind: str = "registered",
-    left: tuple[int, ...] = (),
+    setting: Setting, registered: RegisteredCallable, call: Call, entity: Entity
 ) -> TreeRegistry:
     """Make a new entity the root of a tree that is held from now on.
-
-    Args:
-        setting: What the executions of the workspace share.
-        registered: The callable.
-        call: Its execution.
-        entity: An orphan.
-        kind: What the record log says of it.
-        left: Key and stamp of the root of the tree that it was taken out of.
 
     Raises:
         StructureError, IdentityTakenError: As `Trees.adopt`; nothing has been stored.
     """
-    now = setting.clock()
-    new, _ = setting.trees.adopt(entity, now, call.number, registered.name)
-    setting.trees.hold(new)
-    setting.records.add((None, kind, new.key, 0, now, call.number, registered.name, *left))
+    trees, now = setting.trees, setting.clock()
+    node = node_of_atoms(entity, now)
+    if node is not None:
+        new = trees.found_alone(entity.__key__, node, call.number, registered.name)
+    else:
+        new, _ = trees.adopt(entity, now, call.number, registered.name)
+    trees.hold(new)
+    setting.records.add((None, "registered", new.key, 0, now, call.number, registered.name))
     return new
 
 
-def told_of_root(
+def _told_of_root(
     new: TreeRegistry,
     call: Call,
-    entity: Entity,
     version: int,
     renamed: int,
-    semantic: str = CREATION,
+    semantic: str,
 ) -> Any:
     """Return what the caller gets for a new root."""
     if call.form != "receipt":
-        return Snapshot.of_head(new, entity)
+        return Snapshot.of_root(new)
     ref = Ref(new.key, new.key)
     return Receipt(call.number, semantic, version, renamed, ref, (ref,))
 
@@ -288,7 +287,7 @@ def _store(
     key = call.values[at][1]
     changes = plain_changes.noted(found)
     renamed, version = plain_changes.store(txn, found, now), tree.head + 1
-    pairs = _pairs(tree, members, version)
+    pairs = _pairs(tree, members, version) if members else _NOBODY
     entry = (  # as in plain.py
         version,
         now,

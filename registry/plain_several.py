@@ -14,9 +14,10 @@ from registry import ids, plain_changes
 from registry.address import Ref, parse_address
 from registry.callables import RegisteredCallable
 from registry.config import ConfigEntity
+from registry.entity import Entity
 from registry.errors import TreerunnerError
 from registry.execution import Execution, Form, Receipt, Setting
-from registry.kept import keep
+from registry.kept import marks
 from registry.nesting import running
 from registry.plain_changes import Found
 from registry.plain_results import Call, begin_root
@@ -24,7 +25,7 @@ from registry.semantics import CREATION, MUTATION
 from registry.snapshot import Snapshot
 from registry.transaction import Transaction
 from registry.tree import TreeRegistry
-from registry.values import ATOM, ENTITY, KIND
+from registry.values import ATOM, ENTITY, KIND, Kind
 
 UNUSUAL = object()
 _MAX_LISTED = 1000
@@ -34,6 +35,13 @@ _NOBODY: tuple[Any, ...] = ()
 
 Plan = list[tuple[Transaction, Found | None]]
 """What each transaction will do to its tree, if anything."""
+
+
+Located = tuple[str, TreeRegistry, ids.Key, Any]
+"""(parameter, tree, key, what was given) of an entity among the arguments."""
+
+Live = tuple[list[Any], tuple[Any, ...], list[Entity]]
+"""Arguments as the callable gets them, as the record keeps them; the entities among them."""
 
 
 class Read(NamedTuple):
@@ -79,24 +87,32 @@ def run(
     Raises:
         BaseException: See `Workspace.execute`.
     """
-    values = registered.in_order(arguments)
+    values = tuple(arguments.values())
+    if tuple(arguments) != registered.names:
+        if arguments.keys() != registered.by_name.keys():
+            return UNUSUAL
+        values = registered.in_order(arguments)
     reads: list[Read] = []
     located = _located(setting, registered, values, reads)
     if located is None:
         return UNUSUAL
-    found = [tree for _, tree, _, _ in located]
-    trees = list(dict.fromkeys((*found, *[read.tree for read in reads]) if reads else found))
+    trees = list({tree: None for _, tree, _, _ in located})
+    if reads:
+        trees = list(dict.fromkeys((*trees, *[read.tree for read in reads])))
     if len(trees) > 1:
         trees.sort(key=_turn_order)
-    if not _take_turns(trees, located):
+    if not _take_turns(trees):
         return UNUSUAL
     try:
         for read in reads:
             values = read.done(values)
         if reads and not all(read.is_good(registered, values) for read in reads):
             return UNUSUAL
-        call = Call(number, form, values, 0.0, 0.0)
-        return _run_on(setting, registered, call, located, trees, reads)
+        execution = Execution(setting, registered, number, form)
+        live = _live(execution, values, located)
+        if live is None:
+            return UNUSUAL
+        return _run_on(execution, live, located, trees, reads)
     finally:
         for tree in trees:
             tree.turn.give_back()
@@ -104,14 +120,12 @@ def run(
 
 def _located(
     setting: Setting, registered: RegisteredCallable, values: tuple[Any, ...], reads: list[Read]
-) -> list[tuple[str, TreeRegistry, ids.Key, Any]] | None:
+) -> list[Located] | None:
     """Return where the entities among arguments are; None if some are not the usual ones.
 
     Atoms that are given by address are added to *reads*.
     """
-    if len(values) != len(registered.parameters):
-        return None
-    located: list[tuple[str, TreeRegistry, ids.Key, Any]] = []
+    located: list[Located] = []
     for value, parameter in zip(values, registered.parameters, strict=True):
         if parameter.exact:
             if type(value) not in parameter.exact:
@@ -155,7 +169,7 @@ def _locate(
     name: str,
     value: Any,
     classes: tuple[type, ...],
-    located: list[tuple[str, TreeRegistry, ids.Key, Any]],
+    located: list[Located],
 ) -> bool:
     """Add where an entity is; False if it is not given by ref, of another class, or not loaded."""
     tree = setting.trees.by_root.get((value[0], value[2])) if type(value) is Ref else None
@@ -166,60 +180,82 @@ def _locate(
     return True
 
 
-def _take_turns(
-    trees: list[TreeRegistry], located: list[tuple[str, TreeRegistry, ids.Key, Any]]
-) -> bool:
-    """Take the turns if all are free, and the entities still there."""
-    taken = []
-    for tree in trees:
+def _take_turns(trees: list[TreeRegistry]) -> bool:
+    """Take the turns if all are free."""
+    for taken, tree in enumerate(trees):
         if not tree.turn.take_if_free():
-            break
-        taken.append(tree)
-    if len(taken) == len(trees) and all(key in tree.entities for _, tree, key, _ in located):
-        return True
-    for tree in taken:
-        tree.turn.give_back()
-    return False
+            for other in trees[:taken]:
+                other.turn.give_back()
+            return False
+    return True
 
 
-def _run_on(
-    setting: Setting,
-    registered: RegisteredCallable,
-    call: Call,
-    located: list[tuple[str, TreeRegistry, ids.Key, Any]],
-    trees: list[TreeRegistry],
-    reads: list[Read],
-) -> Any:
-    execution = Execution(setting, registered, call.number, call.form)
-    live, noted, places = [], [], iter(located)
-    for value, parameter in zip(call.values, registered.parameters, strict=True):
+def _live(execution: Execution, values: tuple[Any, ...], located: list[Located]) -> Live | None:
+    """Return what the callable gets, and what the record keeps of it, with the turns taken.
+
+    None if an entity is no longer there, or a config cannot be stored: `Execution` says so.
+    """
+    entities: list[Entity] = []
+    for _, tree, key, _ in located:
+        entity = tree.entities.get(key)
+        if entity is None:
+            return None
+        entities.append(entity)
+    live: list[Any] = []
+    noted: list[Any] = []
+    first = 0
+    for value, parameter in zip(values, execution.registered.parameters, strict=True):
         if parameter.exact:
             live.append(value)
             noted.append(value)
             continue
-        noted.append(keep(value) if parameter.listed else None)
+        if parameter.listed:
+            last = first + len(value)
+            live.append(entities[first:last])
+            noted.append(marks(len(value)))
+            first = last
+            continue
+        noted.append(None)
         if parameter.configs:
-            value = execution.own_config(parameter.name, value)
-        elif parameter.listed:
-            value = [_live(next(places)) for _ in value]
+            try:
+                live.append(execution.own_config(parameter.name, value))
+            except TreerunnerError:
+                return None
         else:
-            value = _live(next(places))
-        live.append(value)
+            live.append(entities[first])
+            first += 1
+    return live, tuple(noted), entities
+
+
+def _run_on(
+    execution: Execution,
+    live: Live,
+    located: list[Located],
+    trees: list[TreeRegistry],
+    reads: list[Read],
+) -> Any:
+    registered, (arguments, noted, entities) = execution.registered, live
     for read in reads:
         execution.note_source(registered.names[read.at], read.key, read.stamp(), f".{read.field}")
-    call = call._replace(started=execution.started, values=tuple(noted))
-    txns = execution.take_over_several(located, trees, call.values)
+    txns = execution.take_over_several(located, trees, noted)
     try:
         running.set(execution)  # from None: this way is taken by the outermost execution only
         began = _perf()
-        result = registered.function(*live)
+        result = registered.function(*arguments)
         ended = _perf()
         running.set(None)
-        plan = _plan(registered, execution, txns, result, live)
+        kind = KIND[type(result)]
+        is_new = kind == ENTITY and result.__home__ is None and not isinstance(result, ConfigEntity)
+        if is_new:
+            is_usual = _may_be_new(registered, result)
+        else:
+            is_usual = kind == ATOM or any(result is entity for entity in entities)
+            is_usual = is_usual and registered.keeps_promise(result)
+        plan = _plan(execution, txns, kind, is_new=is_new) if is_usual else None
         if plan is None:
             return execution.conclude(result, ended - began, is_looked_at=False).told()
-        call = call._replace(run_s=ended - began)
-        return _conclude(setting, execution, call, located, plan, result)
+        call = Call(execution.number, execution.form, noted, execution.started, ended - began)
+        return _conclude(execution, call, located, plan, result, is_new=is_new)
     except BaseException as error:
         running.set(None)
         if any(tree.txn is txn for tree, txn in zip(trees, txns, strict=True)) or not trees:
@@ -227,24 +263,17 @@ def _run_on(
         raise
 
 
-def _live(located: tuple[str, TreeRegistry, ids.Key, Any]) -> Any:
-    _, tree, key, _ = located
-    return tree.entities[key]
+def _may_be_new(registered: RegisteredCallable, result: Any) -> bool:
+    """Tell whether hints allow to return a new entity."""
+    is_promised = registered.returns is None or isinstance(result, registered.returns)
+    return is_promised and registered.semantic_hint in (None, CREATION)
 
 
 def _plan(
-    registered: RegisteredCallable,
-    execution: Execution,
-    txns: list[Transaction],
-    result: Any,
-    live: list[Any],
+    execution: Execution, txns: list[Transaction], kind: Kind, *, is_new: bool
 ) -> Plan | None:
-    """Find what a callable changed; None if that, or what it returned, is not the usual."""
-    kind = KIND[type(result)]
-    is_new = kind == ENTITY and result.__home__ is None and not isinstance(result, ConfigEntity)
-    if execution.has_nest or not _keeps_promise(registered, result, is_new=is_new):
-        return None
-    if kind != ATOM and not is_new and not any(result is each for each in live):
+    """Find what a callable that returned a *kind* changed; None if that is not the usual."""
+    if execution.has_nest:
         return None
     plan: Plan = []
     arriving = int(is_new)
@@ -255,72 +284,60 @@ def _plan(
             return None
         if txn.writes or txn.containers or txn.touched:
             found = plain_changes.find(txn)
-            if found is None:
-                return None
-            if found[6] and kind == ENTITY:
-                return None  # it may be what left
+            if found is None or (found[6] and kind == ENTITY):
+                return None  # the result may be what left
             arriving += bool(found[5])
         plan.append((txn, found))
     return plan if arriving < 2 else None  # else something may be in two trees
 
 
-def _keeps_promise(registered: RegisteredCallable, result: Any, *, is_new: bool) -> bool:
-    if not is_new:
-        return registered.keeps_promise(result)
-    returns = registered.returns
-    hint = registered.semantic_hint
-    return (returns is None or isinstance(result, returns)) and hint in (None, CREATION)
-
-
 def _conclude(
-    setting: Setting,
     execution: Execution,
     call: Call,
-    located: list[tuple[str, TreeRegistry, ids.Key, Any]],
+    located: list[Located],
     plan: Plan,
     result: Any,
+    *,
+    is_new: bool,
 ) -> Any:
-    began, registered = _perf(), execution.registered
-    is_atom = KIND[type(result)] == ATOM
-    new = begin_root(setting, registered, call, result) if _is_orphan(result) else None
+    began, registered, setting = _perf(), execution.registered, execution.setting
+    tree = begin_root(setting, registered, call, result) if is_new else None
     after, renamed = _store(setting, registered, call, plan)
     semantic, outputs, made = None, _NOBODY, None
-    if new is not None:
-        semantic, outputs = CREATION, (new.key, ids.BIRTH)
-    elif not is_atom:
-        home: TreeRegistry = result.__home__
+    if tree is not None:
+        semantic, outputs = CREATION, (tree.key, ids.BIRTH)
+    elif KIND[type(result)] != ATOM:
+        tree = result.__home__
         key = ids.plain(result.__key__)
-        semantic, outputs = MUTATION, (key, home.stamp_of(key, home.head))
+        semantic, outputs = MUTATION, (key, tree.stamp_of(key, tree.head))
     elif call.form == "entities":
         made = setting.trees.outputs.keep(registered.name, call.number, result, setting.clock())
         semantic, outputs = CREATION, made.key_and_stamp
-    configs = [each for name, _, tree in execution.configs for each in (name, ids.plain(tree.key))]
     inputs = [each for name, _, key, _ in located for each in (name, key)]
+    for name, _, config in execution.configs:
+        inputs += (name, config.key)
+    sources = execution.sources
     setting.records.add(
         (
-            *(call.number, registered.name, "ok", semantic, after),
-            (*inputs, *configs),
+            *(call.number, registered.name, "ok", semantic, after, tuple(inputs)),
             *(registered.names, call.values, outputs, renamed, "", ""),
-            *(call.started, call.run_s, _perf() - began, execution.sources),
+            *(call.started, call.run_s, _perf() - began, sources),
             registered.expected_strategy,
-            "pure_borrowing" if execution.sources and not located else registered.given_pattern,
+            "pure_borrowing" if sources and not located else registered.given_pattern,
             *(None, 0.0),
         )
     )
     if made is not None:
         return made.shown()
-    tree = new if new is not None else None if is_atom else result.__home__
     if call.form != "receipt":
-        return result if tree is None else Snapshot.of_head(tree, result)
+        if tree is None:
+            return result
+        return Snapshot.of_root(tree) if is_new else Snapshot.of_head(tree, result)
     version = located[0][1].head if located else 0
     if tree is None:
         return Receipt(call.number, None, version, renamed, result, ())
     ref = Ref(tree.key, ids.plain(result.__key__), tree.branch)
     return Receipt(call.number, semantic, version, renamed, ref, (ref,))
-
-
-def _is_orphan(result: Any) -> bool:
-    return KIND[type(result)] == ENTITY and result.__home__ is None
 
 
 def _store(

@@ -203,7 +203,7 @@ def _inputs(trees: Trees, record: Record) -> Iterator[Input]:
         if (parameter, key) in borrowed:
             continue
         for versions in record.trees:
-            tree = trees.by_root.get((versions.root, versions.branch))
+            tree = trees.held(versions.root, versions.branch)
             if tree is not None and tree.contains(key, versions.before):
                 stamp = tree.stamp_of(key, versions.before)
                 yield Input(parameter, f"@{ids.to_uuid(key, stamp)}")

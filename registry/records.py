@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -171,12 +172,21 @@ class RecordLog:
     def __len__(self) -> int:
         return len(self._records)
 
+    def together(self) -> AbstractContextManager[None]:
+        """Keep records that are added in the block together, also in a store; see `journal/`."""
+        return nullcontext()
+
+    def read_stored(self) -> None:
+        """Read what earlier processes stored, before the first answer; see `journal/`."""
+
     @property
     def _records(self) -> list[Packed]:
+        self.read_stored()
         return [entry for entry in list(self._entries) if entry[0] is not None]
 
     def attend(self) -> None:
         """Count from now on, and tell the listener."""
+        self.read_stored()
         self.add = self._add_attended
 
     def _add_attended(self, packed: Packed) -> None:
@@ -278,7 +288,7 @@ def unpack(packed: Packed) -> Record:
     fields of the `Commit`, then the rest of the record.
     """
     if _is_joint(packed):
-        packed = _apart(packed)
+        packed = apart(packed)
     number, name, status, semantic, trees, inputs, names, values, outputs = packed[:9]
     *rest, borrowed, strategy, pattern, parent, queued_s = packed[9:]
     parent_id = None if parent is None else ids.execution_text(parent)
@@ -305,16 +315,16 @@ def values_of(packed: Packed) -> dict[str, Any]:
     In place of an entity, or of what holds some, is nothing that counts: see the inputs.
     """
     if _is_joint(packed):
-        packed = _apart(packed)
+        packed = apart(packed)
     return dict(zip(packed[6], packed[7], strict=True))
 
 
 def _is_joint(packed: Packed) -> bool:
-    """Tell whether a record is kept together with its commit; see `_apart`."""
+    """Tell whether a record is kept together with its commit; see `apart`."""
     return not isinstance(packed[1], str)  # a commit has the time there, a record the name
 
 
-def _apart(joint: Packed) -> Packed:
+def apart(joint: Packed) -> Packed:
     """Return the record that was kept together with its commit.
 
     One entity is among the arguments: its position is kept, its key is among the values. `outputs`

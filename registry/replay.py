@@ -171,7 +171,7 @@ class _Stage:
             if parameter in given:
                 continue
             if parameter in registered.config_parameters:
-                config = setting.trees.by_root.get((key, 0))
+                config = setting.trees.held(key, 0)
                 if config is not None and (parameter, key) not in borrowed:
                     shown = Snapshot.of(config, 1).entity(config.key)
                     self.inputs[parameter] = [_orphan(shown)]
@@ -224,7 +224,7 @@ def _source(trees: Trees, record: Record, versions: TreeVersions) -> TreeRegistr
     """
     alike = [each.branch for each in record.trees if each.root == versions.root]
     for branch in (versions.branch, *alike):
-        tree = trees.by_root.get((versions.root, branch))
+        tree = trees.held(versions.root, branch)
         if tree is not None and tree.head >= versions.before:
             tree.check_version(versions.before)
             return tree
@@ -305,7 +305,7 @@ def _compared(stage: _Stage, record: Record, now: Record, trees: Trees) -> Itera
     if record.status == now.status == "ok":
         matching = _Matching()
         for each in stage.versions:
-            source = trees.by_root.get((each.root, each.branch))
+            source = trees.held(each.root, each.branch)
             fork = stage.trees.by_root[each.root, each.branch]
             old = _View(source or fork, each.after if source else each.before, each.before)
             yield from matching.compare(old, _View(fork, fork.head, each.before))
@@ -356,7 +356,7 @@ def _made_output(trees: Trees, record: Record) -> bool:
 
 
 def _root(trees: Trees, key: int) -> TreeRegistry | None:
-    return trees.by_root.get((key, 0)) or trees.outputs.peek(key)
+    return trees.held(key, 0) or trees.outputs.peek(key)
 
 
 def _is_output(tree: TreeRegistry) -> bool:

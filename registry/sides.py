@@ -220,16 +220,23 @@ def note_merge(into: TreeRegistry, source: Side) -> None:
         if point.source is source.tree:
             point.release()
     _forget_dropped(into)
-    _add_point(into, into.head, source.tree, source.version)
-    for tree, _ in _line(source.tree, source.version):
+    add_point(into, into.head, source.tree, source.version)
+    mark_taken_in(source.tree, source.version)
+
+
+def mark_taken_in(source: TreeRegistry, version: int) -> None:
+    """Note on a branch, and those that its version comes from, that it was merged into another."""
+    for tree, _ in _line(source, version):
         tree.is_taken_in = True
 
 
-def _add_point(into: TreeRegistry, at: int, source: TreeRegistry, version: int) -> None:
+def add_point(into: TreeRegistry, at: int, source: TreeRegistry, version: int) -> MergePoint:
+    """Note on a branch which version of another it has taken in; return the note."""
     point = MergePoint(at, source, version)
     source.pin(point, version)
     into.merges.append(point)
     source.takers = source.takers | {into.branch}
+    return point
 
 
 def _forget_dropped(into: TreeRegistry) -> None:
@@ -248,7 +255,7 @@ def _forget_dropped(into: TreeRegistry) -> None:
             origins.append((gone.base, gone.base_version))
         for tree, version in origins:
             if _sources(into, point.at, {}).get(tree.branch, 0) < version:
-                _add_point(into, point.at, tree, version)
+                add_point(into, point.at, tree, version)
 
 
 def _sources(tree: TreeRegistry, version: int, trees: dict[int, TreeRegistry]) -> dict[int, int]:

@@ -101,6 +101,13 @@ class Snapshot:
         tree.add_pin(weakref.ref(snapshot))
         return new_ghost(type(entity), snapshot, entity.__key__)
 
+    @classmethod
+    def of_root(cls, tree: TreeRegistry) -> Entity:
+        """Return a snapshot of the root at the head, of which there need not be a live object."""
+        snapshot = cls(tree, tree.head)
+        tree.add_pin(weakref.ref(snapshot))
+        return new_ghost(tree.class_of(tree.key), snapshot, tree.key)
+
     @property
     def pinned_version(self) -> int:
         """The version that must stay readable."""

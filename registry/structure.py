@@ -13,7 +13,7 @@ Then all of it is stored as one version, and the live objects show what is store
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from registry import paths
@@ -169,6 +169,13 @@ class Structure(Changes):
     def leaves(self, key: Key) -> bool:
         """Tell whether an entity leaves the tree."""
         return any(node.key == key for node in self.removed)
+
+    def stored(self) -> Iterator[tuple[Any, Any]]:
+        """Yield what will be stored: containers and their changes, entities and their states."""
+        yield from self.deltas
+        yield from self.states
+        yield from ((node, node.state) for node in self.arrivals.nodes.values())
+        yield from ((node, state) for node, state, _ in self.arrivals.revived)
 
     # --- applying ---
 

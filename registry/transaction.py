@@ -79,10 +79,14 @@ class Transaction:
         Raises:
             StructureError: The result is not a tree any more.
             UncopyableError: A new value cannot be kept.
+            NotJournalableError: The tree has a store, and a new value cannot be written there.
         """
         if not (self.writes or self.containers or self.touched):
             return None
-        return Structure(self, now).made()
+        found = Structure(self, now).made()
+        if found is not None and self.tree.is_journaled:
+            self.tree.check(found.stored())
+        return found
 
     def close(self) -> None:
         """End the transaction: containers are no longer logged.

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -133,6 +133,8 @@ class TreeRegistry:
         is_trial: Whether it stands in for another one whose execution is not kept.
         nest: What runs inside the open execution, if that is one of `plain`.
         is_storing: Whether a commit is being stored: history is not to be read by other threads.
+        is_journaled: Whether what its commits do is written down; see `journal/`.
+        deltas: Then the changes of containers of the commit that is being stored.
         is_taken_in: Whether it, or a fork of it, was merged into another branch.
         origin: The branch that it was forked from as the user said, which may itself have been at a
             version of `base`; None for main.
@@ -145,6 +147,8 @@ class TreeRegistry:
     """
 
     is_read_only: ClassVar[bool] = False
+    is_journaled: ClassVar[bool] = False
+    deltas: Sequence[tuple[Any, Any]] = ()
     # On the class, since few trees ever have another one, and roots are made by the thousand.
     origin: TreeRegistry | None = None
     output: Any = None
@@ -156,6 +160,7 @@ class TreeRegistry:
     wished: tuple[OpenTransaction, list[Entity]] | None = None
     noting: tuple[OpenTransaction, list[tuple[Entity, str, Any, Any]]] | None = None
     borrowed: dict[Key, list[tuple[int, str, Any]]] = {}  # noqa: RUF012 - replaced, never written
+    _max_pins = 1024
 
     def __init__(
         self,
@@ -185,7 +190,6 @@ class TreeRegistry:
         self._most_versions = retention.versions or sys.maxsize
         self._most_bytes = retention.memory_bytes or sys.maxsize
         self._pins: list[weakref.ref[Any]] = []
-        self._max_pins = 1024
         self._pins_lock = threading.Lock()
         # Asked for by each execution, which is quicker of the object than of its class.
         self.nest: Nest | None = None
@@ -503,14 +507,13 @@ class TreeRegistry:
         txn = self.txn
         if txn is None:
             raise WriteError(f"{name!r} of {label(entity)}", self.name)
-        key = key_of(entity)
-        entry = txn.writes.get(key)
-        if entry is not None:
-            entry[1].add(name)
-        elif txn.writes:
-            txn.writes[key] = (entity, {name})
-        else:
+        key, writes = entity.__key__, txn.writes
+        if not writes:
             txn.writes = {key: (entity, {name})}
+        elif (entry := writes.get(key)) is not None:
+            entry[1].add(name)
+        else:
+            writes[key] = (entity, {name})
 
     def begin_writing(self, container: Tracked) -> list[Any]:
         """Open the log of a container for the running execution."""
@@ -775,10 +778,30 @@ class TreeRegistry:
         """
         self.head = head = commit[_VERSION]
         self.commits.append(commit)
-        self.bytes_kept += commit[_PAGES_KEPT] << _PAGE_BITS
-        if head - self.oldest >= self._most_versions or self.bytes_kept > self._most_bytes:
+        self.bytes_kept = kept = self.bytes_kept + (commit[_PAGES_KEPT] << _PAGE_BITS)
+        if head - self.oldest >= self._most_versions or kept > self._most_bytes:
             self._retire()
         self.is_storing = False
+
+    @contextlib.contextmanager
+    def keeping_all(self) -> Iterator[None]:
+        """Let retention wait until the block ends: once is quicker than version by version."""
+        most = self._most_versions, self._most_bytes
+        self._most_versions = self._most_bytes = sys.maxsize
+        try:
+            yield
+        finally:
+            self._most_versions, self._most_bytes = most
+            if self.commits:
+                self._retire()
+
+    def begin_at(self, version: int) -> None:
+        """Let history begin after a version of which the nodes are those of the tree now."""
+        self.head = version
+        self.oldest = self._uncut = version + 1
+
+    def check(self, changes: Iterable[tuple[Any, Any]]) -> None:
+        """Refuse changes that cannot be stored; see `journal/`."""
 
     def _heads(self) -> int | tuple[int, ...] | None:
         """Return the heads of this branch and its bases; None if another thread stores a commit."""
@@ -922,19 +945,19 @@ def _own(value: Stored, node: Node, up: Cell | None, version: int) -> Stored:
     cls = type(value)
     if cls is ListCell:
         cell: Any = ListCell([], node, up)
-        cell.depth = value.depth
+        cell.depth, cell.number = value.depth, value.number
         cell.items = [_own(item, node, cell, version) for item in value.at(version)]
         return cell
     if cls is DictCell:
         cell = DictCell({}, node, up)
-        cell.depth = value.depth
+        cell.depth, cell.number = value.depth, value.number
         cell.items = {
             key: _own(item, node, cell, version) for key, item in value.at(version).items()
         }
         return cell
     if cls is SetCell:
         cell = SetCell({_own(item, node, up, version) for item in value.at(version)}, node, up)
-        cell.depth = value.depth
+        cell.depth, cell.number = value.depth, value.number
         return cell
     if cls is tuple or cls is frozenset:
         return cls([_own(item, node, up, version) for item in value])

@@ -10,7 +10,7 @@ import itertools
 import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 from registry import ids
@@ -70,9 +70,11 @@ class Trees:
         origin: The trees that these stand in for; see `trial.py`.
         waits: Who waits for the turn on a tree while having others.
         outputs: The newest output entities, most of which have no tree yet.
+        tree_class: What trees that begin here are.
     """
 
     origin: Trees | None = None
+    tree_class: ClassVar[type[TreeRegistry]] = TreeRegistry
 
     def __init__(self, retention: Retention) -> None:
         self.retention = retention
@@ -83,9 +85,12 @@ class Trees:
         self._branch_numbers: dict[int, int] = {}
         self._by_class: dict[type[Entity], dict[tuple[int, int], int]] = {}
         self._held = itertools.count()
-        self.outputs = OutputLog(retention, self.hold, self.let_go)
+        self.outputs = self._new_outputs()
         self._claims: dict[tuple[int, int], TreeRegistry] = {}
         self._growing = threading.Lock()
+
+    def _new_outputs(self) -> OutputLog:
+        return OutputLog(self.retention, self.hold, self.let_go)
 
     def __iter__(self) -> Iterator[TreeRegistry]:
         return iter(list(self.by_root.values()))
@@ -96,6 +101,13 @@ class Trees:
     def holds(self, tree: TreeRegistry) -> bool:
         """Tell whether a tree is one of these."""
         return self.by_root.get((tree.key, tree.branch)) is tree
+
+    def is_taken(self, key: int, branch: int) -> bool:
+        """Tell whether there is a tree with an identity."""
+        return (key, branch) in self.by_root
+
+    def note_merge(self, into: TreeRegistry) -> None:
+        """Learn that another branch was merged into one; see `journal/`."""
 
     def stand_in(self, tree: TreeRegistry) -> TreeRegistry:
         """Return the tree that executions here work on for *tree*: that very one; see `trial.py`.
@@ -130,16 +142,27 @@ class Trees:
     ) -> tuple[TreeRegistry, Adoption]:
         """Build a tree as `found`; return also which object became which node."""
         # Asked for no key that it would have to draw: what is fresh is cheaper to adopt.
-        if root.__key__ is not None and (root.__key__, 0) in self.by_root:
+        if root.__key__ is not None and self.is_taken(root.__key__, 0):
             raise IdentityTakenError(label(root))
         adoption = adopt(root, now, cloner)
-        tree = TreeRegistry(key_of(root), self.retention)
+        tree = self.tree_class(key_of(root), self.retention)
         tree.nodes = adoption.nodes
         for key, sources in adoption.borrowed.items():
             tree.store_sources(key, 1, sources)
         # The fields of a Commit.
         tree.add_commit((1, now, execution_id, callable_name, (), (), (), (), (), 0))
         return tree, adoption
+
+    def found_alone(
+        self, key: Key, node: Node, execution_id: int | str, callable_name: str
+    ) -> TreeRegistry:
+        """Build the tree of a root without children that no tree has had; as `found` otherwise."""
+        tree = self.tree_class(key, self.retention)
+        # Under the very key that its objects hold: a look-up then compares nothing.
+        tree.nodes[key] = node
+        # The fields of a Commit.
+        tree.add_commit((1, node.created, execution_id, callable_name, (), (), (), (), (), 0))
+        return tree
 
     def hold(self, tree: TreeRegistry, name: str | None = None) -> Ref:
         """Hold a tree from now on.
@@ -148,18 +171,19 @@ class Trees:
             IdentityTakenError: Another tree with that identity is held since this one was built.
             NameTakenError: Another root has that name.
         """
-        ref = Ref(tree.key, tree.key, tree.branch)
+        place = (tree.key, tree.branch)
+        ref = Ref(tree.key, *place)
         with self._growing:
-            self._check_place(tree)
-            held = self.by_root.get((tree.key, tree.branch))
+            self._check_place(tree, place)
             if name is not None:
                 self.check_name(name)
-                self._names[name] = ref
-                self._names_by_root[tree.key, tree.branch] = name
-            if held is None:
+            if place not in self.by_root:
                 known = self._by_class.setdefault(tree.class_of(tree.key), {})
-                known[tree.key, tree.branch] = next(self._held)
-            self.by_root[tree.key, tree.branch] = tree
+                known[place] = next(self._held)
+                self.by_root[place] = tree
+            if name is not None:  # last: whoever looks a name up without the lock finds the tree
+                self._names_by_root[place] = name
+                self._names[name] = ref
         return ref
 
     @contextlib.contextmanager
@@ -173,8 +197,8 @@ class Trees:
         """
         claims: dict[tuple[int, int], TreeRegistry] = {(t.key, t.branch): t for t in trees}
         with self._growing:
-            for tree in trees:
-                self._check_place(tree)
+            for place, tree in claims.items():
+                self._check_place(tree, place)
             self._claims.update(claims)
         try:
             yield
@@ -183,10 +207,10 @@ class Trees:
                 for place in claims:
                     del self._claims[place]
 
-    def _check_place(self, tree: TreeRegistry) -> None:
+    def _check_place(self, tree: TreeRegistry, place: tuple[int, int]) -> None:
         """Refuse the identity of another tree. Done under the lock of growing."""
-        place = (tree.key, tree.branch)
-        if any(each.get(place, tree) is not tree for each in (self.by_root, self._claims)):
+        is_free = self.by_root.get(place, tree) is tree and self._claims.get(place, tree) is tree
+        if not is_free:
             raise IdentityTakenError(tree.name)
 
     def let_go(self, tree: TreeRegistry) -> None:
@@ -223,7 +247,7 @@ class Trees:
         if not tree.turn.take():
             raise not_held(tree) if tree.turn.is_closed else BusyError(tree.name)
         with self._growing:
-            forks = [each.name for each in self if each.base is tree]
+            forks = [each.name for each in self.branches(tree.key) if each.base is tree]
             if not forks:
                 self._forget(tree)
                 name = self._names_by_root.pop((tree.key, tree.branch), None)
@@ -253,7 +277,7 @@ class Trees:
         while tree.base is not None and version <= tree.base_version:
             tree = tree.base
         number = self._next_branch(tree.key)
-        forked = TreeRegistry(
+        forked = self.tree_class(
             tree.key, self.retention, branch=number, base=tree, base_version=version
         )
         forked.origin = origin
@@ -284,8 +308,12 @@ class Trees:
             raise _no_tree(ref.root, ref.branch)
         return tree
 
+    def held(self, key: int, branch: int) -> TreeRegistry | None:
+        """Return the tree of a root, loaded if need be; None if there is none."""
+        return self.by_root.get((key, branch))
+
     def _find(self, key: int, branch: int) -> TreeRegistry | None:
-        found = self.by_root.get((key, branch))
+        found = self.held(key, branch)
         return self.outputs.find(key) if found is None and branch == 0 else found
 
     def ref(self, target: Target) -> Ref:

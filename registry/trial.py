@@ -77,7 +77,7 @@ class TrialTrees(Trees):
         cloner: Cloner | None = None,
     ) -> tuple[TreeRegistry, Adoption]:
         """Build a tree as `Trees.adopt`."""
-        if (key_of(root), 0) in self.origin.by_root:
+        if self.origin.is_taken(key_of(root), 0):
             raise IdentityTakenError(label(root))
         tree, adoption = super().adopt(root, now, execution_id, callable_name, cloner)
         return self._own(tree), adoption

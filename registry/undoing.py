@@ -262,7 +262,7 @@ def versions_made(
     return [
         (tree, after)
         for root, branch, before, after in record.trees
-        if after != before and (tree := trees.by_root.get((root, branch))) is not None
+        if after != before and (tree := trees.held(root, branch)) is not None
     ]
 
 

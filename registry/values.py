@@ -25,6 +25,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from registry.errors import UncopyableError
+from registry.ids import Key
 
 
 class Kind(enum.IntEnum):
@@ -130,6 +131,15 @@ def copy_opaque(
 
 EXACT = frozenset({int, str, bytes, bool, type(None)})
 """Types whose values are the same exactly if they are equal and of the same type."""
+
+
+SURE = EXACT | {
+    *(float, complex, Key),
+    *(datetime.date, datetime.timedelta, decimal.Decimal, uuid.UUID),
+}
+"""Types of stored values that a journal can write whatever they are."""
+SURE_KEYS = SURE - {float, complex, decimal.Decimal}
+"""Those of which a copy is the same key of a dict: no value of them is NaN."""
 
 
 def same_atom(a: Any, b: Any) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, TypeVar, overload
+from os import PathLike
+from typing import Any, Literal, Self, TypeVar, overload
 from uuid import UUID
 
 from registry import chronicle, ids, plain, trial
@@ -31,17 +32,25 @@ from registry.errors import (
     InsideError,
     NotFoundError,
     PrunedError,
+    ReadOnlyStoreError,
     RegistrationError,
 )
 from registry.events import Event, wants
 from registry.execution import Execution, Form, OnStale, Receipt, Setting
 from registry.feed import Cursor, Told, end_of, read
 from registry.in_hand import attach_in_hand, detach_in_hand, is_root_in_hand
+from registry.journal.fields import check_class
+from registry.journal.port import Journal
+from registry.journal.session import Session
+from registry.journal.sqlite_file import Durability
+from registry.journal.store import open_journal
+from registry.journal.writer import Reader, Writer
 from registry.ledger import ChangeSet, change_sets
 from registry.merging import MergeResult, OnConflict, merge
 from registry.moving import ATTACH, DETACH
 from registry.nested import NestedExecution, execution_inside
 from registry.nesting import is_inside, is_inside_trial, running
+from registry.outputs import OutputEntity
 from registry.provenance import Asking, Why, why
 from registry.records import Record, RecordLog, Status, unpack
 from registry.replay import Replay, replay
@@ -65,6 +74,14 @@ class Workspace:
         on_stale: What to do with a snapshot as input that is no longer the head of its branch:
             `fork` it, raise an `error`, or work on the `head`.
         clock: Where time comes from.
+        store: Where all that is committed survives: a path of a file, which is made if need be, or
+            a journal, or (for one of several workspaces of a process) a session with one; without
+            it all lives as long as the workspace. Trees are loaded when they are first asked for.
+        durability: What has survived what when a call returns: `none`, once the process has ended
+            as it should; `commit`, the end of the process at any moment; `fsync`, that of the
+            machine.
+        read_only: Whether the store is only looked at, as it is now: every execution but a dry run
+            is refused, and so is all that would stay. Whoever writes to it meanwhile may go on.
     """
 
     def __init__(
@@ -73,17 +90,65 @@ class Workspace:
         retention: Retention | None = None,
         on_stale: OnStale = "fork",
         clock: Clock = system_clock,
+        store: str | PathLike[str] | Journal | Session | None = None,
+        durability: Durability = "fsync",
+        read_only: bool = False,
     ) -> None:
         self.retention = retention or Retention()
         self.on_stale: OnStale = on_stale
         self.clock = clock
-        self.trees = Trees(self.retention)
-        self.records = RecordLog(self.retention.records)
+        self._session: Session | None = None
+        if store is None:
+            self.trees = Trees(self.retention)
+            self.records = RecordLog(self.retention.records)
+        else:
+            if isinstance(store, Session):
+                session = store
+            else:
+                journal = open_journal(store, durability=durability, read_only=read_only)
+                writer = Reader(journal) if read_only else Writer(journal)
+                session = Session(writer, self.retention)
+            self._session = session
+            self.trees, self.records = session.trees, session.records
+        self._is_read_only = self._session is not None and self._session.writer.is_read_only
         self._callables: dict[str, RegisteredCallable] = {}
+        self._journaled: set[type[Entity]] = set()
         self.configs = ConfigStore(self.trees, self.retention.configs)
         self._bus = Bus(self.trees, self.records, clock)
         self._setting = Setting(self.trees, self.records, clock, on_stale, self.configs, self._bus)
         self._numbers = itertools.count(ids.first_execution_number() + 1)
+
+    # --- the store ---
+
+    def sync(self) -> None:
+        """Return when all that was committed is durable, as every call here does by itself.
+
+        Only what `run_each` yields waits for this. Without a store there is nothing to wait for.
+
+        Raises:
+            JournalError: The store could not be written: what is in memory is ahead of it. Close
+                this workspace, and open another one.
+        """
+        if self._session is not None:
+            self._session.sync()
+
+    def group(self) -> AbstractContextManager[None]:
+        """Make what is done in the block durable together, at its end: one transaction for all.
+
+        What calls in the block return is not durable before.
+        """
+        return nullcontext() if self._session is None else self._session.group()
+
+    def close(self) -> None:
+        """Make durable what was committed, and close the store, if there is one."""
+        if self._session is not None:
+            self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # --- callables ---
 
@@ -124,6 +189,8 @@ class Workspace:
 
         Raises:
             RegistrationError: The name belongs to another function.
+            NotJournalableError: There is a store, and it takes entities of a class that can never
+                be kept there.
         """
         known = self._callables.get(registered.name)
         if known is not None and not replace and not _is_same(known.function, registered.function):
@@ -133,7 +200,18 @@ class Workspace:
                 registered.name,
                 f"is already registered{where}; give the other one another name, or replace=True",
             )
+        for each in registered.parameters:
+            self._check_classes((*each.entities, *each.configs, *each.listed))
         self._callables[registered.name] = registered
+
+    def _check_classes(self, classes: Iterable[type[Entity]]) -> None:
+        """Refuse classes that a store cannot keep, before there are entities of them."""
+        if self._session is None:
+            return
+        for cls in classes:
+            if cls not in self._journaled and not issubclass(cls, OutputEntity):
+                check_class(cls)
+                self._journaled.add(cls)
 
     def callables(self) -> Mapping[str, RegisteredCallable]:
         """Return the registered callables by name; a copy."""
@@ -168,12 +246,14 @@ class Workspace:
                 nothing has changed.
             IdentityTakenError: It is an orphan with the identity of a root of this workspace.
             NameTakenError: Another root has that name.
+            NotJournalableError: There is a store, and it cannot keep the root.
             InsideError: A dry run or replay calls it, of which nothing stays.
 
         Cost: about 10 us per entity.
         """
-        self._refuse_in_trial("add")
+        self._refuse_lasting("add")
         refuse_other_kinds(root, name)
+        self._check_classes((type(root),))
         home = root.__home__
         if isinstance(home, Snapshot):
             self.trees.outputs.settle(home)
@@ -195,7 +275,8 @@ class Workspace:
 
         Cost: about 6 us per entity.
         """
-        self._refuse_in_trial("add_owned")
+        self._refuse_lasting("add_owned")
+        self._check_classes((type(root),))
         if name is not None:
             self.trees.check_name(name)
         tree = self.trees.found(root, self.clock())
@@ -205,6 +286,7 @@ class Workspace:
 
     def _tell_adoption(self, tree: TreeRegistry) -> None:
         self.records.add((None, "registered", tree.key, tree.branch, tree.root_node.created))
+        self.sync()
         if self._bus.is_heard:
             self._bus.deliver()
 
@@ -213,8 +295,9 @@ class Workspace:
 
         Cost: proportional to the config.
         """
-        self._refuse_in_trial("store_config")
+        self._refuse_lasting("store_config")
         tree = self.configs.stored(config, self.clock()).tree
+        self.sync()
         return Ref(ids.plain(tree.key), ids.plain(tree.key))
 
     def ref(self, target: Target) -> Ref:
@@ -275,6 +358,7 @@ class Workspace:
             ArgumentError: An argument does not fit; nothing has run.
             BusyError: It would wait for an execution that it runs inside of, or for a task of the
                 event loop that stands still meanwhile.
+            ReadOnlyStoreError: The workspace was opened with `read_only`; nothing has run.
             AddressError, NotFoundError, PathError: An address names nothing; nothing has run.
             StructureError: The result is not a tree; nothing has changed.
             Anything that the callable raises, as raised; nothing has changed.
@@ -317,6 +401,7 @@ class Workspace:
             execution = self._execution(self.callable(name), None, on_stale, form)
             with self._hearing(execution):
                 await execution.run_async(arguments)
+                self.sync()
                 return execution.snapshots()
 
     def execute_batch(
@@ -333,11 +418,12 @@ class Workspace:
         """
         results: list[Any] = []
         form: Form = "raw" if raw else "entities"
-        for name, arguments in batch:
-            try:
-                results.append(self._run(name, arguments, None, None, form))
-            except Exception as error:  # noqa: BLE001 - whatever it raised is its result
-                results.append(error)
+        with self.group():
+            for name, arguments in batch:
+                try:
+                    results.append(self._run(name, arguments, None, None, form))
+                except Exception as error:  # noqa: BLE001 - whatever it raised is its result
+                    results.append(error)
         return results
 
     def run(
@@ -345,10 +431,25 @@ class Workspace:
     ) -> Receipt:
         """Run a callable as `execute`, and return a receipt in place of snapshots.
 
-        What a runner needs.
+        Args:
+            name: Name of the callable.
+            arguments: Its arguments.
+            execution_id: The execution; one is made without it. With a store it takes effect once,
+                however often it is given with the same first root among the arguments, and always
+                gets the same answer.
+
+        Raises:
+            RecordedError: The store knows that it failed before.
+            BaseException: As `execute`.
         """
-        receipt: Receipt = self._run(name, arguments, execution_id, None, "receipt")
-        return receipt
+        run = partial(self._run, name, arguments, execution_id, None, "receipt")
+        if self._session is None or self._is_read_only or execution_id is None:
+            receipt: Receipt = run()
+            return receipt
+        try:
+            return self._session.run_once(execution_id, _first_root(arguments), run)
+        finally:
+            self.sync()
 
     def run_each(
         self,
@@ -370,6 +471,8 @@ class Workspace:
         Yields:
             The receipt of each, or what it raised, as soon as it has run.
         """
+        if self._is_read_only:
+            self._refuse_to_write(f"an execution of {name!r}")
         try:
             registered = self.callable(name)
         except NotFoundError as error:
@@ -389,14 +492,19 @@ class Workspace:
             registered = self._callables[name]
         except (KeyError, TypeError):
             registered = self.callable(name)
+        if self._is_read_only:
+            self._refuse_to_write(f"an execution of {name!r}")
         run = plain.run_heard if self._bus.is_heard else plain.run
-        return run(
+        done = run(
             self._setting if on_stale is None else self._setting_for(on_stale),
             registered,
             arguments,
             execution_id or next(self._numbers),
             form,
         )
+        if self._session is not None:
+            self._session.sync()
+        return done
 
     def _setting_for(self, on_stale: OnStale | None) -> Setting:
         return self._setting if on_stale is None else self._setting._replace(on_stale=on_stale)
@@ -408,6 +516,8 @@ class Workspace:
         on_stale: OnStale | None,
         form: Form = "raw",
     ) -> Execution:
+        if self._is_read_only:
+            self._refuse_to_write(f"an execution of {registered.name!r}")
         number = execution_id or next(self._numbers)
         setting = self._setting_for(on_stale)
         return execution_inside(running.get(), setting, registered, number, form)
@@ -445,6 +555,7 @@ class Workspace:
         execution.is_forced = force
         with self._hearing(execution):
             execution.run({"entity": entity})
+            self.sync()
         if isinstance(execution, NestedExecution):
             return False
         tree = self.trees.tree(self.ref(execution.receipt().outputs[0]))
@@ -514,6 +625,7 @@ class Workspace:
         execution = self._execution(registered, None, None)
         with self._hearing(execution):
             execution.run(arguments)
+            self.sync()
         return execution
 
     # --- by address ---
@@ -594,6 +706,7 @@ class Workspace:
             arguments["value"], arguments["source"] = pinned(value, self.trees)
         with self._hearing(execution):
             execution.run(arguments)
+            self.sync()
             return f"@{execution.snapshots().ecs_id}{path}"
 
     def compose(
@@ -697,6 +810,8 @@ class Workspace:
 
         Cost: what both branches changed since, and the lists, dicts and sets that hold that.
         """
+        if self._is_read_only:
+            self._refuse_to_write("merge(...)")
         if is_inside(self.trees) or is_inside_trial(self.trees):
             raise InsideError("merge", "would commit without it", "call it after the execution")
         branch = self._locate(source)[1]
@@ -704,7 +819,9 @@ class Workspace:
         number = next(self._numbers)
         hearing = self._bus.hearing(number, "merge") if self._bus.is_heard else nullcontext()
         with hearing:
-            return merge(self._setting, number, branch, target, on_conflict)
+            merged = merge(self._setting, number, branch, target, on_conflict)
+            self.sync()
+        return merged
 
     # --- reading ---
 
@@ -843,9 +960,11 @@ class Workspace:
 
         Cost: constant; structure is shared until it changes.
         """
-        self._refuse_in_trial("fork")
+        self._refuse_lasting("fork")
         tree = self._locate(target)[1]
-        return self.trees.hold(tree.at_version(at, partial(self.trees.fork, tree)), name)
+        ref = self.trees.hold(tree.at_version(at, partial(self.trees.fork, tree)), name)
+        self.sync()
+        return ref
 
     def drop(self, target: Target) -> None:
         """Forget a branch of a tree, or a root with its only branch: no id of it is found any more.
@@ -863,20 +982,30 @@ class Workspace:
             BusyError: An execution is open on it that this call runs inside of.
             InsideError: A dry run or replay calls it, of which nothing stays.
         """
-        self._refuse_in_trial("drop")
+        self._refuse_lasting("drop")
         ref, tree = self._locate(target)
         if ref.key != ref.root:
             below = key_label(tree.class_of(ref.key), ref.key)
             raise ArgumentError("drop", "target", below, f"a root, as {tree.name}")
         self.trees.drop(ref)
+        self.sync()
 
-    def _refuse_in_trial(self, call: str) -> None:
+    def _refuse_lasting(self, call: str) -> None:
+        """Refuse what would stay, where nothing does."""
+        if self._is_read_only:
+            self._refuse_to_write(f"{call}(...)")
         if is_inside_trial(self.trees):
             raise InsideError(
                 call,
                 "that is a dry run or a replay would stay, and nothing else of it does",
                 "let the callable return what is new, and call this after it",
             )
+
+    def _refuse_to_write(self, call: str) -> None:
+        """Refuse a call if it is not part of a dry run; of a store that is open to read only."""
+        assert self._session is not None, "only a store is open to read only"
+        if not is_inside_trial(self.trees):
+            raise ReadOnlyStoreError(call, self._session.writer.journal.name)
 
     def branches(self, target: Target) -> list[Ref]:
         """Return the branches of a tree, main first."""
@@ -1166,6 +1295,17 @@ def refuse_other_kinds(root: Any, name: Any) -> None:
         raise ArgumentError("add", "root", f"{shown(root)} ({type(root).__name__})", "an Entity")
     if not isinstance(name, str | None):
         raise ArgumentError("add", "name", f"{shown(name)} ({type(name).__name__})", "a text")
+
+
+def _first_root(arguments: Mapping[str, Any]) -> Ref | None:
+    """Return the root of the first entity among arguments; None without one."""
+    for given in arguments.values():
+        if isinstance(given, Ref):
+            return given.root_ref
+        if isinstance(given, Entity) and given.root_ecs_id is not None:
+            root = ids.from_uuid(given.root_ecs_id)
+            return Ref(ids.plain(root.key), ids.plain(root.key), root.branch)
+    return None
 
 
 def _edit(entity: Entity) -> Entity:

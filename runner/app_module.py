@@ -11,7 +11,8 @@
     def demo() -> Workspace:               # what `treerunner show`, `history`, ... look at
         ...
 
-`roots` is optional, and so is `demo`: without it, what they look at is `app` with these roots.
+`roots` is optional, and so is `demo`: without it, what they look at is `app` with these roots. What
+is in a store needs neither.
 Nothing in the module knows of the command line.
 """
 
@@ -44,7 +45,7 @@ def load_app_module(name: str) -> AppModule:
     Raises:
         AppModuleError: There is no such module, it fails, or it lacks what an app has.
     """
-    module = _imported(name)
+    module = import_app(name)
     return AppModule(name, _app(name, module), _roots(name, getattr(module, "roots", dict)))
 
 
@@ -54,7 +55,7 @@ def load_demo(name: str) -> Workspace:
     Raises:
         AppModuleError: There is no such module, it fails, or it has nothing to show.
     """
-    module = _imported(name)
+    module = import_app(name)
     make = getattr(module, "demo", None)
     if make is None:
         if not isinstance(getattr(module, "app", None), Workspace):
@@ -76,7 +77,36 @@ def load_demo(name: str) -> Workspace:
     return made
 
 
-def _imported(name: str) -> ModuleType:
+def open_stored(name: str, store: str) -> Workspace:
+    """Import an app as `load_app_module`, and open a store with its classes and callables, to look.
+
+    An app that has nothing but classes will do. Its roots are not made, nor is its demo.
+
+    Raises:
+        AppModuleError: There is no such module, or it fails.
+        JournalError: The store cannot be opened.
+    """
+    app = getattr(import_app(name), "app", None)
+    if not isinstance(app, Workspace):
+        app = Workspace()
+    workspace = Workspace(
+        retention=app.retention,
+        on_stale=app.on_stale,
+        clock=app.clock,
+        store=store,
+        read_only=True,
+    )
+    for registered in app.callables().values():
+        workspace.add_callable(registered)
+    return workspace
+
+
+def import_app(name: str) -> ModuleType:
+    """Import a module by its dotted name, from the current folder too.
+
+    Raises:
+        AppModuleError: There is no such module, or it fails.
+    """
     if not all(part.isidentifier() for part in name.split(".")):
         raise AppModuleError(name, "is no module's name, such as my_package.my_app")
     # A console script has its own folder on the path, not the one that the user stands in.

@@ -11,16 +11,17 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, get_args
 
 import click
 from rich.console import Console
 
 from registry import TreerunnerError
+from registry.journal.sqlite_file import Durability
+from runner import inspection, store_commands
 from runner.app_module import AppModule, load_app_module
-from runner.inspection import COMMANDS
 from runner.job_run import JobRun
-from runner.jobs import JobReader, count_lines
+from runner.jobs import JobReader, count_lines, file_digest
 from runner.report import Progress, show_result
 from runner.runner import Runner
 
@@ -121,16 +122,24 @@ def main() -> None:
     metavar="FILE",
     help="Write the outcomes as JSON lines, in the order of the jobs; `-` is standard output.",
 )
+@click.option(
+    "--store",
+    type=click.Path(dir_okay=False),
+    metavar="PATH",
+    help="Keep all that is committed in this file. Its roots are there, the app's are added if it "
+    "has none of their names; a job that took effect before is answered from it.",
+)
+@click.option(
+    "--durability",
+    type=click.Choice(get_args(Durability)),
+    help="What an outcome in the store survives: the end of this command as it should, that of "
+    "any process, that of the machine. Default: fsync.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Look into the store what was done before, and send the rest."
+)
 @click.option("--quiet", is_flag=True, help="Show neither progress nor tables.")
-def run_jobs(
-    jobs: IO[bytes],
-    app_name: str,
-    hosts: int | None,
-    in_process: bool,
-    address: str | None,
-    out: str | None,
-    quiet: bool,
-) -> None:
+def run_jobs(jobs: IO[bytes], app_name: str, out: str | None, quiet: bool, **options: Any) -> None:
     """Run the executions in JOBS, a file of JSON lines, or - for standard input.
 
     \b
@@ -139,16 +148,22 @@ def run_jobs(
     `root` is the name of one of the app's roots, or an address. A line that is not a job, and an
     execution that fails, cost only themselves.
 
+    With --store, run the same command again after whatever ended it: the result is as if nothing
+    had. For that a job without an id gets one of the content of JOBS and its line; none if JOBS is
+    a pipe, which cannot be read twice.
+
     Exit code: 0 if every execution succeeded, 1 if one did not, 2 if the call itself is at fault,
     130 after Ctrl-C.
     """  # noqa: D301 - click keeps the lines of a paragraph that begins with a backspace
-    if in_process and (hosts is not None or address is not None):
-        raise click.UsageError("--in-process has no hosts: leave --hosts and --address out")
+    _check_options(**options)
+    resume = options.pop("resume")
     try:
         app = load_app_module(app_name)
-        runner = Runner(app.workspace, hosts=hosts, in_process=in_process, address=address)
+        runner = _runner(app, **options)
         with click.open_file(out, "wb") if out is not None else nullcontext() as file:
-            run = JobRun(JobReader(jobs), file)
+            ids = None if options["store"] is None else file_digest(jobs)
+            reader = JobReader(jobs, ids, runner.known if resume else None)
+            run = JobRun(reader, file)
             console = Console(stderr=True, quiet=quiet)
             interrupted = _carry_out(run, app, runner, console, total=count_lines(jobs))
     except TreerunnerError as exc:
@@ -160,20 +175,43 @@ def run_jobs(
     sys.exit(EXIT_FAILED_JOBS if run.tally.failed else 0)
 
 
+def _check_options(
+    *,
+    hosts: int | None,
+    in_process: bool,
+    address: str | None,
+    store: str | None,
+    durability: Durability | None,
+    resume: bool,
+) -> None:
+    if in_process and (hosts is not None or address is not None):
+        raise click.UsageError("--in-process has no hosts: leave --hosts and --address out")
+    if store is None and (durability is not None or resume):
+        raise click.UsageError("--durability and --resume are about a store: give --store as well")
+
+
+def _runner(app: AppModule, *, durability: Durability | None, **options: Any) -> Runner:
+    return Runner(app.workspace, durability=durability or "fsync", **options)
+
+
 def _carry_out(
     run: JobRun, app: AppModule, runner: Runner, console: Console, *, total: int | None
 ) -> bool:
     """Run the jobs and show what became of them; return whether Ctrl-C ended it."""
     with Progress(run.tally, console, total=total, phase="starting") as progress, runner:
-        refs = runner.add_many(app.roots)
-        interrupted = run.run(runner, dict(zip(refs, app.roots, strict=True)))
+        stored = set(runner.roots().values())
+        runner.add_many({name: root for name, root in app.roots.items() if name not in stored})
+        names = {ref: name for ref, name in runner.roots().items() if name is not None}
+        interrupted = run.run(runner, names)
         # Before the runner closes: nobody should wait for that to see the result.
         progress.close()
+        if run.known:
+            console.print(f"{run.known:,} of these were done before", highlight=False)
         show_result(run.tally, console)
     return interrupted
 
 
-for command in COMMANDS:
+for command in (*inspection.COMMANDS, *store_commands.COMMANDS):
     main.add_command(command)
 main.add_command(
     _LazyGroup(

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import importlib
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
 from registry import RegisteredCallable, Retention, Workspace
 from registry.callables import Semantic
 from registry.execution import OnStale
+from registry.journal.port import Entry
 from runner import wire
 from runner.errors import CodeError
+from runner.host_store import HostStore, Store
 
 App: TypeAlias = Workspace | ModuleType | str
 """A workspace with callables, or a module, or its name, that has one as `app`."""
@@ -44,13 +46,24 @@ class Code(NamedTuple):
     on_stale: OnStale
     by_value: bool
     """Whether hosts are other processes, which cannot import `__main__`."""
+    store: Store | None = None
+    """Where the workspaces of hosts are stored, if they are."""
 
 
 class LoadedCode:
-    """Code in a host: its callables, compiled once for all workspaces there."""
+    """Code in a host: its callables, compiled once for all workspaces there.
+
+    Attributes:
+        by_value: As of `Code`.
+        store: Where workspaces are stored; None: nowhere.
+
+    Raises:
+        JournalError: The store cannot be opened.
+    """
 
     def __init__(self, code: Code) -> None:
         self.by_value = code.by_value
+        self.store = None if code.store is None else HostStore(code.store)
         self._retention = code.retention
         self._on_stale = code.on_stale
         self._callables = [
@@ -60,9 +73,17 @@ class LoadedCode:
             for each in code.registrations
         ]
 
-    def make_workspace(self) -> Workspace:
-        """Return an empty workspace with these callables."""
-        workspace = Workspace(retention=self._retention, on_stale=self._on_stale)
+    def make_workspace(self, entries: Iterable[Entry] = (), owner: int = 0) -> Workspace:
+        """Return a workspace with these callables.
+
+        Args:
+            entries: The stored branches that it has.
+            owner: Key of the root that it is for.
+        """
+        session = (
+            None if self.store is None else self.store.session(self._retention, entries, owner)
+        )
+        workspace = Workspace(retention=self._retention, on_stale=self._on_stale, store=session)
         for registered in self._callables:
             workspace.add_callable(registered)
         return workspace
@@ -89,7 +110,7 @@ def find_workspace(app: App) -> Workspace:
     return found
 
 
-def collect_code(workspace: Workspace, *, by_value: bool) -> Code:
+def collect_code(workspace: Workspace, *, by_value: bool, store: Store | None = None) -> Code:
     """Return the callables of a workspace; its trees stay where they are."""
     registrations = tuple(
         Registration(
@@ -102,7 +123,7 @@ def collect_code(workspace: Workspace, *, by_value: bool) -> Code:
         )
         for name, each in workspace.callables().items()
     )
-    return Code(registrations, workspace.retention, workspace.on_stale, by_value)
+    return Code(registrations, workspace.retention, workspace.on_stale, by_value, store)
 
 
 def dump_code(code: Code) -> bytes:

@@ -7,14 +7,16 @@ executions, or die with their host.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from registry import Entity, Ref, ids
 from registry.errors import IdentityTakenError, NameTakenError
 from runner.errors import RootLostError, RootNotFoundError
 
 FIRST_EPOCH = 1
+NOWHERE = -1
+"""In place of a host: the root is stored, and no host has it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ class Directory:
         self._root_counts: Counter[int] = Counter()
 
     def enter(self, entry: Entry) -> None:
-        """Note a root that was added, or born in an execution."""
-        self._root_counts[entry.host] += 1
+        """Note a root that was added, born in an execution, or is stored."""
+        if entry.host != NOWHERE:
+            self._root_counts[entry.host] += 1
         self.entries[entry.root.root] = entry
         self._addresses[entry.root.address] = entry.root
         if entry.name is not None:
@@ -123,6 +126,25 @@ class Directory:
                     del self.targets[target]
         del self._root_counts[host]
         return gone
+
+    def move(self, entries: Iterable[Entry], host: int) -> None:
+        """Note that another host has these roots from now on, at the next epoch."""
+        for entry in entries:
+            if entry.host != NOWHERE:
+                self._root_counts[entry.host] -= 1
+            moved = replace(entry, host=host, epoch=entry.epoch + (entry.host != NOWHERE))
+            self._root_counts[host] += 1
+            self.entries[entry.root.root] = self.targets[entry.root] = moved
+            if entry.name is not None:
+                self.targets[entry.name] = moved
+
+    def of_host(self, host: int) -> list[Entry]:
+        """Return the roots that a host has. Cost: all roots."""
+        return [entry for entry in self.entries.values() if entry.host == host]
+
+    def of_owner(self, owner: int) -> list[Entry]:
+        """Return the roots that an owner has. Cost: all roots."""
+        return [entry for entry in self.entries.values() if entry.owner == owner]
 
     def root_count(self, host: int) -> int:
         """Return how many roots a host houses."""

@@ -17,18 +17,21 @@ from __future__ import annotations
 import contextlib
 import queue
 from collections import deque
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from registry import Ref, ids
+from registry.errors import FencedError, TreerunnerError
 from runner.batch import Counts, ErrorInfo, Job, Outcome, Status
-from runner.directory import Directory, Entry, rootless_owner
+from runner.directory import NOWHERE, Directory, Entry, rootless_owner
 from runner.errors import (
     CancelledError,
     HostLostError,
     JobError,
+    JobTimeoutError,
+    PoisonError,
     RootLostError,
     RunnerError,
     WireError,
@@ -38,7 +41,9 @@ from runner.lane import Lane
 from runner.routing import Routing
 from runner.settings import Settings
 from runner.statistics import Meter
-from runner.wire import NOT_RUN, Chunk, Reply, Row, Wire
+from runner.transport import Deliver
+from runner.watch import Watch
+from runner.wire import HEAD_PARTS, NOT_RUN, Chunk, Reply, Row, Wire, chunk_of
 
 SECONDS_PER_US = 1e-6
 FIRST_ANSWER_PAUSE_S = 0.000_1
@@ -53,7 +58,11 @@ class Flight(NamedTuple):
     chunk: Chunk
     """Its jobs, without the values of their arguments."""
     opened_s: float
-    bytes_sent: int
+    payload: bytes
+    deaths: int = 0
+    """Hosts that died with it as the first of what they had to answer."""
+    refusals: int = 0
+    """Times that it could not be stored."""
 
 
 class Arrival(NamedTuple):
@@ -108,11 +117,13 @@ class Dispatcher:
         self._flights: dict[int, Flight] = {}
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._taken = 0
-        self._done: dict[Status, int] = {"ok": 0, "failed": 0, "lost": 0, "cancelled": 0}
+        self._done: dict[Status, int] = dict.fromkeys(get_args(Status), 0)
         self._sent = 0
         self._is_exhausted = False
         self._is_cancelled = False
         self._cancel_deadline_s: float | None = None
+        limit_s = settings.timeout_s
+        self._watch = None if limit_s is None else Watch(limit_s, self.number, fleet.running)
 
     def advance(self, waiting: int = 0) -> bool:
         """Go on until an outcome is ready; False: the batch has ended.
@@ -135,6 +146,8 @@ class Dispatcher:
             if self.ready:
                 return True
             self._send_waiting()
+            if self.ready:  # of jobs that could not be sent
+                return True
             if not self._flights:
                 if any(lane.heads for lane in self._lanes.values()):
                     continue
@@ -184,6 +197,8 @@ class Dispatcher:
         self._taken += 1
         try:
             entry, row = self._routing.route(job, index)
+            if entry is not None and entry.host == NOWHERE:
+                entry = self._fleet.house(entry)
         except Exception as exc:  # noqa: BLE001 - a bad job costs only itself
             self._refuse(job, index, exc)
             return
@@ -195,6 +210,13 @@ class Dispatcher:
 
     def _lane(self, host: int) -> Lane:
         lane = self._lanes.get(host)
+        if lane is None:
+            host = self._fleet.latest(host)  # the directory may have been read before it moved
+            # Of a host that somebody else found dead: what it was sent comes first.
+            for before in self._fleet.predecessors(host):
+                if before in self._lanes:
+                    self._take_over(self._lanes[before])
+            lane = self._lanes.get(host)
         if lane is None:
             size = min(self._settings.first_chunk_jobs, self._settings.chunk_jobs)
             lane = self._lanes[host] = Lane(host, size)
@@ -216,27 +238,34 @@ class Dispatcher:
         """Send what waits to idle hosts; and to all that have room, if no more will come."""
         for lane in self._lanes.values():
             window = lane.window if self._is_exhausted else 1
-            while lane.heads and lane.under_way < window:
+            while lane.heads and lane.under_way < window and not lane.held:
                 self._send(lane)
 
     def _send_lingering(self) -> None:
         for lane in self._lanes.values():
-            if lane.heads and not lane.under_way:
+            if lane.heads and not (lane.under_way or lane.held):
                 self._send(lane)
 
     def _send(self, lane: Lane) -> None:
+        if lane.error is not None:
+            self._end_lane(lane, lane.error)
+            return
         payload, sent, rejected = self._wire.dumps_chunk(lane.take(self.number))
         for row, error in rejected:
             self._finish(row, "failed", error)
         if not sent.indexes:
             return
+        flight = Flight(lane, sent._replace(values=[]), lane.opened_s, payload)
+        lane.opened_s = monotonic()
+        self._let_go(flight, self._send_chunk)
+
+    def _let_go(self, flight: Flight, send: Callable[[int, bytes, Deliver], None]) -> None:
         number = self._sent
         self._sent += 1
-        self._flights[number] = Flight(lane, sent._replace(values=[]), lane.opened_s, len(payload))
-        lane.under_way += 1
-        lane.opened_s = monotonic()
+        self._flights[number] = flight
+        flight.lane.under_way += 1
         put = self._arrivals.put
-        self._send_chunk(lane.host, payload, lambda answer: put(Arrival(number, answer)))
+        send(flight.lane.host, flight.payload, lambda answer: put(Arrival(number, answer)))
 
     # --- from hosts to outcomes ---
 
@@ -258,13 +287,22 @@ class Dispatcher:
                 self._collect(self._arrivals.get(timeout=FIRST_ANSWER_PAUSE_S))
 
     def _await_arrival(self) -> None:
-        timeout_s = None
+        timeout_s = None if self._watch is None else self._watch.wait_s
         if self._cancel_deadline_s is not None:
             timeout_s = max(0.0, self._cancel_deadline_s - monotonic())
         try:
             self._collect(self._arrivals.get(timeout=timeout_s))
         except queue.Empty:
-            self._give_up()
+            if self._cancel_deadline_s is not None:
+                self._give_up()
+        if self._watch is not None:
+            self._end_overdue(self._watch)
+
+    def _end_overdue(self, watch: Watch) -> None:
+        """End hosts that are at one job for too long; their deaths arrive as others do."""
+        for lane, index in watch.overdue(self._lanes.values()):
+            lane.overdue = -1 if index is None else index
+            self._fleet.end(lane.host)
 
     def _collect(self, arrival: Arrival | None) -> None:
         flight = None if arrival is None else self._flights.pop(arrival.flight, None)
@@ -272,19 +310,28 @@ class Dispatcher:
             return
         flight.lane.under_way -= 1
         if arrival.payload is None:
-            self._lose(flight)
+            if self._fleet.is_durable:
+                flight.lane.under_way += 1  # still to be answered
+                self._flights[arrival.flight] = flight
+                self._take_over(flight.lane)
+            else:
+                self._lose(flight)
             return
         try:
             reply = self._wire.loads_reply(arrival.payload)
         except Exception as exc:  # noqa: BLE001 - a class that cannot be imported here, say
             reason = f"{type(exc).__name__}: {exc}"
             self._finish_all(flight.chunk, "failed", WireError("the answer of its host", reason))
+            self._send_held(flight.lane)
             return
         if reply.refusal is not None:
-            self._finish_all(flight.chunk, "failed", reply.refusal)
+            self._note_refusal(flight, reply.refusal)
             return
         for root, parent in reply.born:
             self._enter_born(root, parent, flight.lane.host)
+        for root, owner in reply.stored:
+            if root.root not in self._directory.entries:
+                self._directory.enter(Entry(root, NOWHERE, owner))
         self._settle(flight, reply, len(arrival.payload))
 
     def _settle(self, flight: Flight, reply: Reply, bytes_received: int) -> None:
@@ -298,7 +345,7 @@ class Dispatcher:
         self._meter.count(
             executions=job_count,
             failed=self._done["failed"] - failed_before,
-            bytes_sent=flight.bytes_sent,
+            bytes_sent=len(flight.payload),
             bytes_received=bytes_received,
             run_s=run_s,
         )
@@ -306,6 +353,7 @@ class Dispatcher:
             lane.chunk_jobs = next_chunk_jobs(job_count, run_s, self._settings)
         lane.window = self._settings.window_chunks
         # The host must not run dry while the reader is busy with what it just sent.
+        self._send_held(lane)
         while lane.is_ready:
             self._send(lane)
 
@@ -382,12 +430,138 @@ class Dispatcher:
             self._finish((shape, root, index, own_id, ()), status, error)
 
     def _enter_born(self, root: Ref, parent: Ref | None, host: int) -> None:
+        if root.root in self._directory.entries:  # it was born before, and this is told again
+            return
         bearer = None if parent is None else self._directory.entries.get(parent.root)
-        self._directory.enter(
-            Entry(root, host, rootless_owner(host) if bearer is None else bearer.owner)
-        )
+        owner = rootless_owner(host) if bearer is None else bearer.owner
+        # If another host has replaced that one since, it does not know of this root.
+        is_there = self._fleet.latest(host) == host
+        self._directory.enter(Entry(root, host if is_there else NOWHERE, owner))
 
     # --- when it ends badly ---
+
+    def _take_over(self, lane: Lane) -> None:
+        """Send all that a dead host did not answer to the one that replaces it, in order."""
+        error: TreerunnerError | None = None
+        try:
+            # First: if Ctrl-C comes while it waits, the next answer leads here again.
+            host = self._fleet.replace(lane.host)
+        except TreerunnerError as exc:
+            error, host = exc, lane.host
+        numbers = [number for number, flight in self._flights.items() if flight.lane is lane]
+        flights = [self._flights.pop(number) for number in sorted(numbers)]
+        lane.under_way = 0
+        if flights and lane.overdue is not None:
+            flights[:1] = self._without_overdue(flights[0], lane.overdue)
+        elif flights:
+            first = flights[0]._replace(deaths=flights[0].deaths + 1)
+            flights[:1] = self._apart(first)
+        lane.overdue = None
+        lane.held.extendleft(reversed(flights))
+        if error is not None or self._is_cancelled:
+            self._end_lane(lane, error)
+            return
+        del self._lanes[lane.host]
+        lane.host = host
+        known = self._lanes.setdefault(host, lane)
+        assert known is lane, "a lane is made after those before it"
+        self._send_held(lane)
+
+    def _note_refusal(self, flight: Flight, error: Exception) -> None:
+        """Send a chunk again that could not be stored, as often as it may be; then give it up.
+
+        Whether the store has it is not known then: the host looks, before it runs it again.
+        """
+        lane = flight.lane
+        flight = flight._replace(refusals=flight.refusals + 1)
+        if isinstance(error, WireError | FencedError):
+            self._finish_all(flight.chunk, "failed", error)
+        elif self._is_cancelled or lane.error or flight.refusals >= self._settings.store_attempts:
+            lane.held.appendleft(flight)
+            self._end_lane(lane, None if self._is_cancelled else error)
+        else:
+            lane.held.append(flight)
+            lane.held = deque(sorted(lane.held, key=lambda each: each.chunk.indexes[0]))
+        self._send_held(lane)
+
+    def _without_overdue(self, flight: Flight, overdue: int) -> Iterator[Flight]:
+        """Yield the rest of a chunk, without the job that its host was ended for.
+
+        A host that did not tell which has only its next jobs one by one to say.
+        """
+        limit_s = self._settings.timeout_s or 0.0
+        rows = [*self._wire.loads_chunk(flight.payload).rows()]
+        if overdue < 0 and len(rows) > 1:
+            yield from (self._part(flight, [row], flight.deaths) for row in rows)
+            return
+        for row in rows:
+            if overdue in (row[2], -1):
+                self._finish(row, "timed_out", JobTimeoutError(row[0][0], limit_s))
+        rest = [row for row in rows if overdue not in (row[2], -1)]
+        if rest:
+            yield self._part(flight, rest, flight.deaths)
+
+    def _apart(self, flight: Flight) -> Iterator[Flight]:
+        """Yield the chunk that a host died with in parts.
+
+        First a few jobs of it, whose outcomes tell that it goes on; once it killed hosts, it comes
+        job by job, and a job that did so alone is set aside.
+        """
+        size = len(flight.chunk.indexes)
+        is_poison = flight.deaths >= self._settings.poison_deaths
+        if is_poison and size == 1:
+            shape, root, index, own_id = next(flight.chunk.heads())
+            error = PoisonError(shape[0], flight.deaths)
+            self._finish((shape, root, index, own_id, ()), "quarantined", error)
+        elif is_poison:
+            rows = self._wire.loads_chunk(flight.payload).rows()
+            yield from (self._part(flight, [row], deaths=0) for row in rows)
+        elif size <= self._settings.first_chunk_jobs:
+            yield flight
+        else:
+            rows = self._wire.loads_chunk(flight.payload).rows()
+            yield self._part(flight, islice(rows, self._settings.first_chunk_jobs), flight.deaths)
+            yield self._part(flight, rows, flight.deaths)
+
+    def _part(self, flight: Flight, rows: Iterable[Row], deaths: int) -> Flight:
+        heads: list[Any] = []
+        values: list[Any] = []
+        for row in rows:
+            heads += row[:HEAD_PARTS]
+            values += row[HEAD_PARTS]
+        payload, chunk, _ = self._wire.dumps_chunk(chunk_of(self.number, heads, values))
+        return flight._replace(chunk=chunk._replace(values=[]), payload=payload, deaths=deaths)
+
+    def _send_held(self, lane: Lane) -> None:
+        """Send the next of what another host did not answer; one at a time, so that all is clear.
+
+        The one that a host dies with is then the one that it ran.
+        """
+        if lane.held and not lane.under_way:
+            self._let_go(lane.held.popleft(), self._fleet.resend_chunk)
+
+    def _end_lane(self, lane: Lane, error: Exception | None) -> None:
+        """Make outcomes of all that waits in a lane that has no host any more, or no store.
+
+        Of the rest of the batch nothing goes there either: what is run again later, with the same
+        ids, comes in the same order as if nothing had happened.
+
+        Args:
+            lane: The lane.
+            error: Why it has none; None if the batch was cancelled.
+        """
+        held, lane.held = lane.held, deque()
+        rest = lane.take_all(self.number)
+        if error is None:
+            unknown = "was under way, and whether it took effect is not known"
+            for flight in held:
+                self._finish_all(flight.chunk, "cancelled", CancelledError(unknown))
+            self._finish_all(rest, "cancelled", CancelledError("was not begun"))
+            return
+        lane.error = error
+        for flight in held:  # it may be stored
+            self._finish_all(flight.chunk, "lost", error)
+        self._finish_all(rest, "failed", error)
 
     def _lose(self, flight: Flight) -> None:
         """Account for what a dead host was given; what it has yet to be given goes elsewhere."""
@@ -415,8 +589,7 @@ class Dispatcher:
             return
         self._cancel_deadline_s = monotonic() + self._settings.cancel_grace_s
         for lane in self._lanes.values():
-            for row in lane.take_all(self.number).rows():
-                self._finish(row, "cancelled", CancelledError("was not begun"))
+            self._end_lane(lane, None)
             if lane.under_way:
                 self._fleet.cancel(lane.host, self.number)
         if self._job_count is not None:

@@ -1,21 +1,29 @@
-"""The hosts of one runner: started ahead, given the code, chosen by placement, buried when dead."""
+"""The hosts of one runner: started ahead, given the code, chosen by placement, buried when dead.
+
+With a store a dead host is replaced: its roots go to a spare, which was started before it was
+needed, has the code already, and loads each root when it is first asked for.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from runner import wire
 from runner.code import Code, dump_code
-from runner.directory import Directory, Entry
+from runner.directory import NOWHERE, Directory, Entry
 from runner.errors import HostLostError, HostTimeoutError
 from runner.placement import HostLoad, choose_host, default_max_hosts
 from runner.settings import Settings
 from runner.transport import Deliver, Transport
+from runner.wire import Running
+
+_REPLACEMENTS = 10
+"""Hosts that may die one after the other while they take over."""
 
 
 class Fleet:
@@ -26,20 +34,29 @@ class Fleet:
         code: The callables that each gets before anything else.
         directory: Learns of roots that die with their host.
         settings: The bounds.
+
+    Attributes:
+        max_hosts: Most hosts before roots share them.
+        is_durable: Whether roots outlive their host.
     """
 
     def __init__(
         self, transport: Transport, code: Code, directory: Directory, settings: Settings
     ) -> None:
+        self.is_durable = code.store is not None
         self.max_hosts = settings.max_hosts or default_max_hosts(transport.cpu_count)
         self._transport = transport
         self._code = dump_code(code)
         self._directory = directory
         self._timeout_s = settings.reply_timeout_s
         self._lock = threading.Lock()
+        self._spare_hosts = settings.spare_hosts
         self._loaded: dict[int, Future[bytes]] = {}
         self._promised: Counter[int] = Counter()
         self._reserved: set[int] = set()
+        self._spares: dict[int, Future[bytes]] = {}
+        self._successors: dict[int, int] = {}
+        self._replacing = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._loaded)
@@ -49,6 +66,7 @@ class Fleet:
         with self._lock:
             while len(self._loaded) < min(count, self.max_hosts):
                 self._start_host()
+            self._keep_spares()
 
     def place(self, *, dedicated: bool = False) -> int:
         """Return the host for a new root, and count the root as its own until `settle`."""
@@ -96,7 +114,7 @@ class Fleet:
             CodeError: It cannot load the code.
             HostLostError: It died.
         """
-        loaded = self._loaded.get(host)
+        loaded = self._loaded.get(host) or self._spares.get(host)
         if loaded is None:
             raise HostLostError(f"host {host}", "load")
         self._value(host, "load", loaded)
@@ -125,6 +143,10 @@ class Fleet:
         """Send jobs to a host."""
         self._transport.send(host, "execute", payload, deliver)
 
+    def resend_chunk(self, host: int, payload: bytes, deliver: Deliver) -> None:
+        """Send jobs to a host that another one was sent before: what was stored is not run."""
+        self._transport.send(host, "resume", payload, deliver)
+
     def call_chunk(self, host: int, payload: bytes, deliver: Deliver) -> None:
         """Send jobs to a host and wait for the answer."""
         deliver(self._transport.call(host, "execute", payload))
@@ -133,21 +155,160 @@ class Fleet:
         """Let a host skip what it has not begun of a batch."""
         self._transport.cancel(host, batch)
 
+    def running(self, host: int) -> Running | None:
+        """Return which job a host is at; None if it does not answer."""
+        return self._transport.running(host)
+
+    def end(self, host: int) -> None:
+        """End a host at once; whoever waits for it learns that it is dead."""
+        self._transport.stop_host(host)
+
     def bury(self, host: int) -> list[Entry]:
-        """Note that a host is dead and return the roots that died with it; none the second time."""
+        """Note that a host is dead and return the roots that died with it; none the second time.
+
+        With a store none die: see `replace`.
+        """
         with self._lock:
-            if self._loaded.pop(host, None) is None:
+            if self._loaded.pop(host, None) is None and self._spares.pop(host, None) is None:
                 return []
             self._promised.pop(host, None)
-            self._reserved.discard(host)
-            lost = self._directory.lose(host)
+            if not self.is_durable:  # else they go with its roots, see `replace`
+                self._reserved.discard(host)
+            lost = [] if self.is_durable else self._directory.lose(host)
         self._transport.stop_host(host)
         return lost
+
+    def replace(self, host: int) -> int:
+        """Give the roots of a dead host to another one, and return that; the same each time.
+
+        Nothing has changed for anybody until the other host has the roots: whoever asks for one
+        meanwhile meets the dead host, and waits here.
+
+        Raises:
+            HostLostError: Those that were to replace it died as well.
+            CodeError: It cannot load the code.
+            JournalError: The store cannot be opened there; the next call tries again.
+
+        Cost: the spare opens the store, and becomes the writer of the roots in one transaction.
+        """
+        with self._replacing:
+            if host in self._successors:
+                return self.latest(host)
+            self.bury(host)
+            entries = self._directory.of_host(host)
+            successor = self._open_on_spare(entries)
+            with self._lock:
+                # Before anybody can hear of it from the directory: see `Dispatcher._lane`.
+                self._successors[host] = successor
+                self._loaded[successor] = self._spares.pop(successor)
+                if host in self._reserved:
+                    self._reserved.remove(host)
+                    self._reserved.add(successor)
+            self._directory.move(entries, successor)
+            with self._lock:  # only now: whoever waits for the roots should have the machine
+                self._keep_spares()
+            return successor
+
+    def _open_on_spare(self, entries: list[Entry]) -> int:
+        """Return a host, no part of the fleet yet, that became the writer of stored roots."""
+        for _ in range(_REPLACEMENTS):
+            host = self._next_spare()
+            try:
+                self.open(host, entries)
+            except HostLostError as error:
+                lost = error
+            else:
+                return host
+        raise lost
+
+    def latest(self, host: int) -> int:
+        """Return the host that has replaced a host, at once or by way of others; else itself."""
+        while host in self._successors:
+            host = self._successors[host]
+        return host
+
+    def predecessors(self, host: int) -> list[int]:
+        """Return the hosts that a host replaced, at once or by way of others."""
+        if not self._successors:
+            return []
+        with self._lock:
+            return [each for each in self._successors if self.latest(each) == host]
+
+    def open(self, host: int, entries: Iterable[Entry]) -> None:
+        """Let a host become the writer of stored roots, and of all that their owners have.
+
+        Raises:
+            HostLostError, CodeError, JournalError: As `replace`.
+        """
+        self.wait_until_loaded(host)
+        self.call(host, "open", [int(entry.root.root) for entry in entries])
+
+    def house(self, entry: Entry) -> Entry:
+        """Return the entry of a root that is stored, once a host has it, with all of its owner.
+
+        Raises:
+            HostLostError: Each host that it was offered to died.
+            CodeError, JournalError: As `replace`.
+        """
+        for _ in range(_REPLACEMENTS):
+            try:
+                with self._replacing:
+                    return self._house(self._directory.entries[entry.root.root])
+            except HostLostError as error:
+                lost = error
+        raise lost
+
+    def _house(self, entry: Entry) -> Entry:
+        if entry.host == NOWHERE:
+            together = self._directory.of_owner(entry.owner)
+            hosts = [self.latest(each.host) for each in together if each.host != NOWHERE]
+            host = hosts[0] if hosts else self.place()
+            try:
+                self.open(host, together)
+                self._directory.move([each for each in together if each.host == NOWHERE], host)
+            finally:
+                if not hosts:
+                    self.settle(host)
+        return self._directory.entries[entry.root.root]
+
+    def _next_spare(self) -> int:
+        """Return the spare that was started first; it stays one until it has the roots."""
+        with self._lock:
+            if not self._spares:
+                self._start_spare()
+            return next(iter(self._spares))
+
+    def _keep_spares(self) -> None:
+        """Have hosts ready that no root is on, if roots outlive their hosts."""
+        if self.is_durable and self._transport.by_value:
+            while len(self._spares) < self._spare_hosts:
+                self._start_spare()
+
+    def _start_spare(self) -> None:
+        host = self._start_host()
+        self._spares[host] = self._loaded.pop(host)
+
+    def pid(self, host: int) -> int | None:
+        """Return the process of a host; None if that is this one."""
+        return self._transport.pid(host)
+
+    def wait_for_spare(self) -> bool:
+        """Wait until a spare has the code; False if there is none.
+
+        Raises:
+            CodeError: It cannot load the code.
+        """
+        with self._lock:
+            spares = dict(self._spares)
+        for host, loaded in spares.items():
+            self._value(host, "load", loaded)
+        return bool(spares)
 
     def close(self) -> None:
         """End every host."""
         with self._lock:
             self._loaded.clear()
+            self._spares.clear()
         self._transport.close()
 
     def _start_host(self) -> int:

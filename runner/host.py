@@ -3,6 +3,8 @@
 Each root that is added gets an owner with its own workspace. Roots that executions create stay with
 the owner that bore them. Jobs without a root run in one more workspace, which starts empty.
 
+With a store, a chunk is answered when all that it did is durable, see `host_store.py`.
+
 Plain Python; `ray_host.py` puts it into an actor, `transport.py` runs it in the driver's process.
 """
 
@@ -14,16 +16,32 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from registry import Ref, Workspace
+from registry import Entity, Ref, Workspace, ids
+from registry.errors import FencedError, JournalBusyError, JournalError, TreerunnerError
+from registry.journal.port import Entry
 from runner import wire
 from runner.batch import ErrorInfo
 from runner.code import LoadedCode, load_code
 from runner.errors import CodeError, RootNotFoundError, WireError
+from runner.host_store import HostStore, Known, known_jobs
 from runner.owner import Owner
-from runner.wire import CANCELLED, FAILED, Reply, ReplyRow, Row, Shape, Wire, failure
+from runner.wire import (
+    CANCELLED,
+    FAILED,
+    IDLE,
+    NOT_RUN,
+    Chunk,
+    Reply,
+    ReplyRow,
+    Row,
+    Running,
+    Shape,
+    Wire,
+    failure,
+)
 
-CANCELLED_BATCHES_KEPT = 1_000
-"""Batches whose cancellation a host remembers; chunks of older ones have long arrived."""
+BATCHES_KEPT = 1_000
+"""Batches whose cancellation, or refusal, a host remembers; chunks of older ones have arrived."""
 
 _shape_and_root = itemgetter(0, 1)
 
@@ -39,49 +57,166 @@ class Host:
     Args:
         is_interruptible: Whether Ctrl-C is meant for this process; if not, a KeyboardInterrupt is
             an error of the callable that raised it, as any other.
+
+    Attributes:
+        running: Which job it is at; other threads may look.
     """
 
     def __init__(self, *, is_interruptible: bool = False) -> None:
+        self.running = IDLE
         self._is_interruptible = is_interruptible
         self._was_interrupted = False
         self._code: LoadedCode | None = None
+        self._store: HostStore | None = None
+        self._is_behind = False
+        self._to_recover: list[int] = []
+        self._refused: dict[int, TreerunnerError] = {}
+        self._fenced: FencedError | None = None
         self._wire = Wire(by_value=False)
         self._owners: dict[int, Owner] = {}
         self._rootless: Owner | None = None
-        self._cancelled: deque[int] = deque(maxlen=CANCELLED_BATCHES_KEPT)
+        self._cancelled: deque[int] = deque(maxlen=BATCHES_KEPT)
         self._requests: dict[str, Callable[[Any], Any]] = {
             "load": self._load,
             "add": self._add,
+            "add_again": self._add_again,
             "ask": self._ask,
+            "open": self._open,
         }
 
     def serve(self, method: str, payload: bytes) -> bytes:
-        """Serve a request: `load`, `add`, `ask` or `execute`."""
-        if method == "execute":
-            return self.execute(payload)
+        """Serve a request: `load`, `add`, `add_again`, `open`, `ask`, `execute` or `resume`."""
+        if method in ("execute", "resume"):
+            return self.execute(payload, is_again=method == "resume")
         answer: Answer
         try:
+            self._recover()
             answer = (True, self._requests[method](wire.loads(payload)))
         except BaseException as exc:  # noqa: BLE001 - errors are answers; the driver raises them
+            if isinstance(exc, JournalError | JournalBusyError):
+                self._give_up(exc)
             answer = (False, exc.with_traceback(None))
         return self._dumps_answer(answer)
 
-    def execute(self, payload: bytes) -> bytes:
-        """Run a chunk of jobs and return what became of each."""
+    def execute(self, payload: bytes, *, is_again: bool = False) -> bytes:
+        """Run a chunk of jobs and return what became of each.
+
+        Args:
+            payload: The chunk.
+            is_again: Whether it was sent before, and not answered or refused: what the store knows
+                of is not run. Once one chunk of a batch is refused, all are, until the first of
+                them is sent again: jobs for one root keep their order.
+        """
         try:
             chunk = self._wire.loads_chunk(payload)
         except Exception as exc:  # noqa: BLE001 - the driver tells each job
             error = WireError("a job of this chunk", f"{type(exc).__name__}: {exc}")
             return self._wire.dumps_reply(Reply((), (), error))
+        if is_again:
+            self._refused.pop(chunk.batch, None)
+        elif chunk.batch in self._refused:
+            return self._wire.dumps_reply(Reply((), (), self._refused[chunk.batch]))
+        try:
+            self._recover()
+            reply = self._run_chunk(chunk, is_again=is_again)
+        except TreerunnerError as error:  # of the store
+            self._give_up(error)
+            reply = Reply((), (), self._refuse(chunk.batch, error))
+        return self._wire.dumps_reply(reply)
+
+    def _refuse(self, batch: int, error: TreerunnerError) -> TreerunnerError:
+        if len(self._refused) >= BATCHES_KEPT:
+            del self._refused[next(iter(self._refused))]
+        self._refused[batch] = error
+        return error.with_traceback(None)
+
+    def _run_chunk(self, chunk: Chunk, *, is_again: bool) -> Reply:
         replies: list[Any] = []
         born: list[tuple[Ref, Ref | None]] = []
+        known = self._known(chunk, is_again=is_again)
+        rows = chunk.rows()
         try:
-            for (shape, root), group in groupby(chunk.rows(), key=_shape_and_root):
-                self._run_group(shape, root, self._calls(chunk.batch, group), replies, born)
+            for is_known, part in (
+                groupby(rows, lambda row: known.covers(row[2])) if known else ((False, rows),)
+            ):
+                if is_known and chunk.batch in self._cancelled:
+                    break
+                if is_known:
+                    for row in part:
+                        replies += known.reply(row[2], replies)
+                    continue
+                for (shape, root), group in groupby(part, key=_shape_and_root):
+                    self._run_group(shape, root, self._calls(chunk.batch, group), replies, born)
         except KeyboardInterrupt:  # between two jobs
             self._was_interrupted = True
+        finally:
+            self.running = IDLE
         replies += CANCELLED * (len(chunk.indexes) - len(replies) // len(CANCELLED))
-        return self._wire.dumps_reply(Reply.of(replies, born))
+        if self._store is None:
+            return Reply.of(replies, born)
+        stored = self._born_before(chunk, known, born)
+        reply = Reply.of(replies, born, stored)
+        self._keep(self._store, chunk, reply, known)
+        return reply
+
+    def _born_before(
+        self, chunk: Chunk, known: Known, born: list[tuple[Ref, Ref | None]]
+    ) -> list[tuple[Ref, int]]:
+        """Tell also of roots that executions created which ran before: nobody may have heard of it.
+
+        Those that are here are added to *born*, the others are returned with their owners.
+        """
+        away: dict[int, Ref] = {}
+        for _, root, index, _ in chunk.heads() if known.rows else ():
+            for ref in known.rows[index][-1] if index in known.rows else ():
+                if root is None or ref.root != root.root:
+                    if ref.root in self._owners:
+                        born.append((ref.root_ref, root))
+                    else:
+                        away[ref.root] = ref.root_ref
+        if not away or self._store is None:
+            return []
+        owners = self._store.owners(set(away))
+        return [(ref, owners[key]) for key, ref in away.items() if key in owners]
+
+    @staticmethod
+    def _keep(store: HostStore, chunk: Chunk, reply: Reply, known: Known) -> None:
+        """Make durable what a chunk did, and what became of its jobs."""
+        for (_, root, index, own_id), row in zip(chunk.heads(), reply.rows(), strict=True):
+            if row[1] != NOT_RUN and not known.covers(index):
+                store.note(root, own_id or chunk.batch + index, row)
+        store.sync()
+
+    def _known(self, chunk: Chunk, *, is_again: bool) -> Known:
+        if self._store is None or not (is_again or any(chunk.own_ids)):
+            return Known({}, {})
+        return known_jobs(self._store, chunk, is_again=is_again)
+
+    def _give_up(self, error: TreerunnerError) -> None:
+        """Forget what is in memory, which is ahead of the store."""
+        if isinstance(error, FencedError):  # the roots are another host's
+            self._fenced = error
+        else:
+            self._to_recover += self._owners
+        self._owners = {}
+        self._is_behind = True
+
+    def _recover(self) -> None:
+        """Open the store again, and the roots that were here, if it failed.
+
+        Raises:
+            TreerunnerError: It still does.
+        """
+        if self._is_behind and self._store is not None:
+            self._store.reopen()
+            self._begin()
+            self._open(self._to_recover)
+            self._to_recover, self._is_behind = [], False
+
+    def close(self) -> None:
+        """Close the store, if there is one; for a host that does not end with its process."""
+        if self._store is not None:
+            self._store.close()
 
     def cancel(self, batch: int) -> None:
         """Skip what has not begun of a batch; may be called from another thread."""
@@ -100,6 +235,7 @@ class Host:
         for _, _, index, own_id, values in rows:
             if batch in cancelled:
                 return
+            self.running = Running(batch, index)
             yield values, own_id or batch + index
 
     def _run_group(
@@ -113,7 +249,7 @@ class Host:
         """Run rows of one shape and root, and add what became of each to *replies*, end to end."""
         owner = self._rootless if root is None else self._owners.get(root.root)
         if owner is None:
-            error = ErrorInfo.of(RootNotFoundError(str(root)))
+            error = ErrorInfo.of(self._fenced or RootNotFoundError(str(root)))
             replies += [part for _ in calls for part in failure(0, error)]
             return
 
@@ -130,14 +266,42 @@ class Host:
     def _load(self, code: bytes) -> None:
         self._code = load_code(code)
         self._wire = Wire(by_value=self._code.by_value)
-        self._rootless = Owner(self._code.make_workspace(), None)
+        self._store = self._code.store
+        self._begin()
+
+    def _begin(self) -> None:
+        # What is born without a parent is of one owner, also after another host has taken over.
+        group = 0 if self._store is None else int(ids.new_key())
+        self._rootless = Owner(self._make_workspace(owner=group), None)
+
+    def _open(self, roots: list[int]) -> list[int]:
+        """Become the writer of stored roots; return the keys of those that there are."""
+        if self._store is None:
+            raise CodeError("this host has no store", "send it 'load' with one first")
+        opened: list[int] = []
+        for owner, entries in self._store.acquire(roots).items():
+            root = Ref(ids.plain(owner), ids.plain(owner))
+            is_there = any(each.root == owner for each in entries)
+            workspace = self._make_workspace(entries, owner)
+            made = Owner(workspace, root if is_there else None)
+            for entry in entries:
+                self._owners[entry.root] = made
+                opened.append(entry.root)
+        return opened
 
     def _add(self, request: tuple[bytes, str | None]) -> Ref:
         tree, name = request
-        workspace = self._make_workspace()
-        ref = workspace.add_owned(wire.loads(tree), name)
+        root = wire.loads(tree)
+        workspace = self._make_workspace(owner=int(ids.from_uuid(root.lineage_id).key))
+        ref = workspace.add_owned(root, name)
         self._owners[ref.root] = Owner(workspace, ref)
         return ref
+
+    def _add_again(self, request: tuple[bytes, str | None]) -> Ref:
+        """Add a tree that a host which died was sent, and may have stored."""
+        root: Entity = wire.loads(request[0])
+        key = ids.from_uuid(root.lineage_id).key
+        return Ref(key, key) if int(key) in self._open([int(key)]) else self._add(request)
 
     def _ask(self, question: tuple[Ref, str, tuple[Any, ...]]) -> Any:
         ref, method, arguments = question
@@ -146,10 +310,10 @@ class Host:
             raise RootNotFoundError(ref.address)
         return getattr(owner.workspace, method)(ref, *arguments)
 
-    def _make_workspace(self) -> Workspace:
+    def _make_workspace(self, entries: Iterable[Entry] = (), owner: int = 0) -> Workspace:
         if self._code is None:
             raise CodeError("this host has no callables", "send it 'load' first")
-        return self._code.make_workspace()
+        return self._code.make_workspace(entries, owner)
 
     def _dumps_answer(self, answer: Answer) -> bytes:
         try:

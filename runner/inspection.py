@@ -1,8 +1,9 @@
 """The commands that ask about a history: `show`, `history`, `why` and `diff`.
 
-They look at the workspace that an app module shows, see `app_module.load_demo`. What is asked about
-is the name of a root, or an address; either may go on with a path. The answer is for people, or for
-other programs: `--json` and `--mermaid`.
+They look at a store, or else at the workspace that an app module shows, see `app_module.py`. A
+store is only read, also while others write to it. What is asked about is the name of a root, or an
+address; either may go on with a path. The answer is for people, or for other programs: `--json` and
+`--mermaid`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from rich.tree import Tree
 
 from registry import Entity, EntityTree, NotFoundError, TreerunnerError, Workspace, parse_address
 from runner import json_lines, views
-from runner.app_module import load_demo
+from runner.app_module import load_demo, open_stored
 
 _WIDTH = 200
 """Columns where no terminal says how many it has: ids should be whole in a file."""
@@ -36,6 +37,12 @@ app_option = click.option(
     required=True,
     help="Module with a function `demo` that returns a Workspace, or else with a Workspace `app` "
     "and a function `roots`.",
+)
+store_option = click.option(
+    "--store",
+    type=click.Path(dir_okay=False),
+    metavar="PATH",
+    help="Look at this store, with the classes of the app, in place of its own workspace.",
 )
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="As JSON lines, whole and plain."
@@ -77,6 +84,7 @@ class _When(click.ParamType[int | datetime]):
 @click.command("show", short_help="Show an entity and what is below it.")
 @click.argument("target")
 @app_option
+@store_option
 @click.option("--at", "when", type=_When(), help="A version, or a time (UTC). Default: the head.")
 @_limit_option(views.MAX_ENTITIES, "Entities that are shown, those near the root first.")
 @json_option
@@ -84,6 +92,7 @@ class _When(click.ParamType[int | datetime]):
 def show(
     target: str,
     app_name: str,
+    store: str | None,
     when: int | datetime | None,
     limit: int,
     as_json: bool,
@@ -109,15 +118,18 @@ def show(
             return _lines(json_lines.entity_objects(found, limit))
         return views.entity_tree(found, limit)
 
-    _answer(app_name, look)
+    _answer(app_name, store, look)
 
 
 @click.command("history", short_help="Show the versions that changed an entity or a value.")
 @click.argument("target")
 @app_option
+@store_option
 @click.option("--branch", type=click.IntRange(min=0), metavar="N", help="Number of the branch.")
 @json_option
-def history(target: str, app_name: str, branch: int | None, as_json: bool) -> None:
+def history(
+    target: str, app_name: str, store: str | None, branch: int | None, as_json: bool
+) -> None:
     """Show the versions in which TARGET changed, oldest first.
 
     \b
@@ -133,12 +145,13 @@ def history(target: str, app_name: str, branch: int | None, as_json: bool) -> No
             return _lines(json_lines.history_objects(rows, with_values=with_values))
         return views.history_table(rows, with_values=with_values)
 
-    _answer(app_name, look)
+    _answer(app_name, store, look)
 
 
 @click.command("why", short_help="Show which executions made a value what it is.")
 @click.argument("target")
 @app_option
+@store_option
 @click.option(
     "--depth",
     type=click.IntRange(min=0),
@@ -149,7 +162,9 @@ def history(target: str, app_name: str, branch: int | None, as_json: bool) -> No
 )
 @_limit_option(100, "Steps of one thing, the newest.")
 @json_option
-def why(target: str, app_name: str, depth: int, limit: int, as_json: bool) -> None:
+def why(
+    target: str, app_name: str, store: str | None, depth: int, limit: int, as_json: bool
+) -> None:
     """Show how TARGET became what it is, newest first, through what was borrowed and copied.
 
     \b
@@ -160,7 +175,7 @@ def why(target: str, app_name: str, depth: int, limit: int, as_json: bool) -> No
         found = workspace.why(address_of(workspace, target), depth=depth, limit=limit)
         return _lines(json_lines.why_objects(found)) if as_json else views.why_tree(found)
 
-    _answer(app_name, look)
+    _answer(app_name, store, look)
 
 
 @click.command("diff", short_help="Show what differs between two versions of a tree.")
@@ -168,9 +183,12 @@ def why(target: str, app_name: str, depth: int, limit: int, as_json: bool) -> No
 @click.argument("a", type=click.IntRange(min=1))
 @click.argument("b", type=click.IntRange(min=1))
 @app_option
+@store_option
 @json_option
 @mermaid_option
-def diff(target: str, a: int, b: int, app_name: str, as_json: bool, mermaid: bool) -> None:
+def diff(
+    target: str, a: int, b: int, app_name: str, store: str | None, as_json: bool, mermaid: bool
+) -> None:
     """Show what differs between versions A and B of the tree that TARGET is in.
 
     \b
@@ -184,7 +202,7 @@ def diff(target: str, a: int, b: int, app_name: str, as_json: bool, mermaid: boo
             return found.to_mermaid()
         return _lines(json_lines.diff_objects(found)) if as_json else views.diff_table(found)
 
-    _answer(app_name, look)
+    _answer(app_name, store, look)
 
 
 COMMANDS = (show, history, why, diff)
@@ -237,16 +255,20 @@ def _lines(told: Iterable[dict[str, Any]]) -> str:
     return "".join([f"{json_lines.json_line(each)}\n" for each in told])
 
 
-def _answer(app_name: str, look: Callable[[Workspace], _Answer]) -> None:
+def output() -> Console:
+    """Return standard output for people; in a file it is wide enough for whole ids."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDTH)
+
+
+def _answer(app_name: str, store: str | None, look: Callable[[Workspace], _Answer]) -> None:
     """Print what a question gives on standard output; an error is one line."""
     try:
-        found = look(load_demo(app_name))
+        with load_demo(app_name) if store is None else open_stored(app_name, store) as workspace:
+            found = look(workspace)
     except TreerunnerError as exc:
         raise click.ClickException(str(exc)) from exc
     if isinstance(found, str):
         click.echo(found, nl=False)
         return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_WIDTH)
-    console.print(found, soft_wrap=isinstance(found, Text))
+    output().print(found, soft_wrap=isinstance(found, Text))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import IO
 
 from registry import Ref
-from runner.batch import Batch
+from runner.batch import Batch, Outcome
+from runner.errors import JobLineError
 from runner.jobs import JobReader, format_outcome, format_refusal
 from runner.report import NO_ROOT, Tally
 from runner.runner import Runner
@@ -18,10 +19,16 @@ class JobRun:
     Args:
         reader: Where the jobs come from.
         out: Takes the outcomes as JSON lines, in the order of the jobs; None: nobody does.
+
+    Attributes:
+        tally: The counts.
+        known: How many of the outcomes were known before.
     """
 
     def __init__(self, reader: JobReader, out: IO[bytes] | None = None) -> None:
-        self.tally = Tally(place=lambda outcome: f"line {reader.line_of(outcome.index)}")
+        self.tally = Tally(place=lambda _: f"line {self._line}")
+        self.known = 0
+        self._line = 0
         self._reader = reader
         self._out = out
 
@@ -33,33 +40,45 @@ class JobRun:
             names: What people call the roots.
         """
         self.tally.begin()
-        batch = runner.submit(self._reader, ordered=self._out is not None)
-        try:
-            self._take_all(batch, names)
-        except KeyboardInterrupt:
-            # What is left to take now is what was done, and comes at once.
-            batch.cancel()
-            self._take_all(batch, names)
-            return True
+        while not self._reader.is_at_end:
+            batch = runner.submit(self._reader, ordered=self._out is not None)
+            try:
+                self._take_all(batch, names)
+            except KeyboardInterrupt:
+                # What is left to take now is what was done, and comes at once.
+                batch.cancel()
+                self._take_all(batch, names)
+                return True
         return False
 
     def _take_all(self, batch: Batch, names: Mapping[Ref, str]) -> None:
         for outcome in batch:
             line = self._reader.line_of(outcome.index)
-            self._take_refused(before_line=line)
-            name = _name(outcome.root, names)
-            self.tally.note(name or NO_ROOT, outcome)
-            if self._out is not None:
-                self._out.write(format_outcome(outcome, line, name))
-        self._take_refused()
+            self._take_aside(names, before_line=line)
+            self._take(outcome, line, names)
+        self._take_aside(names)
 
-    def _take_refused(self, before_line: int | None = None) -> None:
-        refused = self._reader.refused
-        while refused and (before_line is None or refused[0].line < before_line):
-            refusal = refused.popleft()
-            self.tally.note_refused(refusal)
-            if self._out is not None:
-                self._out.write(format_refusal(refusal))
+    def _take(self, outcome: Outcome, line: int, names: Mapping[Ref, str]) -> None:
+        name = _name(outcome.root, names)
+        self._line = line
+        self.tally.note(name or NO_ROOT, outcome)
+        if self._out is not None:
+            self._out.write(format_outcome(outcome, line, name))
+
+    def _take_aside(self, names: Mapping[Ref, str], before_line: int | None = None) -> None:
+        aside = self._reader.aside
+        while aside and (before_line is None or aside[0][0] < before_line):
+            line, found = aside.popleft()
+            if isinstance(found, JobLineError):
+                self._take_refused(found)
+            else:
+                self.known += 1
+                self._take(found, line, names)
+
+    def _take_refused(self, refusal: JobLineError) -> None:
+        self.tally.note_refused(refusal)
+        if self._out is not None:
+            self._out.write(format_refusal(refusal))
 
 
 def _name(root: Ref | None, names: Mapping[Ref, str]) -> str | None:

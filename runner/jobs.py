@@ -13,8 +13,10 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from itertools import islice
+from typing import IO, Any, TypeAlias
 
 from pydantic_core import to_json
 
@@ -26,6 +28,16 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 """A longer line is refused without being held in memory."""
 
 COUNT_BLOCK_BYTES = 1024 * 1024
+DIGEST_BYTES = 6
+
+LOOK_UP_LINES = 1_000
+"""Lines whose jobs are looked up at once."""
+
+MAX_ASIDE = 1_000
+"""Lines that gave no job to run and wait to be told, before others are read."""
+
+Known: TypeAlias = Callable[[Sequence[Job]], Sequence[Outcome | None]]
+"""Returns the outcome of each job that ran before, None for the others."""
 
 KEYS = ("callable", "root", "arguments", "id")
 
@@ -110,42 +122,95 @@ def count_lines(file: IO[bytes]) -> int | None:
     return count + (last != b"\n")
 
 
+def file_digest(file: IO[bytes]) -> str | None:
+    """Return a short text for the content ahead in a file, and go back; None if it cannot."""
+    if not file.seekable():
+        return None
+    start = file.tell()
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    while block := file.read(COUNT_BLOCK_BYTES):
+        digest.update(block)
+    file.seek(start)
+    return digest.hexdigest()
+
+
 class JobReader:
     """Iterates over the jobs of a file of JSON lines, once.
 
-    Lines that are no jobs wait in `refused` until they are taken. Memory is that of the refused
-    lines, never of the file.
+    A line that gives no job to run, since it is none or since its job ran before, waits in `aside`
+    until it is taken. When many wait there, the iteration ends; another one goes on after it. So
+    memory is bounded, however many lines there are of that kind.
+
+    Args:
+        file: The lines.
+        ids: Jobs without an id of their own get one that begins with this text and ends with the
+            number of the line; None: they stay without.
+        known: Tells the outcome of each of some jobs that ran before, None for the others.
+
+    Attributes:
+        aside: Number of the line, and what is known of it, oldest first.
+        is_at_end: Whether the file was read to its end.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.refused: deque[JobLineError] = deque()
+    def __init__(self, file: IO[bytes], ids: str | None = None, known: Known | None = None) -> None:
+        self.aside: deque[tuple[int, JobLineError | Outcome]] = deque()
+        self.is_at_end = False
         self._file = file
+        self._ids = ids
+        self._items = self._parsed() if known is None else self._looked_up(known)
         # One item per line that gave no job: how many jobs came before it. So the line of a job
         # follows from its index, without a number kept for each.
         self._jobs_before_gap: list[int] = []
         self._jobs = 0
+        self._first = 0
 
     def __iter__(self) -> Iterator[Job]:
-        for number, line in enumerate(self._lines(), start=1):
-            try:
-                job = self._parse(line)
-            except ValueError as exc:
-                self.refused.append(JobLineError(number, str(exc)))
-                job = None
-            if job is None:
-                self._jobs_before_gap.append(self._jobs)
-            else:
+        self._first = self._jobs
+        for number, item in self._items:
+            if isinstance(item, Job):
                 self._jobs += 1
-                yield job
+                yield item
+                continue
+            self._jobs_before_gap.append(self._jobs)
+            if item is not None:
+                self.aside.append((number, item))
+                if len(self.aside) >= MAX_ASIDE:
+                    return
+        self.is_at_end = True
 
     def line_of(self, index: int) -> int:
-        """Return the number of the line, from 1, that the job with this index, from 0, stood on."""
+        """Return the number of the line, from 1, that a job stood on.
+
+        Args:
+            index: Which job of the latest iteration, from 0.
+        """
+        index += self._first
         return index + 1 + bisect_right(self._jobs_before_gap, index)
 
-    def _parse(self, line: bytes) -> Job | None:
+    def _parsed(self) -> Iterator[tuple[int, Job | JobLineError | None]]:
+        for number, line in enumerate(self._lines(), start=1):
+            try:
+                yield number, self._parse(number, line)
+            except ValueError as exc:
+                yield number, JobLineError(number, str(exc))
+
+    def _looked_up(self, known: Known) -> Iterator[tuple[int, Job | JobLineError | Outcome | None]]:
+        """Yield as `_parsed`, an outcome in place of each job that ran before."""
+        parsed = self._parsed()
+        while some := list(islice(parsed, LOOK_UP_LINES)):
+            outcomes = iter(known([item for _, item in some if isinstance(item, Job)]))
+            for number, item in some:
+                yield number, (next(outcomes) or item) if isinstance(item, Job) else item
+
+    def _parse(self, number: int, line: bytes) -> Job | None:
         if len(line) > MAX_LINE_BYTES:
             raise ValueError(f"longer than {MAX_LINE_BYTES:,} bytes")
-        return parse_job(line) if line.strip() else None
+        if not line.strip():
+            return None
+        job = parse_job(line)
+        if self._ids is None or job.id is not None:
+            return job
+        return job._replace(id=f"{self._ids}:{number}")
 
     def _lines(self) -> Iterator[bytes]:
         """Yield lines, each cut one byte over the limit if it is longer."""

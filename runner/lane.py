@@ -6,6 +6,7 @@ job: the garbage collector would visit tens of thousands of them (docs/decisions
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from runner.wire import HEAD_PARTS, Chunk, Row, chunk_of
@@ -22,9 +23,16 @@ class Lane:
         window: Most of them; one until it is known from an answer how long jobs take.
         heads: Shape, root, index and own id of each job that waits, end to end.
         values: The values of their arguments, end to end.
+        overdue: Index of a job that its host is ended for, -1 if that does not tell which; else
+            None.
+        held: What was sent to a host that died, and goes to this one first, one after the other.
+        error: Why nothing is sent any more; None as long as something is.
     """
 
-    __slots__ = ("chunk_jobs", "heads", "host", "opened_s", "under_way", "values", "window")
+    __slots__ = (
+        *("chunk_jobs", "error", "heads", "held", "host", "opened_s", "overdue"),
+        *("under_way", "values", "window"),
+    )
 
     def __init__(self, host: int, chunk_jobs: int) -> None:
         self.host = host
@@ -34,6 +42,9 @@ class Lane:
         self.window = 1
         self.heads: list[Any] = []
         self.values: list[Any] = []
+        self.held: deque[Any] = deque()
+        self.overdue: int | None = None
+        self.error: Exception | None = None
 
     def add(self, row: Row, now_s: float) -> bool:
         """Let a job wait at the end; tell whether a full chunk may be sent now."""
@@ -42,7 +53,7 @@ class Lane:
             self.opened_s = now_s
         heads += row[:HEAD_PARTS]
         self.values += row[HEAD_PARTS]
-        return len(heads) >= self.chunk_jobs * HEAD_PARTS and self.under_way < self.window
+        return len(heads) >= self.chunk_jobs * HEAD_PARTS and self.has_room
 
     def take(self, batch: int) -> Chunk:
         """Take the jobs of the next chunk off the front."""
@@ -58,9 +69,14 @@ class Lane:
         return chunk
 
     @property
+    def has_room(self) -> bool:
+        """Whether a chunk may be sent: there is room in the window, and none comes before it."""
+        return self.under_way < self.window and not self.held
+
+    @property
     def is_ready(self) -> bool:
         """Whether a full chunk may be sent, or any to a host that has nothing to do."""
         if self.under_way:
             is_full = len(self.heads) >= self.chunk_jobs * HEAD_PARTS
-            return is_full and self.under_way < self.window
-        return bool(self.heads)
+            return is_full and self.has_room
+        return bool(self.heads) and not self.held

@@ -11,10 +11,13 @@ In process and on Ray it does the same; `in_process=True` leaves out the transpo
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
 from registry import (
@@ -26,20 +29,30 @@ from registry import (
     ids,
     snapshot_from_pages,
 )
-from runner.batch import Batch, Job, Outcome
+from registry.journal.sqlite_file import Durability
+from runner.batch import Batch, Job, Outcome, RaiseOn
 from runner.code import App, collect_code, find_workspace
-from runner.directory import Directory, Entry
+from runner.directory import NOWHERE, Directory, Entry
 from runner.dispatcher import Dispatcher
-from runner.errors import HostLostError, RootNotFoundError, RunnerClosedError
+from runner.errors import (
+    HostLostError,
+    RootNotFoundError,
+    RunnerClosedError,
+    RunnerError,
+    TimeLimitError,
+)
 from runner.fleet import Fleet
+from runner.host_store import KnownOutcomes, Store, enter_stored
 from runner.routing import Routing
 from runner.settings import DEFAULT, Settings
 from runner.statistics import Meter, Statistics
 from runner.transport import InProcessTransport, Transport
-from runner.wire import Wire
+from runner.wire import FAILED, ReplyRow, Wire
 
 ADD_ATTEMPTS = 3
 """Hosts that a root is offered to, if they die before they have it."""
+ASK_ATTEMPTS = 10
+"""Hosts that are asked, if one after the other dies before it answers."""
 
 
 class Runner:
@@ -55,6 +68,10 @@ class Runner:
             `Settings.max_hosts` as roots are added.
         in_process: Whether to do without Ray, with one host in this process.
         address: host:port of a Ray cluster; None: the Ray of this process, or a new one.
+        store: Where all that is committed survives whoever dies, see `Workspace`: a path that all
+            hosts can reach. The roots in it are here from the start. Without one a root ends with
+            its host.
+        durability: See `Workspace`; what an outcome waits for.
         settings: The bounds.
     """
 
@@ -65,9 +82,12 @@ class Runner:
         hosts: int | None = None,
         in_process: bool = False,
         address: str | None = None,
+        store: str | PathLike[str] | None = None,
+        durability: Durability = "fsync",
         settings: Settings = DEFAULT,
     ) -> None:
         self._app = app
+        self._store = None if store is None else Store(_whole_path(store), durability)
         self._hosts = hosts
         self._in_process = in_process
         self._address = address
@@ -75,20 +95,24 @@ class Runner:
         self._meter = Meter()
         self._batches: weakref.WeakSet[Batch] = weakref.WeakSet()
         self._session: _Session | None = None
+        self._outcomes: KnownOutcomes | None = None
 
     def __enter__(self) -> Self:
         workspace = find_workspace(self._app)
         transport = self._connect()
         try:
             directory = Directory()
-            code = collect_code(workspace, by_value=transport.by_value)
+            if self._store is not None:
+                enter_stored(self._store, directory)
+            code = collect_code(workspace, by_value=transport.by_value, store=self._store)
             fleet = Fleet(transport, code, directory, self._settings)
             fleet.start(self._hosts or transport.cpu_count)
         except BaseException:
             transport.close()
             raise
         wire = Wire(by_value=transport.by_value)
-        self._session = _Session(directory, fleet, Routing(directory, workspace.callables()), wire)
+        routing = Routing(directory, workspace.callables())
+        self._session = _Session(directory, fleet, routing, wire)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -102,6 +126,9 @@ class Runner:
         for batch in list(self._batches):
             batch.cancel()
         session.fleet.close()
+        outcomes, self._outcomes = self._outcomes, None
+        if outcomes is not None:
+            outcomes.close()
 
     # --- roots ---
 
@@ -189,6 +216,8 @@ class Runner:
         ordered: bool = False,
         chunk: int | None = None,
         window: int | None = None,
+        timeout_s: float | None = None,
+        raise_on: RaiseOn = "never",
     ) -> Batch:
         """Return a batch, which runs as its outcomes are taken.
 
@@ -197,14 +226,26 @@ class Runner:
             ordered: Whether outcomes come in the order of the jobs, not as they are done.
             chunk: Most jobs in one request to a host; None: as in the settings.
             window: Most requests on their way to one host; None: as in the settings.
+            timeout_s: Longest that a job may run; None: as in the settings. One that runs longer is
+                ended with its host, which another one replaces, after up to a half longer.
+            raise_on: Whether iterating raises a `BatchError` for a job that did not succeed: at the
+                `first`, which also cancels what is left, or at the `end`. Its outcome is in the
+                error; those of others come if iteration goes on.
+
+        Raises:
+            TimeLimitError: A limit was given, and the runner has no store, or no hosts of its own.
         """
         session = self._opened("submit")
         settings = replace(
             self._settings,
             chunk_jobs=chunk or self._settings.chunk_jobs,
             window_chunks=window or self._settings.window_chunks,
+            timeout_s=timeout_s or self._settings.timeout_s,
         )
-        batch = Batch(session.dispatcher(jobs, self._meter, settings), is_ordered=ordered)
+        if settings.timeout_s is not None and (self._in_process or self._store is None):
+            raise TimeLimitError("hosts of their own" if self._in_process else "a store")
+        dispatcher = session.dispatcher(jobs, self._meter, settings)
+        batch = Batch(dispatcher, is_ordered=ordered, raise_on=raise_on)
         self._batches.add(batch)
         return batch
 
@@ -219,6 +260,32 @@ class Runner:
         )
         dispatcher.advance()
         return dispatcher.ready.popleft()
+
+    def known(self, jobs: Iterable[Job]) -> list[Outcome | None]:
+        """Return what the store says became of jobs that ran before; none is sent.
+
+        None for a job that is not known to have run, without an id, or that cannot be sent at all.
+        An index is that among these jobs; what ran before took no time now.
+
+        Raises:
+            JournalError, JournalDamagedError: The store cannot be read.
+
+        Cost: opening the store, once; then a look into it per job, about 8 us.
+        """
+        session = self._opened("known")
+        if self._store is None:
+            return [None for _ in jobs]
+        if self._outcomes is None:
+            self._outcomes = KnownOutcomes(self._store)
+        given = list(jobs)
+        found: list[Outcome | None] = [None] * len(given)
+        for root, some in _by_root(session.routing, given).items():
+            replies = self._outcomes.find(root, [given[index].id or "" for index in some])
+            for index in some:
+                job = given[index]
+                if (reply := replies.get(job.id or "")) is not None:
+                    found[index] = _outcome_of(job, index, root, reply)
+        return found
 
     # --- reading ---
 
@@ -270,6 +337,25 @@ class Runner:
         session = self._opened("statistics")
         return self._meter.read(hosts=len(session.fleet), roots=len(session.directory))
 
+    def host_pid(self, target: Ref | str) -> int | None:
+        """Return the process of the host that has a root; None in process.
+
+        For those who watch over processes, or end them to see what happens.
+        """
+        session = self._opened("host_pid")
+        entry = session.directory.entry(target)
+        if entry.host == NOWHERE:
+            entry = session.fleet.house(entry)
+        return session.fleet.pid(entry.host)
+
+    def wait_for_spare(self) -> bool:
+        """Wait until a spare host is ready to take over; False if there is none to wait for.
+
+        Raises:
+            CodeError: It cannot load the callables.
+        """
+        return self._opened("wait_for_spare").fleet.wait_for_spare()
+
     def _connect(self) -> Transport:
         if self._in_process:
             return InProcessTransport()
@@ -311,10 +397,17 @@ class _Session(NamedTuple):
         """Let the workspace of a root answer, and return what it says."""
         entry = self.directory.entry(target)
         ref = target if isinstance(target, Ref) else entry.root
-        try:
-            return self.fleet.call(entry.host, "ask", (ref, method, arguments))
-        except HostLostError as exc:
-            raise entry.lost_error() from exc
+        if entry.host == NOWHERE:
+            entry = self.fleet.house(entry)
+        host = entry.host
+        for _ in range(ASK_ATTEMPTS - 1):
+            try:
+                return self.fleet.call(host, "ask", (ref, method, arguments))
+            except HostLostError as exc:
+                if not self.fleet.is_durable:
+                    raise entry.lost_error() from exc
+                host = self.fleet.replace(host)
+        return self.fleet.call(host, "ask", (ref, method, arguments))
 
 
 class _Addition:
@@ -339,13 +432,13 @@ class _Addition:
             try:
                 return self._receive()
             except HostLostError:
-                self._send()
+                self._send("add_again" if self._session.fleet.is_durable else "add")
         return self._receive()
 
-    def _send(self) -> None:
+    def _send(self, method: str = "add") -> None:
         fleet = self._session.fleet
         self._host = fleet.place(dedicated=self._dedicated)
-        self._answer = fleet.ask(self._host, "add", self._request)
+        self._answer = fleet.ask(self._host, method, self._request)
 
     def _receive(self) -> Ref:
         fleet = self._session.fleet
@@ -356,6 +449,31 @@ class _Addition:
         finally:
             fleet.settle(self._host)
         return ref
+
+
+def _by_root(routing: Routing, jobs: Iterable[Job]) -> dict[Ref | None, list[int]]:
+    """Return the indexes of the jobs that have ids and can be sent, by the root that they go to."""
+    found: dict[Ref | None, list[int]] = {}
+    for index, job in enumerate(jobs):
+        if job.id is not None:
+            with contextlib.suppress(RunnerError):  # whoever sends it is told why
+                _, (_, root, *_) = routing.route(job, index)
+                found.setdefault(root, []).append(index)
+    return found
+
+
+def _outcome_of(job: Job, index: int, root: Ref | None, reply: ReplyRow) -> Outcome:
+    _, version, changed, semantic, value, outputs = reply
+    head = (index, job.id or "", job.callable, root)
+    if version == FAILED:
+        return Outcome(*head, "failed", error=value)
+    return Outcome(*head, "ok", semantic, version, changed, value, outputs)
+
+
+def _whole_path(store: str | PathLike[str]) -> str:
+    """Return a path as every process of this machine can use it; an address as it is."""
+    place = fspath(store)
+    return place if "://" in place else str(Path(place).absolute())
 
 
 def _finish(addition: _Addition, refs: list[Ref], errors: list[Exception]) -> None:

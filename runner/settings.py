@@ -36,6 +36,19 @@ class Settings:
     linger_s: float = 0.005
     """How long a job waits for company before an idle host gets it alone."""
 
+    timeout_s: float | None = None
+    """Longest that one job may run; None: without end. It takes a store, and hosts of their own."""
+
+    poison_deaths: int = 2
+    """Hosts that may die with a chunk before its jobs are sent one by one, and then with one job
+    before that is set aside."""
+
+    store_attempts: int = 3
+    """Times that a chunk is run which could not be stored, before its jobs are lost."""
+
+    spare_hosts: int = 2
+    """Hosts that are started ahead of need, with a store: the next ones to replace a dead one."""
+
     cancel_grace_s: float = 0.5
     """How long a cancelled batch waits for the execution that each host is in."""
 

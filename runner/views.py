@@ -156,7 +156,7 @@ def value_line(address: str, value: Any) -> Text:
 
 def history_table(rows: Sequence[VersionInfo], *, with_values: bool) -> Table:
     """Return a history, a row for each version, oldest first."""
-    table = _table("version", "time (UTC)", "callable", "execution")
+    table = empty_table("version", "time (UTC)", "callable", "execution")
     table.columns[0].justify = "right"
     table.columns[1].no_wrap = True
     table.add_column("value" if with_values else "ecs_id", overflow="fold")
@@ -200,7 +200,7 @@ def diff_table(diff: Diff) -> Table | Text:
     """Return a diff, a row for each entity that came, went or moved, and for each field."""
     if not diff:
         return Text(f"no difference between version {diff.a} and version {diff.b}")
-    table = _table("", "entity", "place", "field", f"version {diff.a}", f"version {diff.b}")
+    table = empty_table("", "entity", "place", "field", f"version {diff.a}", f"version {diff.b}")
     places = Places(diff)
 
     def add(what: str, style: str, *texts: str) -> None:
@@ -220,7 +220,8 @@ def diff_table(diff: Diff) -> Table | Text:
     return table
 
 
-def _table(*titles: str) -> Table:
+def empty_table(*titles: str) -> Table:
+    """Return a table as all of them look here, without rows."""
     table = Table(box=None, pad_edge=False)
     for title in titles:
         table.add_column(title, overflow="fold")

@@ -37,6 +37,22 @@ NOT_RUN: Final = -2
 CANCELLED: ReplyRow = (0, NOT_RUN, 0, None, None, ())
 
 
+class Running(NamedTuple):
+    """Which job a host is at.
+
+    Attributes:
+        batch: Number of the batch.
+        job: Index of the job in it.
+    """
+
+    batch: int
+    job: int
+
+
+IDLE: Final = Running(0, -1)
+"""What a host is at that runs no job."""
+
+
 def failure(run_us: int, error: ErrorInfo) -> ReplyRow:
     """Return what became of a job that failed."""
     return run_us, FAILED, 0, None, error, ()
@@ -100,13 +116,23 @@ class Reply(NamedTuple):
     born: tuple[tuple[Ref, Ref | None], ...] = ()
     """Roots that executions created, each with the root whose owner bore it."""
     refusal: Exception | None = None
-    """Why the host could not read the chunk; then it has run none of it."""
+    """Why there are no rows: a `WireError` if the chunk could not be read, then none of it has run;
+    another error if it could not be stored, then the host knows no more of it."""
+    stored: tuple[tuple[Ref, int], ...] = ()
+    """Roots that executions created which ran before, and which are not here; each with the key of
+    the root that its owner was made for."""
 
     @classmethod
-    def of(cls, flat: list[Any], born: Iterable[tuple[Ref, Ref | None]] = ()) -> Reply:
+    def of(
+        cls,
+        flat: list[Any],
+        born: Iterable[tuple[Ref, Ref | None]] = (),
+        stored: Iterable[tuple[Ref, int]] = (),
+    ) -> Reply:
         """Make a reply of rows that were put end to end into one list."""
         size = len(CANCELLED)
-        return cls(tuple([flat[part::size] for part in range(size)]), tuple(born))
+        columns = tuple([flat[part::size] for part in range(size)])
+        return cls(columns, tuple(born), None, tuple(stored))
 
     def rows(self) -> Iterator[ReplyRow]:
         """Yield what became of each job."""
@@ -163,7 +189,7 @@ class Wire:
             return self.dumps(tuple(reply))
         except Exception:  # noqa: BLE001 - one bad value must cost only its job
             sendable = [part for row in reply.rows() for part in self._sendable(row)]
-        return self.dumps(tuple(Reply.of(sendable, reply.born)))
+        return self.dumps(tuple(Reply.of(sendable, reply.born, reply.stored)))
 
     def loads_reply(self, payload: bytes) -> Reply:
         """Return the reply that was sent."""

@@ -41,7 +41,8 @@ class Entry(NamedTuple):
         branch: Number of the branch.
         start: Version that the branch starts from: 0, or that of the fork.
         head: Newest version that is stored.
-        about: What the workspace notes about it, packed; the newest note counts.
+        about: What the workspace notes about it, packed; the newest note counts. Empty if there
+            never was one.
     """
 
     root: int
@@ -71,10 +72,12 @@ class Group(NamedTuple):
     Attributes:
         parts: The commits, by branch; those of one branch follow its head without a gap.
         notes: (root, branch, start, about) of branches that are new, or about which something
-            changed; an empty `about` takes the branch out of the catalog.
+            changed, before the parts; an empty `about` takes the branch out of the catalog, after
+            them, with its parts and checkpoints. A branch without a note starts from 0.
         effects: The executions that had given ids.
         log: Their records, packed; empty if there are none.
-        epochs: For every root in the group that is not new: the epoch that its writer holds.
+        epochs: For every root of parts and notes that is not new: the epoch that its writer holds.
+            A root that is new has epoch 1 from then on, and its writer holds it.
     """
 
     parts: Sequence[Part]
@@ -122,12 +125,16 @@ class Journal(Protocol):
         """The store in messages: a path, or a server and database; never a password."""
 
     def append(self, group: Group) -> int:
-        """Store a group, durably as the journal was opened; return its row number: 1, 2, 3, ...
+        """Store a group, durably as the journal was opened; return the number of its row.
+
+        Rows are numbered 1, 2, 3, ...; `acquire` makes one as well.
 
         Raises:
-            FencedError: Somebody acquired one of the roots since; nothing was stored.
-            DuplicateExecutionError: An execution of the group is stored already; nothing was.
+            FencedError: Somebody acquired one of the roots since, or a root that is known was given
+                no epoch; nothing was stored.
             JournalGapError: A part does not begin after the head of its branch; nothing was stored.
+            DuplicateExecutionError: An execution of the group is stored already, or comes twice;
+                nothing was stored.
 
         Cost: one transaction, and one fsync if durability is `fsync`.
         """
@@ -136,6 +143,7 @@ class Journal(Protocol):
         """Become the writer of roots: raise their epochs by one and return them.
 
         From then on whoever held an older epoch is refused. A root that is new here gets epoch 1.
+        It is a row of its own, so that a lost one is noticed like a lost group.
 
         Args:
             roots: The roots.
@@ -151,17 +159,30 @@ class Journal(Protocol):
         """Yield the parts that hold versions after one, up to another, in order.
 
         The first may begin earlier and the last end later. Their checksums are right, and there is
-        no gap between them.
+        no gap between them. What others append meanwhile is not among them.
+
+        Raises:
+            PrunedError: Some of these versions were let go: read on from a checkpoint.
         """
 
     def outcome(self, root: int, execution_id: str) -> bytes | None:
         """Return the outcome of an execution that is stored; None if it is not."""
 
+    def outcomes(self, root: int, execution_ids: Iterable[str]) -> dict[str, bytes]:
+        """Return the outcomes of those executions that are stored, by id.
+
+        Cost: for a thousand at once, a tenth of asking for each.
+        """
+
     def logs(self, before: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (row number, packed records), newest first, of rows older than *before*."""
 
     def put_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Store the state of a branch as of a version that is stored."""
+        """Store the state of a branch as of a version that is stored.
+
+        Raises:
+            NotFoundError: It is not, or no longer.
+        """
 
     def checkpoint(self, root: int, branch: int, at: int | None = None) -> Checkpoint | None:
         """Return the newest checkpoint of a branch, up to version *at*; None if there is none."""
@@ -171,6 +192,9 @@ class Journal(Protocol):
 
         Whoever calls has put a checkpoint at that very version before. The chain stays whole: rows
         keep the digests of what they held.
+
+        Raises:
+            NotFoundError: There is no such checkpoint; nothing was let go.
         """
 
     def forget_logs(self, before: int) -> int:

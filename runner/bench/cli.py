@@ -163,6 +163,39 @@ def runner(
     _run("runner", measure_runner(settings), json_file, picture)
 
 
+@bench.command()
+@click.option(
+    "--executions",
+    type=click.IntRange(min=100),
+    help="Moves in the batch.  [default: 20000]",
+    metavar="N",
+)
+@click.option(
+    "--repetitions",
+    type=click.IntRange(min=1),
+    help="Times that each is done.  [default: 5]",
+    metavar="N",
+)
+@_output_options("bench-journal.json")
+def journal(
+    executions: int | None,
+    repetitions: int | None,
+    json_file: Path,
+    picture: Path | None,
+    quick: bool,
+) -> None:
+    """Executions that survive: a durable batch, a year of flights, takeover, recovery, bytes.
+
+    Baseline: the same without a store, in turns.
+    """
+    _require_examples()
+    from runner.bench.with_store import StoreSettings, measure_with_store
+
+    settings = StoreSettings.quick() if quick else StoreSettings()
+    settings = replace(settings, **_given(executions=executions, repetitions=repetitions))
+    _run("journal", measure_with_store(settings), json_file, picture)
+
+
 def _require_examples() -> None:
     """The workloads are the examples, which are part of the checkout and not of the package."""
     if importlib.util.find_spec("examples") is None:

@@ -27,6 +27,7 @@ class Unit(StrEnum):
     BYTES = "B"
     ENTITIES_PER_S = "entities/s"
     EXECUTIONS_PER_S = "executions/s"
+    COMMITS_PER_S = "commits/s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,12 @@ def note(library: Library, number: int) -> int:
     return len(library.log)
 
 
+@app.register("read_log")
+def read_log(library: Library) -> list[int]:
+    """Return the log."""
+    return list(library.log)
+
+
 class Sorting(ConfigEntity):
     """How to sort."""
 

@@ -16,6 +16,7 @@ from registry import Address, ConfigEntity, OutputEntity, Ref, Retention, parse_
 from registry.errors import PrunedError, ReplayError, UndoError
 from registry.events import EntityVersioned, ExecutionStarted, RegistryEvent
 from registry.feed import Cursor
+from registry.journal.port import Journal
 from tests.model import entity_trees, plain_trees
 from tests.model.actions import HalfWayError
 from tests.model.authors import NAMES, Author, Stage
@@ -48,26 +49,36 @@ class Realm(World):
         growths: How each root grows.
         listens: Whether somebody listens, and executes whenever a tree got a version.
         versions: How many versions are retained.
+        journal: Where the workspace is stored, if it is.
     """
 
     def __init__(
-        self, growths: Sequence[Sequence[int]], *, listens: bool, versions: int | None
+        self,
+        growths: Sequence[Sequence[int]],
+        *,
+        listens: bool,
+        versions: int | None,
+        journal: Journal | None = None,
     ) -> None:
         self.kin: dict[Any, dict[int, Any]] = {}
         self.versions = versions
-        super().__init__(growths[0], Retention(versions=versions))
+        self.calls: list[Call] = []
+        super().__init__(growths[0], Retention(versions=versions), journal)
         for number, growth in enumerate(growths[1:]):
             self.plant(growth, f"root{number}")
-        self.calls: list[Call] = []
         self.orphans: dict[int, Any] = {}
         self.dropped = False
         self.ticks = 0
         self.tally: Ref | None = None
         self.cursor: Cursor | None = None
         self.heard: list[Any] = []
-        self._register()
         if listens:
             self._listen()
+
+    def open(self) -> None:
+        """Make the workspace, or another one on the same store."""
+        super().open()
+        self._register()
 
     def _register(self) -> None:
         for name, function in (*functions(self), *coroutines(self)):

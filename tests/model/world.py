@@ -13,6 +13,8 @@ from typing import Any
 
 from registry import OutputEntity, Ref, Retention, Workspace
 from registry.errors import MergeConflictError, StructureError, UndoError, WriteError
+from registry.journal.port import Journal
+from registry.records import Record
 from tests.model import entity_trees, plain_trees
 from tests.model.actions import Action, Scene, run
 from tests.model.dice import Dice
@@ -68,10 +70,15 @@ class Held:
 class World:
     """A workspace and the oracle's lines beside it."""
 
-    def __init__(self, growth: Sequence[int], retention: Retention | None = None) -> None:
-        self.workspace = Workspace(retention=retention)
-        self.workspace.register("act")(act)
-        self.workspace.register("look")(look)
+    def __init__(
+        self,
+        growth: Sequence[int],
+        retention: Retention | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        self.retention = retention
+        self.journal = journal
+        self.open()
         self.tags = Tags()
         self.held: list[Held] = []
         self.leaks: list[Any] = []
@@ -80,6 +87,23 @@ class World:
         self.lines: list[Line] = []
         self.lineages: dict[tuple[int, int], Any] = {}
         self.plant(growth)
+
+    def open(self) -> None:
+        """Make the workspace, or another one on the same store."""
+        self.workspace = Workspace(retention=self.retention, store=self.journal)
+        self.workspace.register("act")(act)
+        self.workspace.register("look")(look)
+
+    def _step_reopen(self, line: Line, dice: Dice, operations: Sequence[int]) -> None:
+        """Another process goes on with what is stored; who has a snapshot keeps it."""
+        if self.journal is None:
+            return
+        records = self.workspace.executions()
+        self.workspace.sync()  # failures are recorded, and nobody waits for that
+        self.open()
+        assert [told(each) for each in self.workspace.executions()] == [*map(told, records)]
+        if dice.one_in(2):
+            self.check_all()
 
     def plant(self, growth: Sequence[int], name: str | None = None) -> None:
         """Add a tree that has grown at random."""
@@ -548,6 +572,11 @@ class World:
         for each in self.lines:
             self.check_working_tree(each)
             self.check_head(each)
+
+
+def told(record: Record) -> Record:
+    """Return a record without how long it took, which is stored in whole nanoseconds."""
+    return record._replace(run_s=0.0, commit_s=0.0, queued_s=0.0)
 
 
 def _same_error(raised: Exception, expected: Exception | None) -> None:

@@ -146,6 +146,19 @@ def test_every_wrong_kind_is_one_clear_error_before_anything_runs(
     assert {each.status for each in workspace.executions()} == {"failed"}
 
 
+def test_a_callable_without_parameters_refuses_arguments(workspace: Workspace) -> None:
+    @workspace.register("bare")
+    def bare() -> Item:
+        RAN.append({})
+        return Item()
+
+    with pytest.raises(ArgumentError) as caught:
+        workspace.execute("bare", it=1)
+
+    assert (caught.value.callable_name, caught.value.parameter) == ("bare", "it")
+    assert RAN == []
+
+
 def test_what_was_given_and_expected_is_named_with_its_place(workspace: Workspace) -> None:
     with pytest.raises(ArgumentError) as caught:
         workspace.execute("nested", it={"a": [Item(), SHELF]})

@@ -266,6 +266,26 @@ def test_a_config_that_holds_itself_is_refused(workspace: Workspace) -> None:
         workspace.execute("loose", loose=Loose.model_construct(anything=loop))
 
 
+def test_an_execution_that_fails_for_its_config_is_recorded(
+    workspace: Workspace, item: Ref
+) -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+
+    @workspace.register("loosely")
+    def loosely(item: Item, loose: Loose) -> None:
+        """Takes anything beside an entity."""
+        item.price += 1
+
+    workspace.execute("loosely", item=item, loose=Loose())  # now it is loaded
+
+    with pytest.raises(StructureError):
+        workspace.execute("loosely", item=item, loose=Loose.model_construct(anything=loop))
+
+    assert [each.status for each in workspace.executions()] == ["ok", "failed"]
+    assert workspace.head(item) == 2
+
+
 # --- stored once per content ---------------------------------------------------------------------
 
 
@@ -420,6 +440,16 @@ def test_a_config_that_is_returned_gives_its_snapshot_and_no_version(workspace: 
     assert (receipt.outputs, receipt.value, receipt.semantic) == ((ref,), ref, "mutation")
     assert workspace.head(ref) == 1
     assert workspace.roots() == [ref]
+
+
+def test_a_config_that_was_given_as_an_object_is_returned_as_the_stored_one(
+    workspace: Workspace,
+) -> None:
+    receipt = workspace.run("give_back", {"pricing": Pricing(factor=3.0)})
+
+    stored = workspace.store_config(Pricing(factor=3.0))
+    assert (receipt.outputs, receipt.value, receipt.semantic) == ((stored,), stored, "mutation")
+    assert workspace.roots() == [stored]
 
 
 def test_a_config_that_a_callable_made_is_stored_by_its_content_too(workspace: Workspace) -> None:

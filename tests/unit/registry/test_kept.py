@@ -9,7 +9,7 @@ import pytest
 
 from registry import KeptText, Ref
 from registry.ids import Key
-from registry.kept import MAX_TEXT, MAX_WEIGHT, is_text_only, keep, shown, unpack
+from registry.kept import MAX_TEXT, MAX_WEIGHT, is_text_only, keep, marks, shown, unpack
 from tests.unit.registry.shop import Item
 
 REF = Ref(Key(1), Key(2))
@@ -70,3 +70,8 @@ def test_the_garbage_collector_does_not_visit_what_is_kept() -> None:
         gc.collect()
 
     assert not gc.is_tracked(packed)
+
+
+@pytest.mark.parametrize("count", [0, 1, MAX_WEIGHT + 1])
+def test_marks_are_what_is_kept_of_a_list_of_entities(count: int) -> None:
+    assert marks(count) == keep([REF] * count)

@@ -6,9 +6,41 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import PrivateAttr
 
-from registry import Entity, Ref, Workspace, plain_results, plain_several
+from registry import (
+    ConfigEntity,
+    Entity,
+    Ref,
+    Workspace,
+    plain_changes,
+    plain_results,
+    plain_several,
+)
 from tests.unit.registry.shop import Item, Shelf, Shop, new_shop
+
+
+class Pricing(ConfigEntity):
+    """A config of atoms, unless it has tags."""
+
+    factor: float = 1.0
+    tags: Any = None
+
+
+class Ticket(Item):
+    """Holds atoms only, if its tags are none; one of them is private."""
+
+    tags: Any = None
+    note: str = "note"
+
+    _seen: int = PrivateAttr(default=3)
+
+
+def tickets(shop: Shop) -> None:
+    """Put in what holds atoms only; a change without a result."""
+    shelf = shop.shelves[0]
+    shelf.items += [Ticket(name=f"t{n}", price=n) for n in range(4)]
+    del shelf.items[-2].note
 
 
 def child(shop: Shop) -> Item:
@@ -82,9 +114,34 @@ def taken_out(shop: Shop) -> Item:
     return shop.shelves[0].items.pop()
 
 
+def taken_out_whole(shop: Shop) -> Item:
+    """Return what leaves and holds atoms only, private ones too."""
+    tickets(shop) if len(shop.shelves[0].items) < 3 else None
+    return shop.shelves[0].items.pop()
+
+
+def taken_out_written(shop: Shop) -> Item:
+    """Return what leaves and was written: the long way, both times."""
+    tickets(shop) if len(shop.shelves[0].items) < 3 else None
+    ticket = shop.shelves[0].items.pop(-1)
+    ticket.price += 1
+    return ticket
+
+
+def dropped(shop: Shop) -> None:
+    """Take out what holds atoms only, and return nothing."""
+    tickets(shop) if len(shop.shelves[0].items) < 3 else None
+    shop.shelves[0].items.pop(2)
+
+
 def made(shop: Shop) -> Item:
     """Return a new root: the long way, both times."""
     return Item(name="made")
+
+
+def made_of_atoms(shop: Shop) -> Item:
+    """Return a new root that holds atoms only."""
+    return Item.model_construct(name="made", price=1, tags=None)  # type: ignore[arg-type]  # no list
 
 
 def beside(shop: Shop) -> list[Any]:
@@ -95,6 +152,7 @@ def beside(shop: Shop) -> list[Any]:
 CASES = [
     *(child, child_unchanged, root_unchanged, question, several, mixed, numbers),
     *(numbers_unchanged, new_child, new_children, moved, taken_out, made, beside),
+    *(taken_out_whole, taken_out_written, dropped, made_of_atoms),
 ]
 
 
@@ -103,7 +161,8 @@ def shown(value: Any) -> Any:
     if isinstance(value, Entity):
         born = value.previous_ecs_id is None
         told = (value.version, value.output_index, len(value.sibling_output_entities), born)
-        return type(value).__name__, value.model_dump(), told, len(value.old_ids)
+        state = (value.model_dump(), sorted(value.model_fields_set), value.__pydantic_private__)
+        return type(value).__name__, state, told, len(value.old_ids)
     if isinstance(value, dict):
         return {key: shown(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -157,7 +216,21 @@ def test_the_short_way_and_the_long_way_are_one(
     assert outcome(case, form) == short
 
 
-@pytest.mark.parametrize("case", CASES[:11], ids=lambda case: str(case.__name__))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.__name__))
+def test_what_leaves_a_list_alone_is_found_as_any_other_change(
+    case: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spelled_out = outcome(case, "entities")
+
+    monkeypatch.setattr(plain_changes, "_only_leave", lambda *_: {})
+
+    assert outcome(case, "entities") == spelled_out
+
+
+USUAL = [*CASES[:11], taken_out_whole, dropped, made, made_of_atoms]
+
+
+@pytest.mark.parametrize("case", USUAL, ids=lambda case: str(case.__name__))
 def test_usual_results_take_the_short_way(
     case: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,9 +290,34 @@ def make(name: str, price: float) -> Item:
     return Item(name=name, price=price)
 
 
+def make_of_atoms() -> Item:
+    """Make a root of nothing, which holds atoms only."""
+    return Item.model_construct(name="made", price=1, tags=None)  # type: ignore[arg-type]  # no list
+
+
 def add(a: int, b: int) -> int:
     """Know no entity."""
     return a + b
+
+
+def each_of(shelves: list[Shelf], by: str) -> Shelf:
+    """Change what is in a list, and return one of them."""
+    for shelf in shelves:
+        shelf.label += by
+    return shelves[1]
+
+
+def label(shelf: Shelf, pricing: Pricing) -> None:
+    """Use a config, and spoil the copy."""
+    shelf.label += str(pricing.factor)
+    pricing.factor = 0.0
+
+
+def tagged(shelf: Shelf, pricing: Pricing) -> Shelf:
+    """Use a config of more than atoms, and spoil the copy."""
+    shelf.label += str(pricing.tags)
+    pricing.tags.append("spoilt")
+    return shelf
 
 
 def twice(a: Shop, b: Shop) -> Shop:
@@ -241,7 +339,11 @@ SEVERAL = {
     one_of_two: "shops",
     across: "shops",
     make: "",
+    make_of_atoms: "",
     add: "",
+    each_of: "list",
+    label: "config",
+    tagged: "config",
     twice: "same",
     fails: "shops",
 }
@@ -258,8 +360,16 @@ def outcome_of_several(case: Callable[..., Any], kind: str, form: str) -> Any:
         arguments = {"a": workspace.ref(first.shelves[0]), "b": workspace.ref(first.shelves[1])}
     elif kind == "same":
         arguments = {"a": a, "b": a}
+    elif kind == "list":
+        arguments = {"shelves": [workspace.ref(each) for each in first.shelves[:2]], "by": "!"}
+    elif kind == "config":
+        tags: list[str] | None = ["a"] if case is tagged else None
+        pricing = Pricing.model_construct(factor=2.5, tags=tags)
+        arguments = {"shelf": workspace.ref(first.shelves[0]), "pricing": pricing}
     elif not kind:
-        arguments = {"name": "x", "price": 2.0} if case is make else {"a": 1, "b": 2}
+        arguments = {make: {"name": "x", "price": 2.0}, make_of_atoms: {}}.get(
+            case, {"a": 1, "b": 2}
+        )
     if case is both:
         arguments["name"] = "n"
     results: list[Any] = []

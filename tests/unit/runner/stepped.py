@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from runner.host import Host
 from runner.transport import Deliver
+from runner.wire import Running
 
 
 class Waiting(NamedTuple):
@@ -15,6 +16,7 @@ class Waiting(NamedTuple):
 
     payload: bytes
     deliver: Deliver
+    method: str = "execute"
 
 
 class SteppedTransport:
@@ -30,6 +32,9 @@ class SteppedTransport:
         self.cancelled: list[tuple[int, int]] = []
         self.stopped: list[int] = []
         self.is_closed = False
+        self.deadly: dict[str, int] = {}
+        """Requests that end the host that gets them, and how many still do."""
+        self.busy: dict[int, Running] = {}
         self._numbers = itertools.count()
 
     def start_host(self) -> int:
@@ -43,8 +48,14 @@ class SteppedTransport:
         """See `Transport`."""
         if host not in self.hosts:
             deliver(None)
-        elif method == "execute":
-            self.waiting[host].append(Waiting(payload, deliver))
+        elif method in ("execute", "resume"):
+            self.waiting[host].append(Waiting(payload, deliver, method))
+        elif method in self.deadly:
+            self.deadly[method] -= 1
+            if not self.deadly[method]:
+                del self.deadly[method]
+            self.kill(host)
+            deliver(None)
         else:
             deliver(self.hosts[host].serve(method, payload))
 
@@ -55,7 +66,15 @@ class SteppedTransport:
     def cancel(self, host: int, batch: int) -> None:
         """See `Transport`."""
         self.cancelled.append((host, batch))
-        self.hosts[host].cancel(batch)
+        if host in self.hosts:
+            self.hosts[host].cancel(batch)
+
+    def running(self, host: int) -> Running | None:
+        """Return which job a host is said to be at."""
+        return self.busy.get(host)
+
+    def pid(self, host: int) -> None:
+        """Hosts are in this process."""
 
     def stop_host(self, host: int) -> None:
         """See `Transport`."""
@@ -72,8 +91,8 @@ class SteppedTransport:
 
     def step(self, host: int) -> None:
         """Let a host serve its oldest chunk."""
-        payload, deliver = self.waiting[host].popleft()
-        deliver(self.hosts[host].serve("execute", payload))
+        payload, deliver, method = self.waiting[host].popleft()
+        deliver(self.hosts[host].serve(method, payload))
 
     def step_all(self) -> None:
         """Let every host serve what waits."""
@@ -81,8 +100,15 @@ class SteppedTransport:
             while waiting and host in self.hosts:
                 self.step(host)
 
-    def kill(self, host: int) -> None:
-        """Let a host die."""
+    def kill(self, host: int, *, after: int = 0) -> None:
+        """Let a host die.
+
+        Args:
+            host: The host.
+            after: Chunks that it serves before, without an answer.
+        """
+        for waiting in itertools.islice(self.waiting[host], after):
+            self.hosts[host].serve(waiting.method, waiting.payload)
         del self.hosts[host]
-        for _, deliver in self.waiting.pop(host):
-            deliver(None)
+        for waiting in self.waiting.pop(host):
+            waiting.deliver(None)

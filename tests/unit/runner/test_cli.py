@@ -232,7 +232,7 @@ def test_a_wrong_call_is_one_line(command: list[str], line: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["bench"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["verify"], ["backup"], ["show"], ["bench"]])
 def test_help_reads_well(command: list[str]) -> None:
     result = CliRunner().invoke(main, [*command, "--help"])
 

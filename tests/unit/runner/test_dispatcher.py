@@ -173,6 +173,14 @@ def test_a_bad_job_is_an_outcome_at_once(bench: Bench):
     assert (outcome.index, outcome.status) == (0, "failed")
 
 
+def test_a_last_job_that_cannot_be_sent_is_an_outcome_too(bench: Bench):
+    unsendable = Job("note", bench.roots[0], {"number": threading.Lock()})
+    dispatcher = bench.dispatcher([*bench.notes(10), unsendable])
+
+    assert sorted(bench.drive(dispatcher)) == list(range(11))
+    assert dispatcher.counts() == Counts(ok=10, failed=1)
+
+
 def test_what_a_dead_host_was_given_is_lost_and_the_batch_ends(bench: Bench):
     dispatcher = bench.dispatcher(bench.notes(200))
     until_it_waits(bench, dispatcher)

@@ -372,3 +372,67 @@ def test_a_name_that_is_no_module_is_told_in_one_line(name: str, ask: Ask) -> No
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"treerunner: app {name!r} is ")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """A store with the grid of the example, and its history."""
+    path = str(tmp_path / "grid.db")
+    with Workspace(store=path) as workspace:
+        for registered in gridmap.app.callables().values():
+            workspace.add_callable(registered)
+        workspace.add(gridmap.make_grid(2, 1), "grid")
+        for speed in (5, 6):
+            grid = workspace.ref("grid")
+            workspace.execute("set_speed", gridmap=grid, node_index=0, agent_index=0, speed=speed)
+    return path
+
+
+def test_a_store_is_looked_at_in_place_of_the_app(ask: Ask, store: str) -> None:
+    place = "grid.nodes.0.agents.0.speed"
+    at = ("--store", store)
+
+    assert lines(ask("show", place, *at)) == [f"{place} = 6"]
+    assert lines(ask("show", place, "--at", "2", *at)) == [f"{place} = 5"]
+    assert [line.split()[-1] for line in lines(ask("history", place, *at))[1:]] == ["1", "5", "6"]
+    assert lines(ask("diff", "grid", "1", "3", *at))[1].split()[-3:] == ["speed", "1", "6"]
+    assert "5 -> 6 by set_speed" in lines(ask("why", place, *at))[1]
+
+
+def test_a_store_that_somebody_writes_to_is_looked_at_and_not_taken(ask: Ask, store: str) -> None:
+    with Workspace(store=store) as workspace:
+        for registered in gridmap.app.callables().values():
+            workspace.add_callable(registered)
+        grid = workspace.ref("grid")
+        workspace.execute("set_speed", gridmap=grid, node_index=0, agent_index=0, speed=7)
+
+        shown = lines(ask("show", "grid.nodes.0.agents.0.speed", "--store", store))
+        workspace.execute("set_speed", gridmap=grid, node_index=0, agent_index=0, speed=8)
+
+        assert shown == ["grid.nodes.0.agents.0.speed = 7"]
+        assert workspace.head(grid) == 5
+
+
+def test_a_store_needs_classes_only(folder: Path, ask: Ask, store: str) -> None:
+    (folder / "shown_classes.py").write_text("from examples.gridmap import Agent, GridMap, Node\n")
+
+    shown = ask("show", "grid.nodes.0.position", "--store", store, app="shown_classes")
+
+    assert lines(shown) == ["grid.nodes.0.position = (0, 0)"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(None, "none.db"), ("This is no database.", "none.db")]
+)
+def test_a_store_that_cannot_be_read_is_one_line(
+    folder: Path, ask: Ask, content: str | None, problem: str
+) -> None:
+    if content is not None:
+        (folder / "none.db").write_text(content)
+
+    result = ask("show", "grid", "--store", "none.db")
+
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert content is not None or not (folder / "none.db").exists()

@@ -12,13 +12,25 @@ from hypothesis import strategies as st
 
 from runner import jobs
 from runner.batch import ErrorInfo, Job, Outcome, Status
-from runner.jobs import JobReader, format_job, format_outcome, format_refusal, parse_job
+from runner.errors import JobLineError
+from runner.jobs import (
+    JobReader,
+    file_digest,
+    format_job,
+    format_outcome,
+    format_refusal,
+    parse_job,
+)
 
 GOOD = b'{"callable": "f", "root": "r"}\n'
 
 
 def outcome(status: Status = "ok", **fields: Any) -> Outcome:
     return Outcome(index=0, number="x", callable="f", root=None, status=status, **fields)
+
+
+def refusals(reader: JobReader) -> list[JobLineError]:
+    return [each for _, each in reader.aside if isinstance(each, JobLineError)]
 
 
 def test_a_line_becomes_a_job() -> None:
@@ -64,8 +76,8 @@ def test_any_bytes_are_a_job_or_a_reason_in_one_line(line: bytes) -> None:
 
     read = list(reader)
 
-    assert len(read) + len(reader.refused) == bool(line.strip())
-    assert not any("\n" in str(refusal) for refusal in reader.refused)
+    assert len(read) + len(reader.aside) == bool(line.strip())
+    assert not any("\n" in str(refusal) for _, refusal in reader.aside)
 
 
 def test_a_bad_line_does_not_keep_the_next_from_being_read() -> None:
@@ -74,7 +86,7 @@ def test_a_bad_line_does_not_keep_the_next_from_being_read() -> None:
     read = list(reader)
 
     assert read == [Job("f", "r")] * 3
-    assert [(refusal.line, refusal.reason) for refusal in reader.refused] == [
+    assert [(refusal.line, refusal.reason) for refusal in refusals(reader)] == [
         (2, "not JSON: expecting value at column 1"),
         (5, "'callable' is missing"),
     ]
@@ -99,8 +111,56 @@ def test_an_overlong_line_is_refused_without_being_held(monkeypatch: pytest.Monk
     read = list(reader)
 
     assert len(read) == 2
-    assert [refusal.line for refusal in reader.refused] == [2, 3, 5]
-    assert reader.refused[0].reason == "longer than 40 bytes"
+    assert [refusal.line for refusal in refusals(reader)] == [2, 3, 5]
+    assert refusals(reader)[0].reason == "longer than 40 bytes"
+
+
+def test_a_job_without_an_id_gets_one_of_its_line() -> None:
+    own = b'{"callable": "f", "id": "mine"}\n'
+    reader = JobReader(io.BytesIO(GOOD + b"\n" + own + GOOD), "abc")
+
+    assert [job.id for job in reader] == ["abc:1", "mine", "abc:4"]
+
+
+def test_the_digest_is_of_the_content_and_leaves_the_file_where_it_was() -> None:
+    file = io.BytesIO(GOOD)
+
+    assert file_digest(file) == file_digest(io.BytesIO(GOOD)) != file_digest(io.BytesIO(GOOD * 2))
+    assert file.read() == GOOD
+
+
+def test_jobs_that_ran_before_are_set_aside_with_their_lines() -> None:
+    done = {"x:1", "x:4"}
+
+    def known(some: Any) -> list[Outcome | None]:
+        return [outcome(value=job.id) if job.id in done else None for job in some]
+
+    reader = JobReader(io.BytesIO(GOOD + b"oops\n" + GOOD * 3), "x", known)
+    read = list(reader)
+
+    assert [job.id for job in read] == ["x:3", "x:5"]
+    assert [reader.line_of(index) for index in range(2)] == [3, 5]
+    assert [(line, type(each)) for line, each in reader.aside] == [
+        (1, Outcome),
+        (2, JobLineError),
+        (4, Outcome),
+    ]
+
+
+def test_when_many_lines_are_aside_the_iteration_ends_and_another_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs, "MAX_ASIDE", 2)
+    reader = JobReader(io.BytesIO(GOOD + b"oops\n" * 5 + GOOD * 2))
+    lines, refused = [], []
+
+    while not reader.is_at_end:
+        lines += [reader.line_of(index) for index, _ in enumerate(reader)]
+        assert len(reader.aside) <= 2
+        refused += [line for line, _ in reader.aside]
+        reader.aside.clear()
+
+    assert (lines, refused) == ([1, 7, 8], [2, 3, 4, 5, 6])
 
 
 def test_a_job_survives_being_written_and_read() -> None:
@@ -145,7 +205,7 @@ def test_a_refused_line_is_written_as_a_failed_outcome() -> None:
     reader = JobReader(io.BytesIO(b"{}\n"))
     assert list(reader) == []
 
-    assert json.loads(format_refusal(reader.refused[0])) == {
+    assert json.loads(format_refusal(refusals(reader)[0])) == {
         "line": 1,
         "status": "failed",
         "error": {"type": "JobLineError", "message": "'callable' is missing"},

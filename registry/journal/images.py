@@ -1,0 +1,91 @@
+"""Images: a whole tree as of a version, as plain data, and made into a tree again.
+
+What a tree begins with when it is adopted, and what a checkpoint holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from registry import ids
+from registry.history import Node
+from registry.journal.packing import Unpacker, reading
+from registry.journal.port import Checkpoint
+from registry.journal.states import StateReader, StateWriter
+from registry.tree import TreeRegistry
+
+
+def write_image(tree: TreeRegistry, version: int, to: StateWriter) -> list[Any]:
+    """Return all entities of a main branch as of a version: when most were made, then each.
+
+    Cost: the tree, about 5 us per entity.
+    """
+    created = tree.root_node.created
+    return [
+        created,
+        *(
+            to.resident(node, version, node.stamp_at(version, tree.branch), created)
+            for node in _members(tree, version)
+        ),
+    ]
+
+
+def write_checkpoint(tree: TreeRegistry, version: int, last_number: int) -> Checkpoint:
+    """Return the state of a main branch as of a version, which must not change meanwhile.
+
+    Cost: as `write_image`.
+    """
+    states = StateWriter(tree.branch)
+    states.pack.entries.append([last_number, write_image(tree, version, states)])
+    states.pack.mark()
+    return Checkpoint(int(tree.key), tree.branch, version, states.pack.take())
+
+
+def read_checkpoint(checkpoint: Checkpoint, by: StateReader) -> None:
+    """Fill a tree with the state of a checkpoint; its history begins with the version after it.
+
+    Raises:
+        JournalDamagedError: It is none.
+    """
+    root = ids.to_uuid(checkpoint.root)
+    place = f"the checkpoint of version {checkpoint.version} of {root}"
+    by.open(Unpacker(checkpoint.data, place))
+    with reading(place):
+        for last_number, image in by.unpack:
+            read_image(image, by)
+            by.last_number = last_number
+    by.tree.begin_at(checkpoint.version)
+
+
+def _members(tree: TreeRegistry, version: int) -> Iterable[Node]:
+    """Return the entities that were in a tree at a version, the root first."""
+    known = {tree.key: True}
+    for node in tree.nodes.values():
+        way = []
+        where = node.key
+        while where not in known:
+            way.append(where)
+            each = tree.nodes[where]
+            parent = each.parent_at(version)
+            if parent is None or each.born > version:
+                known[where] = False
+                break
+            where = parent
+        for key in way:
+            known[key] = known[where]
+        if known[node.key]:
+            yield node
+
+
+def read_image(written: list[Any], by: StateReader) -> None:
+    """Fill a tree, which has no entities yet, with those of an image.
+
+    Cost: about 5 us per entity.
+    """
+    created, *rows = written
+    tree, keys = by.tree, by.keys
+    found = [by.entity(row, 1, created) for row in rows]
+    for node, parent in found:
+        if parent >= 0:
+            node.parent = tree.nodes[keys[parent]]

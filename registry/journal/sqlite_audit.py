@@ -1,0 +1,113 @@
+"""What an audit reads of a SQLite journal."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+
+from registry.errors import JournalDamagedError
+from registry.journal.audit import StoredEffect, StoredPart
+from registry.journal.chain import effect_checksums, id_of, log_checksum, part_checksum, part_text
+from registry.journal.port import Checkpoint, Effect, Part
+from registry.journal.rules import Branch, BranchKey, Tenure
+from registry.journal.sqlite_file import SqliteFile, number_at, place_of
+from registry.journal.sqlite_records import read_branch, read_checkpoint, read_tenure, sound
+
+
+class StoredInFile:
+    """What the audit reads of a file."""
+
+    def __init__(self, file: SqliteFile) -> None:
+        self.db = file.db
+        self.genesis = file.genesis
+        with sound("the entry of the store"):
+            (logs_before,) = self.db.execute("SELECT logs_before FROM store").fetchone()
+            self.logs_before = operator.index(logs_before)
+        self.numbers: dict[BranchKey, int] = {}
+        self.roots = {0: 0}
+
+    def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Give (number, header, digest), oldest first."""
+        for row, header, digest in self.db.execute("SELECT * FROM groups ORDER BY row"):
+            yield row, _as_bytes(header), _as_bytes(digest)
+
+    def branches(self) -> Iterator[Branch | JournalDamagedError]:
+        """Give what is known of the branches; before their parts."""
+        for values in self.db.execute("SELECT * FROM branches ORDER BY number").fetchall():
+            try:
+                number, branch = read_branch(values)
+            except JournalDamagedError as error:
+                yield error
+            else:
+                self.numbers[branch.root, branch.branch] = number
+                yield branch
+
+    def tenures(self) -> Iterator[tuple[int, Tenure] | JournalDamagedError]:
+        """Give who may write which root; before the effects."""
+        for values in self.db.execute("SELECT * FROM roots").fetchall():
+            try:
+                root, tenure = read_tenure(values)
+            except JournalDamagedError as error:
+                yield error
+            else:
+                self.roots[values[0]] = root
+                yield root, tenure
+
+    def part(self, branch: Branch, last: int) -> StoredPart | None:
+        """Give the part of a branch that ends with a version."""
+        place = place_of(self.numbers[branch.root, branch.branch], last)
+        query = "SELECT first, row, checksum, data FROM parts WHERE place = ?"
+        found = self.db.execute(query, (place,)).fetchone()
+        if found is None:
+            return None
+        first, row, checksum, data = found
+        part = Part(branch.root, branch.branch, first, last, data)
+        with sound(part_text(*part[:4], row)):
+            part_checksum(row, part)
+        return StoredPart(row, checksum, part)
+
+    def part_count(self) -> int:
+        """Count all parts."""
+        return int(self.db.execute("SELECT count(*) FROM parts").fetchone()[0])
+
+    def effects(self) -> Iterator[StoredEffect | JournalDamagedError]:
+        """Give all effects."""
+        for number, execution_id, row, checksum, outcome in self.db.execute(
+            "SELECT * FROM effects"
+        ):
+            try:
+                with sound(f"row {row}, an execution"):
+                    effect = Effect(self.roots[number], id_of(execution_id), outcome)
+                    effect_checksums(row, [effect])
+                yield StoredEffect(row, checksum, effect)
+            except JournalDamagedError as error:
+                yield error
+
+    def log(self, row: int) -> tuple[int, bytes] | None:
+        """Give checksum and records of a row."""
+        query = "SELECT checksum, data FROM logs WHERE row = ?"
+        found = self.db.execute(query, (row,)).fetchone()
+        if found is None:
+            return None
+        checksum, data = found
+        with sound(f"row {row}, records"):
+            log_checksum(row, data)
+        return checksum, data
+
+    def checkpoints(self) -> Iterator[tuple[bool, Checkpoint] | JournalDamagedError]:
+        """Give all checkpoints, and whether each is what was written."""
+        branches = {number: key for key, number in self.numbers.items()}
+        for values in self.db.execute("SELECT * FROM checkpoints"):
+            key = branches.get(number_at(values[0]))
+            if key is None:
+                yield JournalDamagedError(f"checkpoint {values[0]}", "is of no branch")
+                continue
+            try:
+                yield read_checkpoint(key, values)
+            except JournalDamagedError as error:
+                yield error
+
+
+def _as_bytes(value: object) -> bytes:
+    """Return what should be bytes; anything else as bytes that will not be taken for them."""
+    return value if isinstance(value, bytes) else repr(value).encode()

@@ -1,0 +1,64 @@
+"""Where a journal is, in words of the user: a path, a server, or this process."""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from urllib.parse import urlsplit
+
+from registry.errors import JournalError
+from registry.journal.memory import MemoryJournal
+from registry.journal.port import Journal
+from registry.journal.sqlite import SqliteJournal
+from registry.journal.sqlite_file import Durability
+
+IN_MEMORY = ":memory:"
+_POSTGRESQL = ("postgresql", "postgres")
+
+
+def open_journal(
+    store: str | PathLike[str] | Journal,
+    *,
+    durability: Durability = "fsync",
+    read_only: bool = False,
+) -> Journal:
+    """Return the journal in a store.
+
+    Args:
+        store: A path of a file, which is made if it is not there; `:memory:` for one that ends with
+            this process; `postgresql://...`; or a journal, which is returned as it is.
+        durability: What `append` waits for.
+        read_only: Nothing is written, and a file that is not there is not made.
+
+    Raises:
+        JournalError: There is no such store, or it cannot be opened.
+    """
+    if not isinstance(store, (str, PathLike)):
+        return store
+    where = fspath(store)
+    if where == IN_MEMORY:
+        return MemoryJournal()
+    scheme, found, _ = where.partition("://")
+    if not found:
+        return SqliteJournal(where, durability=durability, read_only=read_only)
+    if scheme in _POSTGRESQL:
+        problem = "needs PostgreSQL, which this version cannot use"
+        way_out = "give a path, or a version that has the extra treerunner[postgres]"
+        raise JournalError(without_password(where), problem, way_out)
+    problem = f"has the unknown scheme {scheme!r}"
+    raise JournalError(without_password(where), problem, "give a path, or postgresql://...")
+
+
+def without_password(dsn: str) -> str:
+    """Return the address of a server for messages: scheme, host, port and database alone.
+
+    Nothing but the scheme if it is not clear where the password ends.
+    """
+    scheme = dsn.partition("://")[0]
+    try:
+        parts = urlsplit(dsn)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return f"{scheme}://..."
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        return f"{scheme}://..."
+    return f"{scheme}://{parts.hostname or ''}{port}{parts.path}"

@@ -1,0 +1,258 @@
+"""What a host has of a store: the writer that its owners share, and the outcomes that it knows.
+
+A chunk is one group: what its jobs did is stored in one transaction after the last of them, with
+their ids and outcomes, and answered only then. So a chunk that was not answered, since its host
+died, is sent again to another host, which runs only what was not stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from registry import Ref, Retention, ids
+from registry.journal.catalog import read_about
+from registry.journal.outcomes import Answered, Failed, read_outcome, write_outcome
+from registry.journal.port import Effect, Entry
+from registry.journal.session import Session, process_name
+from registry.journal.sqlite_file import Durability
+from registry.journal.store import open_journal
+from registry.journal.writer import Writer
+from runner.batch import ErrorInfo
+from runner.directory import NOWHERE, Directory
+from runner.directory import Entry as Placed
+from runner.wire import CANCELLED, FAILED, Chunk, ReplyRow, failure
+
+
+class Store(NamedTuple):
+    """Where a runner keeps what is committed.
+
+    Attributes:
+        place: A path, or the address of a server.
+        durability: See `Workspace`.
+    """
+
+    place: str
+    durability: Durability = "fsync"
+
+
+class HostStore:
+    """The store of one host, opened.
+
+    Args:
+        store: Where it is.
+
+    Raises:
+        JournalError: It cannot be opened.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._open()
+
+    def _open(self) -> None:
+        journal = open_journal(self._store.place, durability=self._store.durability)
+        self._writer = Writer(journal)
+
+    def session(
+        self, retention: Retention, entries: Iterable[Entry] = (), owner: int = 0
+    ) -> Session:
+        """Return what the workspace of one owner stores by.
+
+        Args:
+            retention: How much is kept in memory.
+            entries: The branches that the owner has already.
+            owner: Key of the root that the owner was made for.
+        """
+        return Session(self._writer, retention, entries, owner)
+
+    def acquire(self, roots: Iterable[int]) -> dict[int, list[Entry]]:
+        """Become the writer of stored roots, and of all that their owners have.
+
+        Returns:
+            Their branches by owner.
+
+        Cost: one transaction, and a look at each stored branch.
+        """
+        wanted = set(roots)
+        known = [(each.root, owner_of(each)) for each in self._writer.journal.catalog()]
+        owners = {owner for root, owner in known if root in wanted}
+        # What was born while nobody could tell the driver of it has the same owner.
+        wanted.update(root for root, owner in known if owner in owners)
+        self._writer.own(wanted, process_name())
+        found: dict[int, list[Entry]] = {}
+        # Again: whoever had them until now may have stored more meanwhile.
+        for entry in self._writer.journal.catalog():
+            if entry.root in wanted:
+                found.setdefault(owner_of(entry), []).append(entry)
+        return found
+
+    def known(self, root: Ref | None, numbers: Mapping[int, int | str]) -> dict[int, ReplyRow]:
+        """Return what became of jobs for one root that ran before.
+
+        Args:
+            root: The root.
+            numbers: Their executions, by index in the batch.
+
+        Returns:
+            What became of them, by index; nothing of those that the store does not know.
+
+        Cost: a look for each, about 3 us.
+        """
+        by_id = {ids.execution_text(number): index for index, number in numbers.items()}
+        found = self._writer.journal.outcomes(_scope(root), by_id)
+        return {by_id[each]: _answer(data, root, each) for each, data in found.items()}
+
+    def owners(self, roots: set[int]) -> dict[int, int]:
+        """Return the key of the owner of each of some roots that is stored, by root.
+
+        Cost: a look at each stored branch.
+        """
+        catalog = self._writer.journal.catalog() if roots else ()
+        return {each.root: owner_of(each) for each in catalog if each.root in roots}
+
+    def note(self, root: Ref | None, number: int | str, reply: ReplyRow) -> None:
+        """Note what became of a job, to be stored with what it did."""
+        _, version, changed, semantic, value, outputs = reply
+        outcome: Answered | Failed = Answered(version, changed, semantic, value, outputs)
+        if version == FAILED:
+            outcome = Failed(*value)
+        effect = Effect(_scope(root), ids.execution_text(number), write_outcome(outcome, root))
+        self._writer.note_effect(effect)
+
+    def sync(self) -> None:
+        """Return when all that was done is durable.
+
+        Raises:
+            TreerunnerError: It could not be stored; what the owners have in memory is ahead of it.
+        """
+        self._writer.sync()
+
+    def reopen(self) -> None:
+        """Open it again, after it failed; whoever uses it must load what they have anew."""
+        self._writer.journal.close()
+        self._open()
+
+    def close(self) -> None:
+        """Close it; what was not stored is gone."""
+        self._writer.journal.close()
+
+
+class KnownOutcomes:
+    """Reads from a store what became of jobs; hosts may write to it meanwhile.
+
+    Args:
+        store: Where it is.
+
+    Raises:
+        JournalError: It cannot be opened.
+    """
+
+    def __init__(self, store: Store) -> None:
+        # Not to read only: that is for a file which nobody begins to write to.
+        self._journal = open_journal(store.place, durability=store.durability)
+
+    def find(self, root: Ref | None, execution_ids: Sequence[str]) -> dict[str, ReplyRow]:
+        """Return what became of those jobs for a root that ran before, by id.
+
+        Raises:
+            JournalError, JournalDamagedError: It cannot be read.
+
+        Cost: a look for each, about 3 us.
+        """
+        found = self._journal.outcomes(_scope(root), execution_ids)
+        return {each: _answer(data, root, each) for each, data in found.items()}
+
+    def close(self) -> None:
+        """Close the store."""
+        self._journal.close()
+
+
+def enter_stored(store: Store, directory: Directory) -> None:
+    """Enter the roots of a store into a directory; no host has them yet.
+
+    Raises:
+        JournalError: The store cannot be opened.
+
+    Cost: a look at each stored branch.
+    """
+    journal = open_journal(store.place, durability=store.durability)
+    try:
+        for entry in journal.catalog():
+            about = read_about(entry)
+            if entry.branch == 0 and entry.head and not about.is_config:
+                key = ids.plain(entry.root)
+                directory.enter(
+                    Placed(Ref(key, key), NOWHERE, about.owner or entry.root, about.name)
+                )
+    finally:
+        journal.close()
+
+
+def owner_of(entry: Entry) -> int:
+    """Return the key of the root whose owner has a stored branch."""
+    return read_about(entry).owner or entry.root
+
+
+def _answer(data: bytes, root: Ref | None, execution_id: str) -> ReplyRow:
+    outcome = read_outcome(data, root, f"execution {execution_id!r}")
+    if isinstance(outcome, Failed):
+        return failure(0, ErrorInfo(*outcome))
+    return (0, *outcome)
+
+
+class Known(NamedTuple):
+    """What is known of the jobs of a chunk before it runs.
+
+    Attributes:
+        rows: What became of those that ran before, by index.
+        repeats: The other jobs that have the id of an earlier one of the chunk, by index: at which
+            place that is.
+    """
+
+    rows: dict[int, ReplyRow]
+    repeats: dict[int, int]
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.repeats)
+
+    def covers(self, index: int) -> bool:
+        """Tell whether a job need not run."""
+        return index in self.rows or index in self.repeats
+
+    def reply(self, index: int, replies: list[Any]) -> Sequence[Any]:
+        """Return what became of a job.
+
+        Args:
+            index: The job.
+            replies: What became of those before it in the chunk, end to end.
+        """
+        if index in self.rows:
+            return self.rows[index]
+        at = self.repeats[index] * len(CANCELLED)
+        return (0, *replies[at + 1 : at + len(CANCELLED)])
+
+
+def known_jobs(store: HostStore, chunk: Chunk, *, is_again: bool) -> Known:
+    """Return what is known of the jobs of a chunk.
+
+    Args:
+        store: Where it is looked up.
+        chunk: The jobs.
+        is_again: Whether another host was sent it before; else only jobs with ids can be known.
+    """
+    known = Known({}, {})
+    first: dict[tuple[int, str], int] = {}
+    asked: dict[Ref | None, dict[int, int | str]] = {}
+    for at, (_, root, index, own_id) in enumerate(chunk.heads()):
+        if own_id and first.setdefault((_scope(root), own_id), at) != at:
+            known.repeats[index] = first[_scope(root), own_id]
+        elif is_again or own_id:
+            asked.setdefault(root, {})[index] = own_id or chunk.batch + index
+    for root, numbers in asked.items():
+        known.rows.update(store.known(root, numbers))
+    return known
+
+
+def _scope(root: Ref | None) -> int:
+    return 0 if root is None else int(root.root)

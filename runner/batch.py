@@ -9,6 +9,7 @@ on is in `dispatcher.py`.
         ──> lost         the host of its root died, and the root with it; with a store: that could
                          not be written or reached, and what became of the job is not known
         ──> cancelled    its batch ended first
+        ──> timed_out  it ran longer than it may; nothing changed
         ──> quarantined  it ended the process of its host, more than once; nothing changed
 """
 
@@ -28,9 +29,11 @@ import pydantic
 
 import registry
 from registry import Ref, ids
-from runner.errors import ExecutionError
+from runner.errors import BatchError, ExecutionError
 
-Status = Literal["ok", "failed", "lost", "cancelled", "quarantined"]
+RaiseOn = Literal["never", "first", "end"]
+
+Status = Literal["ok", "failed", "lost", "cancelled", "quarantined", "timed_out"]
 
 MESSAGE_LIMIT_CHARS = 10_000
 FRAME_LIMIT = 20
@@ -143,11 +146,13 @@ class Counts:
     lost: int = 0
     cancelled: int = 0
     quarantined: int = 0
+    timed_out: int = 0
 
     @property
     def done(self) -> int:
         """Number of jobs whose outcome is known."""
-        return self.ok + self.failed + self.lost + self.cancelled + self.quarantined
+        ended = self.quarantined + self.timed_out
+        return self.ok + self.failed + self.lost + self.cancelled + ended
 
 
 class Progress(Protocol):
@@ -175,9 +180,13 @@ class Batch:
     Not thread-safe, but for `cancel`.
     """
 
-    def __init__(self, progress: Progress, *, is_ordered: bool = False) -> None:
+    def __init__(
+        self, progress: Progress, *, is_ordered: bool = False, raise_on: RaiseOn = "never"
+    ) -> None:
         self._progress = progress
         self._is_ordered = is_ordered
+        self._raise_on = raise_on
+        self._failed: Outcome | None = None
         self._early: dict[int, Outcome] = {}
         self._next_index = 0
 
@@ -231,10 +240,22 @@ class Batch:
         progress, ready = self._progress, self._progress.ready
         try:
             while ready or progress.advance(len(self._early)):
-                yield ready.popleft()
+                outcome = ready.popleft()
+                if not outcome.ok and outcome.status != "cancelled":
+                    self._note_failed(outcome)
+                yield outcome
         except KeyboardInterrupt:
             progress.cancel()
             raise
+        if self._failed is not None and self._raise_on == "end":
+            raise BatchError(self._failed, self.counts())
+
+    def _note_failed(self, outcome: Outcome) -> None:
+        is_first = self._failed is None
+        self._failed = self._failed or outcome
+        if is_first and self._raise_on == "first":
+            self._progress.cancel()
+            raise BatchError(outcome, self.counts())
 
 
 def _message(error: BaseException) -> str:

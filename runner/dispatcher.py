@@ -30,6 +30,7 @@ from runner.errors import (
     CancelledError,
     HostLostError,
     JobError,
+    JobTimeoutError,
     PoisonError,
     RootLostError,
     RunnerError,
@@ -41,6 +42,7 @@ from runner.routing import Routing
 from runner.settings import Settings
 from runner.statistics import Meter
 from runner.transport import Deliver
+from runner.watch import Watch
 from runner.wire import HEAD_PARTS, NOT_RUN, Chunk, Reply, Row, Wire, chunk_of
 
 SECONDS_PER_US = 1e-6
@@ -120,6 +122,8 @@ class Dispatcher:
         self._is_exhausted = False
         self._is_cancelled = False
         self._cancel_deadline_s: float | None = None
+        limit_s = settings.timeout_s
+        self._watch = None if limit_s is None else Watch(limit_s, self.number, fleet.running)
 
     def advance(self, waiting: int = 0) -> bool:
         """Go on until an outcome is ready; False: the batch has ended.
@@ -283,13 +287,22 @@ class Dispatcher:
                 self._collect(self._arrivals.get(timeout=FIRST_ANSWER_PAUSE_S))
 
     def _await_arrival(self) -> None:
-        timeout_s = None
+        timeout_s = None if self._watch is None else self._watch.wait_s
         if self._cancel_deadline_s is not None:
             timeout_s = max(0.0, self._cancel_deadline_s - monotonic())
         try:
             self._collect(self._arrivals.get(timeout=timeout_s))
         except queue.Empty:
-            self._give_up()
+            if self._cancel_deadline_s is not None:
+                self._give_up()
+        if self._watch is not None:
+            self._end_overdue(self._watch)
+
+    def _end_overdue(self, watch: Watch) -> None:
+        """End hosts that are at one job for too long; their deaths arrive as others do."""
+        for lane, index in watch.overdue(self._lanes.values()):
+            lane.overdue = -1 if index is None else index
+            self._fleet.end(lane.host)
 
     def _collect(self, arrival: Arrival | None) -> None:
         flight = None if arrival is None else self._flights.pop(arrival.flight, None)
@@ -438,9 +451,12 @@ class Dispatcher:
         numbers = [number for number, flight in self._flights.items() if flight.lane is lane]
         flights = [self._flights.pop(number) for number in sorted(numbers)]
         lane.under_way = 0
-        if flights:
+        if flights and lane.overdue is not None:
+            flights[:1] = self._without_overdue(flights[0], lane.overdue)
+        elif flights:
             first = flights[0]._replace(deaths=flights[0].deaths + 1)
             flights[:1] = self._apart(first)
+        lane.overdue = None
         lane.held.extendleft(reversed(flights))
         if error is not None or self._is_cancelled:
             self._end_lane(lane, error)
@@ -467,6 +483,23 @@ class Dispatcher:
             lane.held.append(flight)
             lane.held = deque(sorted(lane.held, key=lambda each: each.chunk.indexes[0]))
         self._send_held(lane)
+
+    def _without_overdue(self, flight: Flight, overdue: int) -> Iterator[Flight]:
+        """Yield the rest of a chunk, without the job that its host was ended for.
+
+        A host that did not tell which has only its next jobs one by one to say.
+        """
+        limit_s = self._settings.timeout_s or 0.0
+        rows = [*self._wire.loads_chunk(flight.payload).rows()]
+        if overdue < 0 and len(rows) > 1:
+            yield from (self._part(flight, [row], flight.deaths) for row in rows)
+            return
+        for row in rows:
+            if overdue in (row[2], -1):
+                self._finish(row, "timed_out", JobTimeoutError(row[0][0], limit_s))
+        rest = [row for row in rows if overdue not in (row[2], -1)]
+        if rest:
+            yield self._part(flight, rest, flight.deaths)
 
     def _apart(self, flight: Flight) -> Iterator[Flight]:
         """Yield the chunk that a host died with in parts.

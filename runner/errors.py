@@ -13,7 +13,7 @@ from registry.errors import TransientError, TreerunnerError, UsageError
 
 if TYPE_CHECKING:
     from registry import Ref
-    from runner.batch import ErrorInfo
+    from runner.batch import Counts, ErrorInfo, Outcome
 
 
 class RunnerError(TreerunnerError):
@@ -38,6 +38,23 @@ class ExecutionError(RunnerError):
         return (
             f"execution {self.execution_id} of {self.callable_name!r}: "
             f"{self.info.type}: {self.info.message}"
+        )
+
+
+class BatchError(RunnerError):
+    """A job of a batch did not succeed, and whoever submitted it asked to be told this way."""
+
+    def __init__(self, outcome: Outcome, counts: Counts) -> None:
+        super().__init__(outcome, counts)
+        self.outcome = outcome
+        self.counts = counts
+
+    def __str__(self) -> str:
+        assert self.outcome.error is not None, "it did not succeed"
+        done, bad = self.counts.done, self.counts.done - self.counts.ok
+        return (
+            f"{bad:,} of {done:,} jobs did not succeed; first job {self.outcome.index}, "
+            f"callable {self.outcome.callable!r}: {self.outcome.error.message}"
         )
 
 
@@ -105,6 +122,35 @@ class HostLostError(RunnerError, TransientError):
 
     def __str__(self) -> str:
         return f"{self.host} died before it answered {self.request!r}; run it again"
+
+
+class JobTimeoutError(RunnerError, TransientError):
+    """A job ran longer than it may; its host was ended, and nothing of the job stays."""
+
+    def __init__(self, callable_name: str, limit_s: float) -> None:
+        super().__init__(callable_name, limit_s)
+        self.callable_name = callable_name
+        self.limit_s = limit_s
+
+    def __str__(self) -> str:
+        return (
+            f"callable {self.callable_name!r} ran longer than {self.limit_s:g} s and was ended; "
+            "run it again, or allow more with timeout_s"
+        )
+
+
+class TimeLimitError(RunnerError, UsageError):
+    """A limit of time was given to a runner that cannot keep it."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(missing)
+        self.missing = missing
+
+    def __str__(self) -> str:
+        return (
+            f"a job that runs too long is ended with its host, which takes {self.missing}; "
+            "leave timeout_s out"
+        )
 
 
 class PoisonError(RunnerError, UsageError):

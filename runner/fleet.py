@@ -20,6 +20,7 @@ from runner.errors import HostLostError, HostTimeoutError
 from runner.placement import HostLoad, choose_host, default_max_hosts
 from runner.settings import Settings
 from runner.transport import Deliver, Transport
+from runner.wire import Running
 
 _REPLACEMENTS = 10
 """Hosts that may die one after the other while they take over."""
@@ -153,6 +154,14 @@ class Fleet:
     def cancel(self, host: int, batch: int) -> None:
         """Let a host skip what it has not begun of a batch."""
         self._transport.cancel(host, batch)
+
+    def running(self, host: int) -> Running | None:
+        """Return which job a host is at; None if it does not answer."""
+        return self._transport.running(host)
+
+    def end(self, host: int) -> None:
+        """End a host at once; whoever waits for it learns that it is dead."""
+        self._transport.stop_host(host)
 
     def bury(self, host: int) -> list[Entry]:
         """Note that a host is dead and return the roots that died with it; none the second time.

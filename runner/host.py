@@ -28,11 +28,13 @@ from runner.owner import Owner
 from runner.wire import (
     CANCELLED,
     FAILED,
+    IDLE,
     NOT_RUN,
     Chunk,
     Reply,
     ReplyRow,
     Row,
+    Running,
     Shape,
     Wire,
     failure,
@@ -55,9 +57,13 @@ class Host:
     Args:
         is_interruptible: Whether Ctrl-C is meant for this process; if not, a KeyboardInterrupt is
             an error of the callable that raised it, as any other.
+
+    Attributes:
+        running: Which job it is at; other threads may look.
     """
 
     def __init__(self, *, is_interruptible: bool = False) -> None:
+        self.running = IDLE
         self._is_interruptible = is_interruptible
         self._was_interrupted = False
         self._code: LoadedCode | None = None
@@ -143,6 +149,8 @@ class Host:
                     self._run_group(shape, root, self._calls(chunk.batch, group), replies, born)
         except KeyboardInterrupt:  # between two jobs
             self._was_interrupted = True
+        finally:
+            self.running = IDLE
         replies += CANCELLED * (len(chunk.indexes) - len(replies) // len(CANCELLED))
         if self._store is None:
             return Reply.of(replies, born)
@@ -227,6 +235,7 @@ class Host:
         for _, _, index, own_id, values in rows:
             if batch in cancelled:
                 return
+            self.running = Running(batch, index)
             yield values, own_id or batch + index
 
     def _run_group(

@@ -23,13 +23,15 @@ class Lane:
         window: Most of them; one until it is known from an answer how long jobs take.
         heads: Shape, root, index and own id of each job that waits, end to end.
         values: The values of their arguments, end to end.
+        overdue: Index of a job that its host is ended for, -1 if that does not tell which; else
+            None.
         held: What was sent to a host that died, and goes to this one first, one after the other.
         error: Why nothing is sent any more; None as long as something is.
     """
 
     __slots__ = (
-        *("chunk_jobs", "error", "heads", "held", "host", "opened_s", "under_way", "values"),
-        "window",
+        *("chunk_jobs", "error", "heads", "held", "host", "opened_s", "overdue"),
+        *("under_way", "values", "window"),
     )
 
     def __init__(self, host: int, chunk_jobs: int) -> None:
@@ -41,6 +43,7 @@ class Lane:
         self.heads: list[Any] = []
         self.values: list[Any] = []
         self.held: deque[Any] = deque()
+        self.overdue: int | None = None
         self.error: Exception | None = None
 
     def add(self, row: Row, now_s: float) -> bool:

@@ -19,9 +19,13 @@ import ray
 from runner.cluster import Cluster
 from runner.host import Host
 from runner.transport import Deliver
+from runner.wire import Running
 
 CONTROL = "control"
 """Concurrency group of calls that must not wait behind chunks."""
+
+RUNNING_TIMEOUT_S = 1.0
+"""How long a host may take to say which job it is at; code in C may keep it waiting."""
 
 YOUNG_OBJECTS = 20_000
 """Objects that a host makes between two looks of the garbage collector at the young ones.
@@ -51,6 +55,11 @@ class RayHost:
     def cancel(self, batch: int) -> None:
         """Skip what has not begun of a batch."""
         self._host.cancel(batch)
+
+    @ray.method(concurrency_group=CONTROL)
+    def running(self) -> Running:
+        """Return which job it is at."""
+        return self._host.running
 
     @ray.method(concurrency_group=CONTROL)
     def pid(self) -> int:
@@ -107,6 +116,16 @@ class RayTransport:
         """See `Transport`."""
         if actor := self._actors.get(host):
             actor.cancel.remote(batch)
+
+    def running(self, host: int) -> Running | None:
+        """See `Transport`."""
+        try:
+            running: Running = ray.get(
+                self._actors[host].running.remote(), timeout=RUNNING_TIMEOUT_S
+            )
+        except Exception:  # noqa: BLE001 - whatever Ray says, the host does not answer
+            return None
+        return running
 
     def pid(self, host: int) -> int:
         """See `Transport`."""

@@ -36,6 +36,9 @@ class Settings:
     linger_s: float = 0.005
     """How long a job waits for company before an idle host gets it alone."""
 
+    timeout_s: float | None = None
+    """Longest that one job may run; None: without end. It takes a store, and hosts of their own."""
+
     poison_deaths: int = 2
     """Hosts that may die with a chunk before its jobs are sent one by one."""
 

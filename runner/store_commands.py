@@ -1,6 +1,6 @@
-"""The commands that take care of a store: `verify` and `backup`.
+"""The commands that take care of a store: `verify`, `backup` and `compact`.
 
-Neither writes to it, and both work while others do.
+All work while others write to it; only the last one does so itself.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from registry import TreerunnerError
+from registry import Retention, TreerunnerError
 from registry.errors import JournalDamagedError
+from registry.journal.compaction import compact as compact_journal
 from registry.journal.histories import check_histories
 from registry.journal.port import Journal, Problem
 from registry.journal.sqlite import SqliteJournal
@@ -137,4 +138,45 @@ def backup(store: str, to: str) -> None:
         raise click.ClickException(str(exc)) from exc
 
 
-COMMANDS = (verify, backup)
+@click.command("compact", short_help="Let a store go of old history, also while a run writes.")
+@store_argument
+@click.option(
+    "--versions",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Newest versions of each root to keep.  [default: all]",
+)
+@click.option(
+    "--records",
+    type=click.IntRange(min=1),
+    default=Retention().records,
+    show_default=True,
+    metavar="N",
+    help="Newest records of executions to keep.",
+)
+def compact(store: str, versions: int | None, records: int) -> None:
+    """Let go of history in STORE that is older than what is to be kept.
+
+    \b
+    treerunner compact flights.db --versions 10000
+
+    A little more is kept, up to a checkpoint. The file does not get smaller: the room is used
+    again. Which executions took effect is kept in any case.
+    """  # noqa: D301 - as above
+    try:
+        # Nothing is made where there is no store.
+        with closing(open_journal(store, read_only=True)):
+            pass
+        with closing(open_journal(store)) as journal:
+            done = compact_journal(journal, Retention(versions=versions, records=records))
+    except TreerunnerError as exc:
+        raise click.ClickException(str(exc)) from exc
+    parts, logs = _count(done.parts, "part"), _count(done.logs, "row")
+    branches = _count(done.branches, "branch")
+    output().print(
+        Text(f"{store}: let go of {parts} of {branches}, and of the records of {logs}"),
+        soft_wrap=True,
+    )
+
+
+COMMANDS = (verify, backup, compact)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from runner.host import Host
+from runner.wire import Running
 
 Deliver = Callable[[bytes | None], None]
 """Takes the answer; None: the host is dead, and will not answer anything any more."""
@@ -50,6 +51,9 @@ class Transport(Protocol):
 
     def cancel(self, host: int, batch: int) -> None:
         """Tell a host to skip what it has not begun of a batch, past all requests in line."""
+
+    def running(self, host: int) -> Running | None:
+        """Return which job a host is at, past all requests in line; None if it does not answer."""
 
     def pid(self, host: int) -> int | None:
         """Return the process of a host, which must be alive; None if that is this one."""
@@ -106,6 +110,11 @@ class InProcessTransport:
         """See `Transport`."""
         if found := self._hosts.get(host):
             found[0].cancel(batch)
+
+    def running(self, host: int) -> Running | None:
+        """See `Transport`."""
+        found = self._hosts.get(host)
+        return None if found is None else found[0].running
 
     def pid(self, host: int) -> None:
         """See `Transport`."""

@@ -37,6 +37,22 @@ NOT_RUN: Final = -2
 CANCELLED: ReplyRow = (0, NOT_RUN, 0, None, None, ())
 
 
+class Running(NamedTuple):
+    """Which job a host is at.
+
+    Attributes:
+        batch: Number of the batch.
+        job: Index of the job in it.
+    """
+
+    batch: int
+    job: int
+
+
+IDLE: Final = Running(0, -1)
+"""What a host is at that runs no job."""
+
+
 def failure(run_us: int, error: ErrorInfo) -> ReplyRow:
     """Return what became of a job that failed."""
     return run_us, FAILED, 0, None, error, ()

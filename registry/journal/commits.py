@@ -151,9 +151,11 @@ _NOTHING: tuple[Any, ...] = ((),) * 6
 def _redo_delta(version: int, delta: list[Any], by: StateReader) -> None:
     cell, kind = by.cells.get(delta[0]), delta[1]
     if cell is None:
-        if delta[0] < 0:  # a former form of its class had made it, and this one has not
+        # A former form of its class had made it, or (of the base of a fork) held it, and this one
+        # has no such field: then nothing of it is in any state.
+        if delta[0] < 0 or (by.tree.base is not None and delta[0] >> 40 != by.tree.branch):
             return
-        raise JournalDamagedError(by.tree.name, f"has no container {delta[0]}")
+        raise JournalDamagedError(by.unpack.place, f"changes {delta[0]}, which no container is")
     if kind == TAKE_OUT:
         cell.take_out(version, delta[2])
     elif kind == PUT_IN:

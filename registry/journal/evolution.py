@@ -19,8 +19,10 @@ from registry.entity import Entity
 from registry.errors import ClassChangedError, CodecError
 from registry.history import Cell, DictCell, Node, Stored, cells_in
 from registry.ids import Key
+from registry.journal.coding import Encoder, KeyTable, Refused
+from registry.journal.fields import adapters_of
 from registry.schema import ABSENT, EXTRA, Schema
-from registry.values import ATOM, KIND, Opaque
+from registry.values import ATOM, KIND, SURE, Opaque
 
 Upcaster = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Gives the values of an entity by their names now, from those that it was stored with."""
@@ -187,10 +189,15 @@ class Evolution:
         """Return the stored form of a value that the class, or the user, made."""
         if type(value) is Part:
             return value.value
-        if KIND[type(value)] == ATOM:
+        if type(value) in SURE or value is ABSENT:
             return value
+        encoder = Encoder(KeyTable())
+        encoder.adapters = adapters_of(self._schema).get(name)
         try:
-            stored = _Making().made(value, node, name)
+            stored = value if KIND[type(value)] == ATOM else _Making().made(value, node, name)
+            encoder.value(value)  # else the next checkpoint could not be written
+        except Refused as error:
+            raise self._changed(name, f"cannot be kept: {error.kind}, {error.reason}") from error
         except Exception as error:
             raise self._changed(name, f"cannot be kept: {error}") from error
         for at, cell in enumerate(cells_in(stored)):

@@ -1,8 +1,9 @@
 """Histories: whether the trees that are stored can be made again, and are what the records tell.
 
 `Journal.check` holds bytes against their digests; this reads what they mean. Every commit is done
-again, from the birth of its tree, without checkpoints. Then each version has a commit, no execution
-made two of a branch, and the record and the outcome of the execution tell of that very version.
+again, from the birth of its tree or what compaction has left of that. Then each version has a
+commit, no execution made two of a branch, and the record and the outcome of the execution tell of
+that very version.
 
 It does not know what callables would do: that is `Workspace.replay`, one execution at a time.
 """
@@ -98,6 +99,8 @@ def _check_versions(tree: TreeRegistry, records: dict[int, _Number]) -> Iterator
     for version in range(tree.base_version + 1, tree.head + 1):
         place = f"version {version} of {branch_text(int(tree.key), tree.branch)}"
         commit = tree.commit_of(version)
+        if commit is None and version <= tree.oldest:
+            continue  # compaction has let it go
         if commit is None or commit.version != version:
             yield Problem(place, "no commit" if commit is None else f"{commit.version}", "its own")
             continue

@@ -10,7 +10,7 @@ from typing import Any
 
 from registry import ids
 from registry.history import Node
-from registry.journal.packing import Unpacker
+from registry.journal.packing import Unpacker, reading
 from registry.journal.port import Checkpoint
 from registry.journal.states import StateReader, StateWriter
 from registry.tree import TreeRegistry
@@ -49,10 +49,12 @@ def read_checkpoint(checkpoint: Checkpoint, by: StateReader) -> None:
         JournalDamagedError: It is none.
     """
     root = ids.to_uuid(checkpoint.root)
-    by.open(Unpacker(checkpoint.data, f"the checkpoint of version {checkpoint.version} of {root}"))
-    for last_number, image in by.unpack:
-        read_image(image, by)
-        by.last_number = last_number
+    place = f"the checkpoint of version {checkpoint.version} of {root}"
+    by.open(Unpacker(checkpoint.data, place))
+    with reading(place):
+        for last_number, image in by.unpack:
+            read_image(image, by)
+            by.last_number = last_number
     by.tree.begin_at(checkpoint.version)
 
 

@@ -17,7 +17,7 @@ from registry.journal.commits import BIRTH, OUTPUTS, SOURCES, write_commit
 from registry.journal.fields import adapters_of
 from registry.journal.images import write_checkpoint, write_image
 from registry.journal.port import Checkpoint, Part
-from registry.journal.states import StateWriter, adapters_in, field_of
+from registry.journal.states import FormerByKey, StateWriter, adapters_in, field_of
 from registry.retention import Retention
 from registry.tree import TreeRegistry
 
@@ -34,9 +34,11 @@ class JournaledTree(TreeRegistry):
         first: Version after the last one that was handed over to be stored.
         marked: Newest version that belongs to a complete execution.
         checked: Version of its last checkpoint.
+        former: See `StateReader`: what a fork of it may need, if a class has an upcaster.
     """
 
     is_journaled = True
+    former: FormerByKey = {}  # noqa: RUF012 - replaced, never written
 
     def __init__(self, key: Any, retention: Retention, **branch: Any) -> None:
         super().__init__(key, retention, **branch)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from registry.ids import Key
 from registry.journal.codec import decode, encode
-from registry.journal.packing import Packer, Unpacker, writable
+from registry.journal.packing import Packer, Unpacker, reading, writable
 from registry.kept import keep_text
 from registry.records import Packed, apart
 
@@ -39,11 +39,12 @@ def read_log(data: bytes, row: int) -> tuple[list[Packed], list[Output]]:
     unpack = Unpacker(data, f"the records of row {row}")
     records: list[Packed] = []
     outputs: list[Output] = []
-    for entry in unpack:  # in order: times and numbers are differences
-        if entry[0] == OUTPUT:
-            outputs.append(read_output(entry, unpack))
-        else:
-            records.append(read_entry(entry, unpack))
+    with reading(unpack.place):
+        for entry in unpack:  # in order: times and numbers are differences
+            if entry[0] == OUTPUT:
+                outputs.append(read_output(entry, unpack))
+            else:
+                records.append(read_entry(entry, unpack))
     return records, outputs
 
 
@@ -110,7 +111,7 @@ def _read_joint(entry: list[Any], unpack: Unpacker) -> Packed:
 
 def _write_adoption(packed: Packed, pack: Packer) -> list[Any]:
     _, kind, key, branch, at, *more = packed
-    number, name, *left = more or (0, "")
+    number, name, *left = more or ("", "")
     text, index = pack.text, pack.keys.__getitem__
     return [
         *(_ADOPTION, text(kind), index(key), branch, pack.time(at), pack.number(number)),

@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from registry.errors import JournalDamagedError
+from registry.errors import (
+    ClassChangedError,
+    JournalDamagedError,
+    JournalError,
+    UnknownClassError,
+    UnreadableValueError,
+)
 from registry.ids import Key
 from registry.journal.classes import class_name
 from registry.journal.coding import Encoder, KeyTable
@@ -128,18 +135,20 @@ class Unpacker:
         table: The same, and what values name.
         texts: The texts, by position.
         plans: The classes, by position: name, and names of the parts of a state.
+        place: Names the data in an error.
 
     Args:
-        data: What `Packer.data` returned.
-        place: Names the data in an error.
+        data: What `Packer.take` returned.
+        place: As above.
 
     Raises:
         JournalDamagedError: It is not that.
     """
 
-    __slots__ = ("_clock", "_entries", "_number", "keys", "plans", "table", "texts")
+    __slots__ = ("_clock", "_entries", "_number", "keys", "place", "plans", "table", "texts")
 
     def __init__(self, data: bytes, place: str) -> None:
+        self.place = place
         try:
             plain = zlib.decompress(data[1:]) if data[:1] == _COMPRESSED else data[1:]
             version, *rest = from_json(plain, allow_inf_nan=True)
@@ -170,3 +179,21 @@ class Unpacker:
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._entries)
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """Name the place of what is read in the block in the errors of what is not as it was written.
+
+    Raises:
+        JournalDamagedError: Something in the block raised what says nothing of the data.
+        UnreadableValueError: As raised in the block, with the place.
+    """
+    try:
+        yield
+    except UnreadableValueError as error:
+        raise UnreadableValueError(f"{error.place} in {place}", error.problem) from error
+    except (JournalError, UnknownClassError, ClassChangedError, MemoryError, RecursionError):
+        raise  # all but the first say something about this process, not about the data
+    except Exception as error:  # whatever data that is none makes the readers of it raise
+        raise JournalDamagedError(place, f"is none: {type(error).__name__}: {error}") from error

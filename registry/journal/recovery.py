@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from registry import ids
-from registry.errors import JournalDamagedError
+from registry.errors import JournalDamagedError, PrunedError
 from registry.journal.commits import BIRTH, COMMIT, OUTPUTS, SOURCES, redo_commit
 from registry.journal.images import read_checkpoint, read_image
 from registry.journal.journaled_tree import JournaledTree
-from registry.journal.packing import Unpacker
-from registry.journal.port import Journal
+from registry.journal.packing import Unpacker, reading
+from registry.journal.port import Checkpoint, Journal
 from registry.journal.states import StateReader
 from registry.tree import TreeRegistry
 
@@ -36,15 +36,17 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
 
     Raises:
         JournalDamagedError: What is stored is not what was written.
+        UnreadableValueError: A value is of a class that is another one now.
         UnknownClassError: A class is not imported.
+        ClassChangedError: A class has a field that was not stored, and has no default.
 
     Cost: about 8 us per commit.
     """
     by = StateReader(tree)
     root = f"root {ids.to_uuid(tree.key)}"
     root_key, branch = int(tree.key), tree.branch
-    with _without_collector():
-        checkpoint = journal.checkpoint(root_key, branch, needed - 1)
+    with _without_collector(), tree.keeping_all():
+        checkpoint = journal.checkpoint(root_key, branch, needed - 1) or _oldest(journal, tree)
         if checkpoint is not None:
             read_checkpoint(checkpoint, by)
         # No further: somebody else may have written more since.
@@ -53,12 +55,24 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
             by.open(Unpacker(part.data, place))
             if part.first != tree.head + 1:  # checkpoints are put where parts end
                 raise JournalDamagedError(place, f"do not follow version {tree.head}")
-            for entry in by.unpack:
-                _REDO[entry[0]](tree, entry, by)
+            with reading(place):
+                for entry in by.unpack:
+                    _REDO[entry[0]](tree, entry, by)
     if tree.head != head:
         place = f"branch {tree.branch} of {root}"
         raise JournalDamagedError(place, f"its head is {tree.head}, not {head}")
     tree.begin_after(by.greatest_number)
+    tree.former = by.former
+
+
+def _oldest(journal: Journal, tree: TreeRegistry) -> Checkpoint | None:
+    """Return the checkpoint that compaction left in place of the beginning, if it did."""
+    place = int(tree.key), tree.branch
+    try:
+        next(journal.parts(*place, tree.head), None)
+    except PrunedError as error:
+        return journal.checkpoint(*place, error.oldest)
+    return None
 
 
 def _redo_birth(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:

@@ -405,9 +405,19 @@ class SqliteJournal:
 
     def check(self) -> Iterator[Problem]:
         """Read everything, as of now, and yield what is wrong; others may write meanwhile."""
-        with self._using():
-            head = self._second_head()
-            file = self._open_file(read_only=True)
+        while True:
+            with self._using():
+                head = self._second_head()
+                file = self._open_file(read_only=True)
+            try:
+                found = list(self._check(file, head))
+                if not file.is_outdated():
+                    break
+            finally:
+                file.close()
+        yield from found
+
+    def _check(self, file: SqliteFile, head: Head | None) -> Iterator[Problem]:
         try:
             db = file.db
             db.execute("BEGIN")
@@ -419,8 +429,6 @@ class SqliteJournal:
             yield Problem(error.place, error.found, "what was written")
         except sqlite_file.FAILURES as error:
             yield Problem(self.name, str(error), "something that can be read")
-        finally:
-            file.close()
 
     def backup(self, path: str | PathLike[str]) -> None:
         """Write a copy as of now to a new file, with a head file; others may write meanwhile.
@@ -434,10 +442,14 @@ class SqliteJournal:
         if target.exists() or head_path(target).exists():
             problem = "is there already, and a backup takes no other's place"
             raise JournalError(str(target), problem, "give the path of a new file")
+        while not self._copied_to(target):
+            pass  # somebody has begun to write
+
+    def _copied_to(self, target: Path) -> bool:
         with self._using():
             source = self._open_file(read_only=True)
         try:
-            sqlite_file.copy(source.db, target)
+            return sqlite_file.copy(source, target)
         except sqlite_file.FAILURES as error:
             store = f"{self.name}, copied to {target},"
             raise sqlite_file.translated(error, store, self._timeout_s) from error
@@ -471,6 +483,9 @@ class SqliteJournal:
                 self._file = self._open_in_time()
             elif not self._read_only:
                 self._file.check_in_place()
+            elif self._file.is_outdated():
+                self._abandon()
+                self._file = self._open_in_time()
             with self._translating():
                 try:
                     yield self._file.db

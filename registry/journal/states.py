@@ -7,7 +7,7 @@ position of its key, a container with its number and items, any other value as `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from registry.errors import JournalDamagedError
 from registry.history import Cell, DictCell, ListCell, Node, SetCell, Stored, cells_in
@@ -28,6 +28,7 @@ CHILD, LIST, CHILDREN, PLAIN_LIST, DICT, SET, TUPLE, FROZENSET, KNOWN, OTHER, NA
 _SAME = frozenset({type(None), bool, float})
 """Written as they are. So are numbers that are not huge, and texts that UTF-8 can write."""
 _BIG = 1 << 64
+FormerByKey: TypeAlias = dict[int, list[tuple[int, Former | None]]]
 _CELLS = frozenset({ListCell, DictCell, SetCell})
 
 
@@ -282,7 +283,8 @@ class StateReader:
         decoder: Reads values that are not tracked.
         keys: The entities that it names, by position.
         last_number: The greatest number of a container before what was read.
-        former: What was written of entities whose class has an upcaster, by the names of then.
+        former: What was written of entities whose class has an upcaster, by the names of then:
+            versions, and what was there as of them; None if it was of the class as it is now.
         evolved: Classes that have other fields than what was read of them.
         has_opaque: Whether an entity holds values that cannot be tracked.
         saw_opaque: Whether one was read since this was set to False.
@@ -308,7 +310,7 @@ class StateReader:
     def __init__(self, tree: TreeRegistry) -> None:
         self.tree = tree
         self.cells: dict[int, Any] = {}
-        self.former: dict[Key, Former] = {}
+        self.former: FormerByKey = {}
         self.evolved: set[Schema] = set()
         self.has_opaque = self.saw_opaque = False
         self.last_number = 0
@@ -347,6 +349,30 @@ class StateReader:
                 self.evolved.add(plan.schema)
         return plan
 
+    def note_former(self, node: Node, former: Former | None) -> None:
+        """Keep what was written of an entity in the version that is being read."""
+        self.former.setdefault(node.key, []).append((self.tree.head + 1, former))
+
+    def find_former(self, node: Node) -> Former | None:
+        """Return what was last written of an entity, also before the fork that is being read."""
+        if node.key in self.former:
+            return self.former[node.key][-1][1]
+        tree, until = self.tree, self.tree.base_version
+        while tree.base is not None:
+            until, tree = min(until, tree.base_version), tree.base
+            noted: FormerByKey = getattr(tree, "former", {})  # of a journaled one
+            found = [each for version, each in noted.get(node.key, ()) if version <= until]
+            if found:
+                return found[-1] and self._in_this_branch(found[-1])
+        return None
+
+    def _in_this_branch(self, former: Former) -> Former:
+        values = {
+            name: self.cells.get(value.number, value) if isinstance(value, Cell) else value
+            for name, value in former.values.items()
+        }
+        return former._replace(values=values)
+
     def value(self, written: Any, node: Node, up: Cell | None, depth: int) -> Stored:
         """Return a stored value below an entity.
 
@@ -373,7 +399,7 @@ class StateReader:
             if type(value) is Opaque:
                 self.saw_opaque = self.has_opaque = True
             return value
-        raise JournalDamagedError(self.tree.name, f"a value of kind {kind!r}")
+        raise JournalDamagedError(self.unpack.place, f"holds a value of kind {kind!r}")
 
     def _container(
         self, kind: int, rest: list[Any], node: Node, up: Cell | None, depth: int
@@ -487,7 +513,8 @@ class Plan:
             return self._evolved(self._whole(found, were_set, by, node), by, node)
         if were_set is not None:
             state[last] = self.schema.shared_set(were_set)
-        by.former.pop(node.key, None)
+        if node.key in by.former:
+            by.note_former(node, None)
         return tuple(state)
 
     def _part(self, at: int, written: Any, by: StateReader, node: Node) -> Stored:
@@ -502,7 +529,7 @@ class Plan:
         assert self.evolution is not None, "the class is another one now"
         if not self.evolution.needs_all:
             return Former(self._names, found, were_set)
-        known = by.former.get(node.key)
+        known = by.find_former(node)
         if known is None or known.names != self._names:
             known = self.evolution.former(node)
         values = {**known.values, **found}
@@ -512,7 +539,7 @@ class Plan:
         assert self.evolution is not None, "the class is another one now"
         state = self.evolution.state(former, node, by.cells)
         if self.evolution.needs_all:
-            by.former[node.key] = former
+            by.note_former(node, former)
         node.opaque = opaque_names(self.schema, state)
         by.has_opaque = by.has_opaque or node.opaque is not None
         return state

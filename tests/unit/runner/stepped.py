@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from runner.host import Host
 from runner.transport import Deliver
+from runner.wire import Running
 
 
 class Waiting(NamedTuple):
@@ -33,6 +34,7 @@ class SteppedTransport:
         self.is_closed = False
         self.deadly: dict[str, int] = {}
         """Requests that end the host that gets them, and how many still do."""
+        self.busy: dict[int, Running] = {}
         self._numbers = itertools.count()
 
     def start_host(self) -> int:
@@ -66,6 +68,10 @@ class SteppedTransport:
         self.cancelled.append((host, batch))
         if host in self.hosts:
             self.hosts[host].cancel(batch)
+
+    def running(self, host: int) -> Running | None:
+        """Return which job a host is said to be at."""
+        return self.busy.get(host)
 
     def pid(self, host: int) -> None:
         """Hosts are in this process."""

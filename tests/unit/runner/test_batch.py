@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from runner.batch import MESSAGE_LIMIT_CHARS, Batch, Counts, ErrorInfo, Job, Outcome
-from runner.errors import ExecutionError
+from runner.errors import BatchError, ExecutionError
 
 
 def outcome(index: int) -> Outcome:
@@ -173,3 +173,56 @@ def test_equal_frames_are_one_object():
 def frames_of_one_line() -> Iterator[ValueError]:
     for text in "ab":
         yield ValueError(text)
+
+
+def failing(*indexes: int) -> Script:
+    """Return progress with three outcomes in two steps, of which some failed."""
+    script = Script([0, 1], [2])
+    advance = script.advance
+
+    def advance_and_fail(waiting: int = 0) -> bool:
+        goes_on = advance(waiting)
+        info = raised(ValueError("on purpose"))
+        done = [
+            each._replace(status="failed", error=info) if each.index in indexes else each
+            for each in script.ready
+        ]
+        script.ready.clear()
+        script.ready.extend(done)
+        return goes_on
+
+    script.advance = advance_and_fail  # type: ignore[method-assign]
+    return script
+
+
+def test_raise_on_first_cancels_what_is_left_and_iteration_can_go_on():
+    script = failing(1)
+    batch = Batch(script, raise_on="first")
+    seen: list[int] = []
+
+    with pytest.raises(BatchError, match="job 1, callable 'note': on purpose") as info:
+        seen.extend(each.index for each in batch)
+
+    assert seen == [0]
+    assert info.value.outcome.index == 1
+    assert script.was_cancelled
+    assert [each.index for each in batch] == [2]
+
+
+def test_raise_on_end_raises_the_first_of_them_when_all_are_done():
+    script = failing(1, 2)
+    seen: list[int] = []
+
+    with pytest.raises(BatchError) as info:
+        seen.extend(each.index for each in Batch(script, raise_on="end"))
+
+    assert seen == [0, 1, 2]
+    assert info.value.outcome.index == 1
+    assert not script.was_cancelled
+    error = pickle.loads(pickle.dumps(info.value))
+    assert error.outcome == info.value.outcome
+
+
+def test_nothing_is_raised_if_all_succeed_or_nobody_asked():
+    assert [each.index for each in Batch(failing(), raise_on="end")] == [0, 1, 2]
+    assert [each.index for each in Batch(failing(0, 1))] == [0, 1, 2]

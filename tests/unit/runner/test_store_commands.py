@@ -196,3 +196,21 @@ def test_a_server_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert result.exit_code == 2
     assert "is no file" in result.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_compact_lets_go_of_old_records_and_says_so() -> None:
+    result = ask("compact", "cups.db", "--versions", "1", "--records", "1")
+
+    assert result.exit_code == 0
+    assert result.stdout.strip() == (
+        "cups.db: let go of 0 parts of 0 branches, and of the records of 3 rows"
+    )
+    assert ask("verify", "cups.db", *HISTORY).exit_code == 0
+
+
+def test_nothing_is_made_where_there_is_no_store(tmp_path: Path) -> None:
+    result = ask("compact", str(tmp_path / "none.db"))
+
+    assert result.exit_code == 2
+    assert not list(tmp_path.iterdir())

@@ -18,11 +18,11 @@ from runner.batch import Counts, Job, Outcome
 from runner.code import collect_code
 from runner.directory import NOWHERE, Directory, Entry
 from runner.dispatcher import Dispatcher
-from runner.errors import HostLostError
+from runner.errors import HostLostError, JobTimeoutError, TimeLimitError
 from runner.fleet import Fleet
 from runner.host_store import Store, enter_stored
 from runner.routing import Routing
-from runner.runner import _Addition, _Session
+from runner.runner import Runner, _Addition, _Session
 from runner.settings import DEFAULT, Settings
 from runner.statistics import Meter
 from runner.wire import Wire
@@ -566,3 +566,51 @@ def test_entries_of_a_store_know_their_owner(bench: Bench, tmp_path: Path):
     first = directory.entries[bench.roots[0].root]
     assert isinstance(first, Entry)
     assert len(directory.of_owner(first.owner)) == 2
+
+
+class Overdue:
+    """Stands in for the watch: finds what it is told to."""
+
+    wait_s = 0.0
+
+    def __init__(self, found: list[tuple[Any, int | None]]) -> None:
+        self.found = found
+
+    def overdue(self, _lanes: Any) -> list[tuple[Any, int | None]]:
+        found, self.found = self.found, []
+        return found
+
+
+@pytest.mark.parametrize("overdue", [6, None])
+def test_a_job_that_runs_too_long_is_ended_and_the_others_run(bench: Bench, overdue: int | None):
+    """Also if its host does not tell which it is: then all are run one by one."""
+    jobs = [Job("note", bench.roots[0], {"number": number}) for number in range(10)]
+    dispatcher = bench.dispatcher(jobs, replace(SETTINGS, timeout_s=1.0))
+    bench.fleet.end = bench.transport.kill  # type: ignore[method-assign]
+    outcomes = bench.until_it_waits(dispatcher)
+    bench.transport.step(bench.host(0))  # the first job goes alone, the others together
+    outcomes += bench.until_it_waits(dispatcher)
+    (lane,) = dispatcher._lanes.values()
+
+    dispatcher._end_overdue(Overdue([(lane, overdue)]))  # type: ignore[arg-type]
+    if overdue is None:
+        for _ in range(5):
+            outcomes += bench.until_it_waits(dispatcher)
+            bench.transport.step(bench.host(0))
+        outcomes += bench.until_it_waits(dispatcher)
+        dispatcher._end_overdue(Overdue([(lane, None)]))  # type: ignore[arg-type]
+    outcomes += bench.drive(dispatcher)
+
+    ended = [outcome for outcome in outcomes if outcome.status == "timed_out"]
+    assert [outcome.index for outcome in ended] == [6]
+    assert ended[0].error is not None
+    assert ended[0].error.type == JobTimeoutError.__name__
+    assert dispatcher.counts() == Counts(ok=9, timed_out=1)
+    assert bench.log(0) == [0, 1, 2, 3, 4, 5, 7, 8, 9]
+
+
+def test_a_limit_of_time_takes_a_store_and_hosts_that_can_be_ended(tmp_path: Path):
+    with Runner(library.app, in_process=True, store=tmp_path / "other.db") as runner:
+        with pytest.raises(TimeLimitError, match="hosts"):
+            runner.submit([], timeout_s=1.0)
+        assert runner.submit([]).wait() == Counts()

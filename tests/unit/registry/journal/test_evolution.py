@@ -5,6 +5,7 @@ Two classes of one name, of which the module holds the newer one, stand for two 
 
 from __future__ import annotations
 
+import math
 import sys
 import types
 from typing import Any
@@ -172,8 +173,16 @@ def test_a_new_field_without_a_default_is_told() -> None:
             lambda: [Child()],
             "cannot be kept: it makes a Child; make it None, or an empty container",
         ),
+        (
+            lambda: [{math.nan: 1}],
+            "cannot be kept: float, it is equal to nothing, so that it is not found again as a key",
+        ),
+        (
+            lambda: [lambda: 1],
+            "cannot be kept: function, <lambda>.<locals>.<lambda> is not found by its name",
+        ),
     ],
-    ids=["raises", "an entity"],
+    ids=["raises", "an entity", "a key", "a function"],
 )
 def test_a_default_that_cannot_be_made_is_told(factory: Any, reason: str) -> None:
     journal = stored(person({"a": int}), a=1)
@@ -182,7 +191,8 @@ def test_a_default_that_cannot_be_made_is_told(factory: Any, reason: str) -> Non
     with pytest.raises(ClassChangedError) as caught:
         opened(journal, cls).head("ada")
 
-    assert (caught.value.name, caught.value.reason) == ("new", reason)
+    assert caught.value.name == "new"
+    assert caught.value.reason.startswith(reason)
 
 
 def test_a_field_that_is_gone_is_dropped_with_all_that_happened_to_it() -> None:
@@ -227,6 +237,28 @@ def test_a_field_with_the_old_name_as_alias_takes_over_its_values(field: Any) ->
         {"title": ["c", "d"], "a": 2, "other": 0},
     ]
     assert workspace.snapshot("ada").model_fields_set == {"a", "title"}
+
+
+def test_writes_inside_of_a_renamed_opaque_value_are_noticed() -> None:
+    """Such values are compared when they are touched, so it must be known which parts hold some."""
+    journal = stored(
+        person({"point": Any, "a": int}), {"point": Point(2)}, {"a": 2}, a=1, point=Point(1)
+    )
+    config = ConfigDict(validate_by_name=True)
+    cls = person({"a": int, "spot": Any}, spot=Field(alias="point"), model_config=config)
+    workspace = opened(journal, cls)
+
+    def walk(person: Any) -> None:
+        person.spot.trail.append(7)
+
+    walk.__annotations__ |= {"person": cls, "return": None}
+    workspace.register()(walk)
+    workspace.execute("walk", person=workspace.ref("ada"))
+
+    assert [each["spot"] for each in versions(opened(journal, cls), 4)] == [
+        *(Point(1), Point(2), Point(2)),
+        Point(2, 0, [7]),
+    ]
 
 
 def test_fields_in_another_order_are_found_by_name() -> None:
@@ -400,6 +432,18 @@ def test_an_upcaster_that_fails_is_told(upcast: Any, reason: str) -> None:
     assert (caught.value.cls, caught.value.name, caught.value.reason) == ("Person", "a", reason)
 
 
+def test_a_part_is_passed_on_whole() -> None:
+    """Within a new container it would be a value that nobody can track."""
+    journal = stored(person({"a": list[int]}), a=[1])
+    cls = person({"b": Any})
+    register_upcaster(cls, lambda old: {"b": [old["a"]]})
+
+    with pytest.raises(ClassChangedError) as caught:
+        opened(journal, cls).head("ada")
+
+    assert caught.value.reason == "cannot be kept: Part, there is no codec for its class"
+
+
 def test_an_upcaster_is_that_of_derived_classes_too() -> None:
     journal = stored(person({"first": str, "last": str}), first="Ada", last="Byron")
     cls = person({"name": str})
@@ -434,6 +478,43 @@ def test_a_fork_and_its_base_are_read_alike() -> None:
     last = opened(journal, cls)
     assert values_of(last.snapshot("twin")) == {"a": 2, "tags": [1, 2]}
     assert values_of(last.snapshot("ada")) == {"a": 1, "tags": [3]}
+
+
+def test_what_happened_in_a_fork_to_a_field_that_is_gone_is_passed_over() -> None:
+    journal = MemoryJournal()
+    old = person({"gone": list[Any], "a": int})
+    workspace = opened(journal, old)
+    fork = workspace.fork(workspace.add(old(gone=[[1]], a=1), "ada"), name="twin")
+    workspace.execute("append", person=fork, name="gone", value=2)
+    workspace.execute("change", person=fork, names={"a": 2})
+
+    again = opened(journal, person({"a": int}))
+
+    assert again.head("twin") == 3
+    assert values_of(again.snapshot("twin")) == {"a": 2}
+
+
+def test_an_upcaster_sees_in_a_fork_what_its_base_had_when_it_was_forked() -> None:
+    journal = MemoryJournal()
+    old = person({"first": str, "last": str, "tags": list[Any]}, tags=[])
+    workspace = opened(journal, old)
+    ref = workspace.add(old(first="Ada", last="Byron"), "ada")
+    workspace.execute("append", person=ref, name="tags", value=0)
+    fork = workspace.fork(ref, name="twin")
+    workspace.execute("change", person=ref, names={"first": "A", "last": "L"})
+    workspace.execute("append", person=ref, name="tags", value=1)
+    workspace.execute("append", person=fork, name="tags", value=2)
+    workspace.execute("change", person=fork, names={"last": "King"})
+    further = workspace.fork(fork, name="third")
+    workspace.execute("change", person=further, names={"first": "Augusta"})
+    cls = person({"name": str, "tags": list[Any]}, tags=[])
+    register_upcaster(cls, joined)
+
+    again = opened(journal, cls)
+
+    assert values_of(again.snapshot("third")) == {"name": "Augusta King", "tags": [0, 2]}
+    assert values_of(again.snapshot("twin")) == {"name": "Ada King", "tags": [0, 2]}
+    assert values_of(again.snapshot("ada")) == {"name": "A L", "tags": [0, 1]}
 
 
 def test_a_checkpoint_of_the_old_form_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from registry import Entity, Workspace, ids
+from registry import Entity, Retention, Workspace, ids
 from registry.errors import ArgumentError, UnknownClassError
+from registry.journal import journaled_tree
 from registry.journal.chain import branch_text
+from registry.journal.compaction import compact
 from registry.journal.histories import check_histories
 from registry.journal.memory import MemoryJournal
 from registry.journal.outcomes import Answered, Failed, write_outcome
@@ -110,6 +112,20 @@ def test_a_version_without_record_is_named(journal: Doctored) -> None:
 def test_old_records_may_have_been_let_go(journal: Doctored) -> None:
     journal.forget_logs(before=4)
 
+    assert list(check_histories(journal)) == []
+
+
+def test_versions_may_have_been_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journaled_tree, "CHECKPOINT_EVERY", -1_000)
+    journal = MemoryJournal()
+    workspace = opened(journal)
+    meter = workspace.add(Meter())
+    for _ in range(20):
+        workspace.execute("add", meter=meter, amount=1)
+
+    assert compact(journal, Retention(versions=5, records=1_000)).branches == 1
+
+    assert opened(journal).trees.tree(meter).oldest > 10
     assert list(check_histories(journal)) == []
 
 

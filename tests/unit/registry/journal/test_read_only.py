@@ -15,6 +15,7 @@ from registry import ConfigEntity, Entity, Workspace
 from registry.errors import InsideError, JournalError, ReadOnlyStoreError
 from registry.journal.memory import MemoryJournal
 from registry.journal.sqlite import SqliteJournal
+from registry.journal.sqlite_file import SqliteFile
 
 
 class Basket(Entity):
@@ -210,3 +211,43 @@ def test_a_running_writer_of_a_file_is_not_fenced(tmp_path: Path) -> None:
         writing.execute("put_in", basket=basket, apple=3)
         assert writing.snapshot(basket).apples == [1, 2, 3]
     assert list(SqliteJournal(path, read_only=True).check()) == []
+
+
+def test_a_file_that_somebody_begins_to_write_to_is_opened_again(tmp_path: Path) -> None:
+    """SQLite was told that it would not change, since nobody wrote: it would read nonsense."""
+    path = tmp_path / "store.db"
+    names = [f"basket-{number}" for number in range(20)]
+    with opened(path) as workspace:
+        for name in names:
+            workspace.add(Basket(), name)
+    journal = SqliteJournal(path, read_only=True)
+    reading = opened(journal, read_only=True)
+    assert reading.snapshot(names[0]).apples == []
+
+    with opened(path) as writing:
+        for name in names:
+            for apple in range(50):
+                writing.execute("put_in", basket=writing.ref(name), apple=apple)
+        assert reading.snapshot(names[1]).apples == []
+
+    assert all(reading.snapshot(name).apples == [] for name in names)
+    assert list(journal.check()) == []
+    journal.backup(tmp_path / "copy.db")
+    assert list(SqliteJournal(tmp_path / "copy.db", read_only=True).check()) == []
+
+
+def test_a_check_and_a_copy_of_a_file_that_changes_under_them_are_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    with opened(path) as workspace:
+        workspace.add(Basket(), "basket")
+    journal = SqliteJournal(path, read_only=True)
+    answers = iter([True, False] * 2)
+    monkeypatch.setattr(SqliteFile, "is_outdated", lambda _: next(answers, False))
+
+    journal.backup(tmp_path / "copy.db")
+    assert list(journal.check()) == []
+
+    assert list(SqliteJournal(tmp_path / "copy.db", read_only=True).check()) == []
+    assert next(answers, None) is None

@@ -325,7 +325,7 @@ def test_the_origin_of_an_entity_comes_back() -> None:
     assert same_tree(tree_again(tree), tree)
 
 
-def test_what_is_no_value_is_told_with_the_tree() -> None:
+def test_what_is_no_value_is_told() -> None:
     tree = tree_of(Odd())
     states = StateWriter(0)
     written = states.arrival(tree.root_node)
@@ -338,7 +338,7 @@ def test_what_is_no_value_is_told_with_the_tree() -> None:
     with pytest.raises(JournalDamagedError) as caught:
         by.entity(next(iter(by.unpack)), 1, 0.0)
 
-    assert caught.value.found == "a value of kind 77"
+    assert (caught.value.place, caught.value.found) == ("here", "holds a value of kind 77")
 
 
 def test_a_deep_value_is_written_and_read() -> None:

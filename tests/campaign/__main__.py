@@ -105,7 +105,7 @@ def _short_plan(folder: Path, control: Path) -> Iterator[tuple[int, Callable[[],
     for what, point in kills.KILLED_AT.items():
         saboteur = partial(kills.kill_at, point, control)
         yield 1, partial(kills.kill_hosts, f"SIGKILL of a host, {what}", 1, folder, saboteur)
-    few = ("raise BaseException", "sys.exit(1)", "os._exit(1)", "thread left behind")
+    few = ("raise BaseException", "sys.exit(1)", "os._exit(1)", "endless loop")
     yield 6, partial(poisons.poison, folder, {"middle": 25}, few)
     yield 2, partial(restarts.kill_drivers, 1, folder)
     yield 2, partial(restarts.kill_ray, 1, folder)

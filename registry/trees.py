@@ -177,12 +177,13 @@ class Trees:
             self._check_place(tree, place)
             if name is not None:
                 self.check_name(name)
-                self._names[name] = ref
-                self._names_by_root[place] = name
             if place not in self.by_root:
                 known = self._by_class.setdefault(tree.class_of(tree.key), {})
                 known[place] = next(self._held)
                 self.by_root[place] = tree
+            if name is not None:  # last: whoever looks a name up without the lock finds the tree
+                self._names_by_root[place] = name
+                self._names[name] = ref
         return ref
 
     @contextlib.contextmanager

@@ -463,7 +463,7 @@ class Dispatcher:
             first = flights[0]._replace(deaths=flights[0].deaths + 1)
             flights[:1] = self._apart(first)
         lane.overdue = None
-        lane.held.extendleft(reversed(flights))
+        lane.hold(flights)
         if error is not None or self._is_cancelled:
             self._end_lane(lane, error)
             return
@@ -486,8 +486,7 @@ class Dispatcher:
             lane.held.appendleft(flight)
             self._end_lane(lane, None if self._is_cancelled else error)
         else:
-            lane.held.append(flight)
-            lane.held = deque(sorted(lane.held, key=lambda each: each.chunk.indexes[0]))
+            lane.hold([flight])
         self._send_held(lane)
 
     def _without_overdue(self, flight: Flight, overdue: int) -> Iterator[Flight]:

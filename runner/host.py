@@ -71,6 +71,7 @@ class Host:
         self._is_behind = False
         self._to_recover: list[int] = []
         self._refused: dict[int, TreerunnerError] = {}
+        self._delivered: dict[int, int] = {}
         self._fenced: FencedError | None = None
         self._wire = Wire(by_value=False)
         self._owners: dict[int, Owner] = {}
@@ -115,6 +116,9 @@ class Host:
             return self._wire.dumps_reply(Reply((), (), error))
         if is_again:
             self._refused.pop(chunk.batch, None)
+        elif self._store is not None and not self._is_new(chunk):
+            error = WireError("a chunk", "it was delivered before")
+            return self._wire.dumps_reply(Reply((), (), error))
         elif chunk.batch in self._refused:
             return self._wire.dumps_reply(Reply((), (), self._refused[chunk.batch]))
         try:
@@ -127,6 +131,17 @@ class Host:
             self._give_up(error)
             reply = Reply((), (), self._refuse(chunk.batch, error))
         return self._wire.dumps_reply(reply)
+
+    def _is_new(self, chunk: Chunk) -> bool:
+        """Tell whether a chunk was not delivered before: jobs of a batch come in their order.
+
+        One that was refused is sent again as such, in its place.
+        """
+        last = self._delivered.pop(chunk.batch, -1)
+        if len(self._delivered) >= BATCHES_KEPT:
+            del self._delivered[next(iter(self._delivered))]
+        self._delivered[chunk.batch] = max(last, chunk.indexes[-1])
+        return chunk.indexes[0] > last
 
     def _refuse(self, batch: int, error: TreerunnerError) -> TreerunnerError:
         if len(self._refused) >= BATCHES_KEPT:

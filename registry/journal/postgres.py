@@ -459,18 +459,23 @@ class PostgresJournal:
         )
 
     def _see(self, opened: Opened) -> Head:
-        """Return the newest row, if it is sound and follows from what was seen before."""
+        """Return the newest row, if it is sound and follows from what was seen before.
+
+        With the lock of the newest row, unless nothing is to be written: a COMMIT whose answer was
+        lost may still be under way, and has the lock until it is decided.
+        """
+        db, known, seen = opened.db, self._known, None
         query: LiteralString = (
             "SELECT row, header, digest FROM treerunner.groups ORDER BY row DESC LIMIT 2"
         )
-        known, seen = self._known, None
-        with opened.db.transaction():
-            opened.db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            told = newest_row(opened.db)
-            found = opened.db.execute(query, binary=True).fetchall()
+        with db.transaction():
+            if self._read_only:
+                db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            told = newest_row(db, lock=not self._read_only)
+            found = db.execute(query, binary=True).fetchall()
             if known.row:
-                old: LiteralString = "SELECT digest FROM treerunner.groups WHERE row = %b"
-                seen = opened.db.execute(old, (known.row,), binary=True).fetchone()
+                query = "SELECT digest FROM treerunner.groups WHERE row = %b"
+                seen = db.execute(query, (known.row,), binary=True).fetchone()
         self._check_known(told)
         if known.row and seen != (known.digest,):
             raise JournalDamagedError(f"{self.name}, row {known.row}", "is another one than it was")

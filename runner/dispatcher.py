@@ -63,6 +63,8 @@ class Flight(NamedTuple):
     """Hosts that died with it as the first of what they had to answer."""
     refusals: int = 0
     """Times that it could not be stored."""
+    verdict: tuple[Status, Exception] | None = None
+    """What its one job is, if it turns out that it was never stored; it is not run any more."""
 
 
 class Arrival(NamedTuple):
@@ -332,6 +334,10 @@ class Dispatcher:
         for root, owner in reply.stored:
             if root.root not in self._directory.entries:
                 self._directory.enter(Entry(root, NOWHERE, owner))
+        if flight.verdict is not None and reply.columns[1] == [NOT_RUN]:
+            self._finish_all(flight.chunk, *flight.verdict)
+            self._send_held(flight.lane)
+            return
         self._settle(flight, reply, len(arrival.payload))
 
     def _settle(self, flight: Flight, reply: Reply, bytes_received: int) -> None:
@@ -451,13 +457,13 @@ class Dispatcher:
         numbers = [number for number, flight in self._flights.items() if flight.lane is lane]
         flights = [self._flights.pop(number) for number in sorted(numbers)]
         lane.under_way = 0
-        if flights and lane.overdue is not None:
+        if flights and lane.overdue is not None and flights[0].verdict is None:
             flights[:1] = self._without_overdue(flights[0], lane.overdue)
         elif flights:
             first = flights[0]._replace(deaths=flights[0].deaths + 1)
             flights[:1] = self._apart(first)
         lane.overdue = None
-        lane.held.extendleft(reversed(flights))
+        lane.hold(flights)
         if error is not None or self._is_cancelled:
             self._end_lane(lane, error)
             return
@@ -480,8 +486,7 @@ class Dispatcher:
             lane.held.appendleft(flight)
             self._end_lane(lane, None if self._is_cancelled else error)
         else:
-            lane.held.append(flight)
-            lane.held = deque(sorted(lane.held, key=lambda each: each.chunk.indexes[0]))
+            lane.hold([flight])
         self._send_held(lane)
 
     def _without_overdue(self, flight: Flight, overdue: int) -> Iterator[Flight]:
@@ -496,7 +501,8 @@ class Dispatcher:
             return
         for row in rows:
             if overdue in (row[2], -1):
-                self._finish(row, "timed_out", JobTimeoutError(row[0][0], limit_s))
+                error = JobTimeoutError(row[0][0], limit_s)
+                yield self._over(self._part(flight, [row], 0), "timed_out", error)
         rest = [row for row in rows if overdue not in (row[2], -1)]
         if rest:
             yield self._part(flight, rest, flight.deaths)
@@ -505,15 +511,18 @@ class Dispatcher:
         """Yield the chunk that a host died with in parts.
 
         First a few jobs of it, whose outcomes tell that it goes on; once it killed hosts, it comes
-        job by job, and a job that did so alone is set aside.
+        job by job, and a job that did so alone is set aside, unless the last host stored it.
         """
         size = len(flight.chunk.indexes)
         is_poison = flight.deaths >= self._settings.poison_deaths
-        if is_poison and size == 1:
-            shape, root, index, own_id = next(flight.chunk.heads())
+        if size == 1 and flight.deaths >= self._settings.lone_poison_deaths:
+            shape, *_ = next(flight.chunk.heads())
             error = PoisonError(shape[0], flight.deaths)
-            self._finish((shape, root, index, own_id, ()), "quarantined", error)
-        elif is_poison:
+            if flight.verdict is None:
+                yield self._over(flight, "quarantined", error)
+            else:  # it is not even run any more
+                self._finish_all(flight.chunk, "quarantined", error)
+        elif is_poison and size > 1:
             rows = self._wire.loads_chunk(flight.payload).rows()
             yield from (self._part(flight, [row], deaths=0) for row in rows)
         elif size <= self._settings.first_chunk_jobs:
@@ -522,6 +531,11 @@ class Dispatcher:
             rows = self._wire.loads_chunk(flight.payload).rows()
             yield self._part(flight, islice(rows, self._settings.first_chunk_jobs), flight.deaths)
             yield self._part(flight, rows, flight.deaths)
+
+    def _over(self, flight: Flight, status: Status, error: Exception) -> Flight:
+        """Return a job that is only looked up; its arguments stay here."""
+        payload, *_ = self._wire.dumps_chunk(flight.chunk)
+        return flight._replace(payload=payload, deaths=0, verdict=(status, error))
 
     def _part(self, flight: Flight, rows: Iterable[Row], deaths: int) -> Flight:
         heads: list[Any] = []
@@ -538,7 +552,9 @@ class Dispatcher:
         The one that a host dies with is then the one that it ran.
         """
         if lane.held and not lane.under_way:
-            self._let_go(lane.held.popleft(), self._fleet.resend_chunk)
+            flight = lane.held.popleft()
+            is_over = flight.verdict is not None
+            self._let_go(flight, self._fleet.recall_chunk if is_over else self._fleet.resend_chunk)
 
     def _end_lane(self, lane: Lane, error: Exception | None) -> None:
         """Make outcomes of all that waits in a lane that has no host any more, or no store.

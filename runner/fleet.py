@@ -147,6 +147,10 @@ class Fleet:
         """Send jobs to a host that another one was sent before: what was stored is not run."""
         self._transport.send(host, "resume", payload, deliver)
 
+    def recall_chunk(self, host: int, payload: bytes, deliver: Deliver) -> None:
+        """Ask a host what is stored of jobs that another one was sent; nothing is run."""
+        self._transport.send(host, "recall", payload, deliver)
+
     def call_chunk(self, host: int, payload: bytes, deliver: Deliver) -> None:
         """Send jobs to a host and wait for the answer."""
         deliver(self._transport.call(host, "execute", payload))

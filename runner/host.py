@@ -71,6 +71,7 @@ class Host:
         self._is_behind = False
         self._to_recover: list[int] = []
         self._refused: dict[int, TreerunnerError] = {}
+        self._delivered: dict[int, int] = {}
         self._fenced: FencedError | None = None
         self._wire = Wire(by_value=False)
         self._owners: dict[int, Owner] = {}
@@ -85,9 +86,9 @@ class Host:
         }
 
     def serve(self, method: str, payload: bytes) -> bytes:
-        """Serve a request: `load`, `add`, `add_again`, `open`, `ask`, `execute` or `resume`."""
-        if method in ("execute", "resume"):
-            return self.execute(payload, is_again=method == "resume")
+        """Serve a request: what `execute` takes, or `load`, `add`, `add_again`, `open`, `ask`."""
+        if method in ("execute", "resume", "recall"):
+            return self.execute(payload, is_again=method != "execute", is_run=method != "recall")
         answer: Answer
         try:
             self._recover()
@@ -98,7 +99,7 @@ class Host:
             answer = (False, exc.with_traceback(None))
         return self._dumps_answer(answer)
 
-    def execute(self, payload: bytes, *, is_again: bool = False) -> bytes:
+    def execute(self, payload: bytes, *, is_again: bool = False, is_run: bool = True) -> bytes:
         """Run a chunk of jobs and return what became of each.
 
         Args:
@@ -106,6 +107,7 @@ class Host:
             is_again: Whether it was sent before, and not answered or refused: what the store knows
                 of is not run. Once one chunk of a batch is refused, all are, until the first of
                 them is sent again: jobs for one root keep their order.
+            is_run: Whether the others are run; else they are answered as if cancelled.
         """
         try:
             chunk = self._wire.loads_chunk(payload)
@@ -114,15 +116,32 @@ class Host:
             return self._wire.dumps_reply(Reply((), (), error))
         if is_again:
             self._refused.pop(chunk.batch, None)
+        elif self._store is not None and not self._is_new(chunk):
+            error = WireError("a chunk", "it was delivered before")
+            return self._wire.dumps_reply(Reply((), (), error))
         elif chunk.batch in self._refused:
             return self._wire.dumps_reply(Reply((), (), self._refused[chunk.batch]))
         try:
             self._recover()
-            reply = self._run_chunk(chunk, is_again=is_again)
+            if is_run:
+                reply = self._run_chunk(chunk, is_again=is_again)
+            else:
+                reply = self._recall_chunk(chunk)
         except TreerunnerError as error:  # of the store
             self._give_up(error)
             reply = Reply((), (), self._refuse(chunk.batch, error))
         return self._wire.dumps_reply(reply)
+
+    def _is_new(self, chunk: Chunk) -> bool:
+        """Tell whether a chunk was not delivered before: jobs of a batch come in their order.
+
+        One that was refused is sent again as such, in its place.
+        """
+        last = self._delivered.pop(chunk.batch, -1)
+        if len(self._delivered) >= BATCHES_KEPT:
+            del self._delivered[next(iter(self._delivered))]
+        self._delivered[chunk.batch] = max(last, chunk.indexes[-1])
+        return chunk.indexes[0] > last
 
     def _refuse(self, batch: int, error: TreerunnerError) -> TreerunnerError:
         if len(self._refused) >= BATCHES_KEPT:
@@ -158,6 +177,16 @@ class Host:
         reply = Reply.of(replies, born, stored)
         self._keep(self._store, chunk, reply, known)
         return reply
+
+    def _recall_chunk(self, chunk: Chunk) -> Reply:
+        """Answer what is known of a chunk, and run nothing."""
+        known = self._known(chunk, is_again=True)
+        replies: list[Any] = []
+        for index in chunk.indexes:
+            replies += known.rows.get(index, CANCELLED)
+        born: list[tuple[Ref, Ref | None]] = []
+        stored = self._born_before(chunk, known, born)
+        return Reply.of(replies, born, stored)
 
     def _born_before(
         self, chunk: Chunk, known: Known, born: list[tuple[Ref, Ref | None]]

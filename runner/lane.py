@@ -7,6 +7,7 @@ job: the garbage collector would visit tens of thousands of them (docs/decisions
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from runner.wire import HEAD_PARTS, Chunk, Row, chunk_of
@@ -67,6 +68,10 @@ class Lane:
         chunk = chunk_of(batch, self.heads, self.values)
         self.heads, self.values = [], []
         return chunk
+
+    def hold(self, flights: Iterable[Any]) -> None:
+        """Let chunks that were sent before wait to be sent again, in the order of their jobs."""
+        self.held = deque(sorted([*self.held, *flights], key=lambda each: each.chunk.indexes[0]))
 
     @property
     def has_room(self) -> bool:

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from registry import Ref, Workspace
+from registry.errors import JournalBusyError, JournalError
 from runner.batch import ErrorInfo
 from runner.wire import ReplyRow, failure
 
@@ -58,6 +59,9 @@ class Owner:
             replies: What became of each is added here, end to end.
             note: Learns of each reply that is not about the root alone.
 
+        Raises:
+            JournalError, JournalBusyError: The store failed, where a tree is still there only.
+
         Cost: the executions, and half a microsecond each.
         """
         clock, root, root_alone = self._clock, self._root, self._root_alone
@@ -67,6 +71,8 @@ class Owner:
                 ended = clock()
                 run_us = int((ended - began) * MICROSECONDS)
                 began = ended
+                if isinstance(done, JournalError | JournalBusyError):
+                    raise done  # the tree could not be read; that says nothing about the job
                 if isinstance(done, BaseException):
                     row = failure(run_us, ErrorInfo.of(done))
                 else:

@@ -40,8 +40,11 @@ class Settings:
     """Longest that one job may run; None: without end. It takes a store, and hosts of their own."""
 
     poison_deaths: int = 2
-    """Hosts that may die with a chunk before its jobs are sent one by one, and then with one job
-    before that is set aside."""
+    """Hosts that may die with a chunk before its jobs are sent one by one."""
+
+    lone_poison_deaths: int = 3
+    """Hosts that may die with one job alone before that is set aside: more, since hosts also die
+    of other things, and a job that takes long is often what they die with."""
 
     store_attempts: int = 3
     """Times that a chunk is run which could not be stored, before its jobs are lost."""

@@ -34,12 +34,25 @@ def write_image(tree: TreeRegistry, version: int, to: StateWriter) -> list[Any]:
 def write_checkpoint(tree: TreeRegistry, version: int, last_number: int) -> Checkpoint:
     """Return the state of a main branch as of a version, which must not change meanwhile.
 
+    Entities that left the tree, and are known still, are part of it: they may come back.
+
     Cost: as `write_image`.
     """
     states = StateWriter(tree.branch)
-    states.pack.entries.append([last_number, write_image(tree, version, states)])
+    entry = [last_number, write_image(tree, version, states), _write_gone(tree, version, states)]
+    states.pack.entries.append(entry)
     states.pack.mark()
     return Checkpoint(int(tree.key), tree.branch, version, states.pack.take())
+
+
+def _write_gone(tree: TreeRegistry, version: int, to: StateWriter) -> list[Any]:
+    """Return (version in which it left, entity) of each that is in the tree no more."""
+    created = tree.root_node.created
+    return [
+        [node.removed, to.resident(node, version, node.stamp_at(version, tree.branch), created)]
+        for node in tree.nodes.values()
+        if 0 < node.removed <= version
+    ]
 
 
 def read_checkpoint(checkpoint: Checkpoint, by: StateReader) -> None:
@@ -52,10 +65,21 @@ def read_checkpoint(checkpoint: Checkpoint, by: StateReader) -> None:
     place = f"the checkpoint of version {checkpoint.version} of {root}"
     by.open(Unpacker(checkpoint.data, place))
     with reading(place):
-        for last_number, image in by.unpack:
+        for last_number, image, *more in by.unpack:
             read_image(image, by)
+            for removed, row in more[0] if more else ():
+                node, _ = by.entity(row, 1, image[0])
+                node.removed = removed
+                by.gone.append((node, removed))
             by.last_number = last_number
     by.tree.begin_at(checkpoint.version)
+
+
+def forget_gone(by: StateReader) -> None:
+    """Forget those of a checkpoint's entities that had left the tree and did not come back."""
+    for node, removed in by.gone:
+        if node.removed == removed:
+            del by.tree.nodes[node.key]
 
 
 def _members(tree: TreeRegistry, version: int) -> Iterable[Node]:

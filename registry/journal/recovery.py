@@ -14,7 +14,7 @@ from typing import Any
 from registry import ids
 from registry.errors import JournalDamagedError, PrunedError
 from registry.journal.commits import BIRTH, COMMIT, OUTPUTS, SOURCES, redo_commit
-from registry.journal.images import read_checkpoint, read_image
+from registry.journal.images import forget_gone, read_checkpoint, read_image
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.packing import Unpacker, reading
 from registry.journal.port import Checkpoint, Journal
@@ -58,6 +58,7 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
             with reading(place):
                 for entry in by.unpack:
                     _REDO[entry[0]](tree, entry, by)
+        forget_gone(by)
     if tree.head != head:
         place = f"branch {tree.branch} of {root}"
         raise JournalDamagedError(place, f"its head is {tree.head}, not {head}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 
 from registry.address import Ref
-from registry.errors import RecordedError
+from registry.errors import JournalError, RecordedError, TransientError
 from registry.execution import Receipt
 from registry.journal.journaled_records import JournaledRecords
 from registry.journal.journaled_trees import JournaledTrees
@@ -85,7 +85,8 @@ class Session:
 
         Raises:
             RecordedError: It ran before, and failed.
-            BaseException: Whatever it raises. If that is an `Exception`, it is the outcome.
+            BaseException: Whatever it raises. If that is an `Exception`, it is the outcome, unless
+                it says that the store failed, or to run it again.
 
         Cost: a look into the store. Executions with ids take turns.
         """
@@ -98,6 +99,8 @@ class Session:
                 )
             try:
                 receipt = run()
+            except (JournalError, TransientError):
+                raise  # no outcome: it is to be run again
             except Exception as error:
                 self._note(key, execution_id, Failed(type(error).__name__, str(error)), root)
                 raise

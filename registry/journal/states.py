@@ -285,6 +285,7 @@ class StateReader:
         last_number: The greatest number of a container before what was read.
         former: What was written of entities whose class has an upcaster, by the names of then:
             versions, and what was there as of them; None if it was of the class as it is now.
+        gone: Entities of a checkpoint that had left the tree, and in which version.
         evolved: Classes that have other fields than what was read of them.
         has_opaque: Whether an entity holds values that cannot be tracked.
         saw_opaque: Whether one was read since this was set to False.
@@ -297,6 +298,7 @@ class StateReader:
         "decoder",
         "evolved",
         "former",
+        "gone",
         "has_opaque",
         "keys",
         "last_number",
@@ -311,6 +313,7 @@ class StateReader:
         self.tree = tree
         self.cells: dict[int, Any] = {}
         self.former: FormerByKey = {}
+        self.gone: list[tuple[Node, int]] = []
         self.evolved: set[Schema] = set()
         self.has_opaque = self.saw_opaque = False
         self.last_number = 0

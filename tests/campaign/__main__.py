@@ -74,7 +74,7 @@ def _full_plan(
     folder: Path, control: Path, share: float
 ) -> Iterator[tuple[int, Callable[[], Any]]]:
     """Yield what is run, in order."""
-    from tests.campaign import failures, kills, poisons, restarts
+    from tests.campaign import crowds, failures, kills, poisons, restarts
 
     def times(count: int) -> int:
         return max(1, round(count * share))
@@ -89,6 +89,7 @@ def _full_plan(
         saboteur = partial(kills.kill_at, point, control)
         what_at = f"SIGKILL of a host, {what}"
         yield 1, partial(kills.kill_hosts, what_at, times(50), folder, saboteur)
+    yield 1, partial(crowds.kill_hosts_of_a_crowd, times(25), folder)
     yield 6, partial(poisons.poison, folder, poisons.PLACES)
     yield 2, partial(restarts.kill_drivers, times(50), folder)
     yield 2, partial(restarts.kill_ray, times(20), folder)
@@ -105,7 +106,7 @@ def _short_plan(folder: Path, control: Path) -> Iterator[tuple[int, Callable[[],
     for what, point in kills.KILLED_AT.items():
         saboteur = partial(kills.kill_at, point, control)
         yield 1, partial(kills.kill_hosts, f"SIGKILL of a host, {what}", 1, folder, saboteur)
-    few = ("raise BaseException", "sys.exit(1)", "os._exit(1)", "thread left behind")
+    few = ("raise BaseException", "sys.exit(1)", "os._exit(1)", "endless loop")
     yield 6, partial(poisons.poison, folder, {"middle": 25}, few)
     yield 2, partial(restarts.kill_drivers, 1, folder)
     yield 2, partial(restarts.kill_ray, 1, folder)

@@ -119,6 +119,11 @@ def _recurse() -> int:
     return _recurse() + 1
 
 
+def _loop() -> NoReturn:
+    while True:
+        pass
+
+
 def _leave_thread() -> str:
     threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
     return "left"
@@ -139,6 +144,8 @@ POISONS: dict[str, Any] = {
     "result of 400 MiB": lambda: b"x" * (400 * 2**20),
     "result that cannot be pickled": lambda: threading.Lock(),
     "thread left behind": _leave_thread,
+    "endless loop": _loop,
+    "endless sleep": partial(time.sleep, 3600),
     "os._exit(0)": partial(os._exit, 0),
     "os._exit(1)": partial(os._exit, 1),
     "os.abort()": os.abort,

@@ -14,9 +14,13 @@ from tests.campaign.rows import Row
 
 PLACES = {"first": 0, "middle": 25, "last": 49}
 JOBS = 50
+TIMEOUT_S = 2.0
+"""For jobs that would never end."""
 EXPECTED = {
     "thread left behind": "ok",
     "result of 400 MiB": "ok",
+    "endless loop": "timed_out",
+    "endless sleep": "timed_out",
     "os._exit(0)": "quarantined",
     "os._exit(1)": "quarantined",
     "os.abort()": "quarantined",
@@ -25,7 +29,6 @@ EXPECTED = {
 }
 """What becomes of the job; of all others: `failed`."""
 LEFT_OUT = {
-    "endless loop, sleep": "there are no timeouts yet",
     "memory without end": "there are no limits yet",
 }
 
@@ -43,7 +46,7 @@ def poison(folder: Path, places: Mapping[str, int], names: Iterable[str] = app.P
                 trial = _Trial(runner, name, place, at)
                 trial.run()
                 problems += trial.problems
-                is_deadly = EXPECTED.get(name) == "quarantined"
+                is_deadly = EXPECTED.get(name) in ("quarantined", "timed_out")
                 (deadly if is_deadly else mild)[trial.what] = trial.served_after_s
     problems += map(str, check_history(store))
     notes = {
@@ -89,7 +92,9 @@ class _Trial:
         # So that hosts are there, and chunks as large as they will be.
         self._runner.submit([Job("read", each, {"page": 0}) for each in self._names] * 50).wait()
         began = monotonic()
-        outcomes = {each.index: each for each in self._runner.submit(self._jobs)}
+        limit_s = TIMEOUT_S if self._expected == "timed_out" else None
+        batch = self._runner.submit(self._jobs, timeout_s=limit_s)
+        outcomes = {each.index: each for each in batch}
         self._runner.execute("read", ledger=self._runner.ref(self._bad), page=0).result()
         self.served_after_s = monotonic() - began
         culprit = outcomes.pop(self._at)

@@ -48,7 +48,7 @@ class SteppedTransport:
         """See `Transport`."""
         if host not in self.hosts:
             deliver(None)
-        elif method in ("execute", "resume"):
+        elif method in ("execute", "resume", "recall"):
             self.waiting[host].append(Waiting(payload, deliver, method))
         elif method in self.deadly:
             self.deadly[method] -= 1

@@ -454,6 +454,30 @@ def test_what_could_not_be_stored_again_and_again_is_lost_and_not_called_failed(
     assert [bench.log(0), bench.log(1)] == [[], []]
 
 
+def test_a_tree_that_cannot_be_read_now_is_not_an_outcome(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    bench.run(*bench.notes(10, "old"))
+    bench.transport.kill(bench.host(0))
+    dispatcher = bench.dispatcher(bench.notes(2, "new"))
+    bench.until_it_waits(dispatcher)
+    calls = [2]
+    parts = SqliteJournal.parts
+
+    def fail(*args: Any) -> Any:
+        calls[0] -= 1
+        if calls[0] >= 0:
+            raise JournalError(STORE, "cannot be read", "look after the disk")
+        return parts(*args)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SqliteJournal, "parts", fail)
+        bench.drive(dispatcher)
+
+    assert dispatcher.counts() == Counts(ok=2)
+    assert bench.log(0) == [0, 2, 4, 6, 8, 0]
+
+
 def test_after_a_chunk_that_is_lost_nothing_of_its_batch_is_run_there(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):
@@ -502,8 +526,8 @@ def test_a_job_that_ends_its_host_each_time_is_set_aside_and_nothing_else(bench:
     def step_all() -> None:
         for host in list(transport.hosts):
             while transport.waiting.get(host):
-                payload = transport.waiting[host][0].payload
-                if b"leave" in payload:
+                waiting = transport.waiting[host][0]
+                if b"leave" in waiting.payload and waiting.method != "recall":
                     transport.kill(host)
                 else:
                     transport.step(host)
@@ -517,6 +541,33 @@ def test_a_job_that_ends_its_host_each_time_is_set_aside_and_nothing_else(bench:
     assert culprit.error is not None
     assert culprit.error.type == "PoisonError"
     assert bench.log(0) == [*range(0, 9, 2)] * 2
+
+
+def test_a_job_that_was_stored_is_not_set_aside(bench: Bench):
+    """Its last host died after the commit: set aside would mean that nothing had changed."""
+    dispatcher = bench.dispatcher([Job("note", bench.roots[0], {"number": 1})])
+    bench.until_it_waits(dispatcher)
+    for stored in (0, 0, 1):
+        bench.transport.kill(bench.host(0), after=stored)
+        bench.until_it_waits(dispatcher)
+
+    (outcome,) = bench.drive(dispatcher)
+
+    assert (outcome.status, outcome.version) == ("ok", 2)
+    assert bench.log(0) == [1]
+
+
+def test_a_job_is_not_set_aside_for_two_deaths_that_it_saw(bench: Bench):
+    """Hosts also die of other things; a job that takes long is there when they do."""
+    dispatcher = bench.dispatcher([Job("note", bench.roots[0], {"number": 1})])
+    bench.until_it_waits(dispatcher)
+    for _ in range(2):
+        bench.transport.kill(bench.host(0))
+        bench.until_it_waits(dispatcher)
+
+    bench.drive(dispatcher)
+
+    assert dispatcher.counts() == Counts(ok=1)
 
 
 def test_entries_of_a_store_know_their_owner(bench: Bench, tmp_path: Path):

@@ -282,6 +282,24 @@ def test_who_is_no_longer_the_writer_does_not_even_read(
         workspace.run("look", {"tree": tree}, execution_id)
 
 
+def test_a_store_that_fails_is_not_the_outcome_of_an_execution(
+    journal: MemoryJournal, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is an error that says to run it again: the id is still to be used."""
+    tree = workspace.ref("tree")
+    later = opened(journal)
+
+    def parts(*_: Any) -> None:
+        raise JournalError("store", "cannot be read", "look after the disk")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(journal, "parts", parts)
+        with pytest.raises(JournalError):
+            later.run("count", {"tree": tree}, "once")
+
+    assert opened(journal).run("count", {"tree": tree}, "once").version == 2
+
+
 class Broken(MemoryJournal):
     """Stores nothing any more once it is told."""
 

@@ -834,9 +834,14 @@ class Workspace:
 
         Raises:
             NotFoundError: There is no such entity or version.
-            PrunedError: Retention has let the version go.
+            PrunedError: Retention has let the version go, and no store has it.
+
+        Cost: constant; of a version that only the store has, the commits since the checkpoint
+            before it.
         """
         ref, tree = self._locate(target)
+        if isinstance(version, int) and 0 < version < tree.oldest and not tree.is_kept(version):
+            tree = self.trees.archived(tree, version)
         shot = tree.at_version(version, partial(Snapshot.of, tree))
         if not tree.contains(ref.key, shot.version):
             where = f"version {shot.version} of {tree.name}"

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: one local Ray for the session, which nobody has to wait for twice."""
+"""Fixtures for all tests: servers for the session, which nobody has to wait for twice."""
 
 from __future__ import annotations
 
@@ -8,10 +8,29 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+from tests.own_server import OwnServer, Unavailable
 
 # Before anything imports Ray: it reads them once.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.pop("RAY_ADDRESS", None)
+
+
+# How long an example takes says how busy the machine is; no test is about that.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[OwnServer]:
+    """A PostgreSQL server on this machine; tests that need one are skipped where it cannot be."""
+    try:
+        server = OwnServer()
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    yield server
+    server.remove()
 
 
 @pytest.fixture(scope="session")

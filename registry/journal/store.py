@@ -41,11 +41,19 @@ def open_journal(
     if not found:
         return SqliteJournal(where, durability=durability, read_only=read_only)
     if scheme in _POSTGRESQL:
-        problem = "needs PostgreSQL, which this version cannot use"
-        way_out = "give a path, or a version that has the extra treerunner[postgres]"
-        raise JournalError(without_password(where), problem, way_out)
+        return _on_server(where, durability, read_only)
     problem = f"has the unknown scheme {scheme!r}"
     raise JournalError(without_password(where), problem, "give a path, or postgresql://...")
+
+
+def _on_server(dsn: str, durability: Durability, read_only: bool) -> Journal:
+    name = without_password(dsn)
+    try:
+        from registry.journal.postgres import PostgresJournal  # psycopg is an extra
+    except ImportError as error:
+        problem = f"needs psycopg, which cannot be imported here ({error})"
+        raise JournalError(name, problem, "pip install 'treerunner[postgres]'") from error
+    return PostgresJournal(dsn, name=name, durability=durability, read_only=read_only)
 
 
 def without_password(dsn: str) -> str:

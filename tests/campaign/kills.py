@@ -46,7 +46,7 @@ def random_kill(dice: random.Random) -> Saboteur:
     """Return what ends any host, after any time."""
 
     def kill(runner: Runner, _: Watch, stop: threading.Event) -> Kill | None:
-        stop.wait(dice.uniform(0.05, 1.5))
+        stop.wait(dice.uniform(0.05, 3.0))
         host = dice.choice(_hosts(runner))
         return host, _end(runner, host)
 
@@ -234,6 +234,7 @@ class _Round:
 
     def _kill(self, runner: Runner) -> None:
         try:
+            _wait_for_spare(runner)
             misses = 0
             while len(self.kills) < self._count and misses < 3:
                 kill = self._saboteur(runner, self._watch, threading.Event())
@@ -274,6 +275,16 @@ def _hosts(runner: Runner) -> list[int]:
     assert session is not None, "the runner is open"
     with session.fleet._lock:
         return [host for host in session.fleet._loaded if session.directory.root_count(host)]
+
+
+def _wait_for_spare(runner: Runner) -> None:
+    """Let a round begin as a runner is that was there for a while."""
+    session: Any = runner._session
+    deadline = monotonic() + PATIENCE_S
+    while monotonic() < deadline:
+        if any(each.done() for each in list(session.fleet._spares.values())):
+            return
+        threading.Event().wait(0.05)
 
 
 def _process(runner: Runner, host: int) -> int:

@@ -10,6 +10,8 @@ from registry.clock import Clock
 from registry.journal.memory import MemoryJournal
 from registry.journal.port import Effect, Group, Journal, Part
 from registry.journal.sqlite import SqliteJournal
+from registry.journal.store import without_password
+from tests.own_server import OwnServer
 
 SHOP, DEPOT, YARD = (3 << 70) + 7, (1 << 73) + 1, 11
 """Roots; the first two take more bits than an integer of SQLite has."""
@@ -50,6 +52,21 @@ class InFile:
     def open(self, clock: Clock = lambda: 0.0) -> SqliteJournal:
         """Open the journal."""
         return SqliteJournal(self.path, clock=clock)
+
+
+class OnServer:
+    """A journal in a database of a PostgreSQL server."""
+
+    is_durable = True
+
+    def __init__(self, server: OwnServer) -> None:
+        self.dsn = server.dsn(server.empty_database())
+
+    def open(self, clock: Clock = lambda: 0.0) -> Journal:
+        """Open the journal."""
+        from registry.journal.postgres import PostgresJournal  # psycopg is an extra
+
+        return PostgresJournal(self.dsn, name=without_password(self.dsn), clock=clock)
 
 
 BACKENDS: Mapping[str, Callable[[Path], Store]] = {"memory": InMemory, "sqlite": InFile}

@@ -18,11 +18,13 @@ from registry.errors import (
 )
 from registry.ids import to_uuid
 from registry.journal.port import Checkpoint, Entry, Group, Journal
-from tests.contract.journals import BACKENDS, DEPOT, SHOP, YARD, Store, group, part
+from tests.contract.journals import BACKENDS, DEPOT, SHOP, YARD, OnServer, Store, group, part
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(params=[*BACKENDS, "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "postgresql":
+        return OnServer(request.getfixturevalue("postgres_server"))
     return BACKENDS[request.param](tmp_path)
 
 

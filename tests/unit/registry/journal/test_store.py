@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,14 @@ def test_a_path_is_a_file(tmp_path: Path, kind: type[str | Path]) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
-def test_postgresql_is_not_there_yet_and_the_error_names_the_extra(scheme: str) -> None:
+def test_without_psycopg_a_server_is_refused_with_the_extra_that_brings_it(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.delitem(sys.modules, "registry.journal.postgres", raising=False)
+    monkeypatch.delitem(sys.modules, "registry.journal.postgres_audit", raising=False)
+    monkeypatch.delitem(sys.modules, "registry.journal.postgres_server", raising=False)
+
     with pytest.raises(JournalError) as caught:
         open_journal(f"{scheme}://me:secret@db.example:5432/flights?sslmode=require")
 

@@ -1,0 +1,127 @@
+"""What an audit reads of a PostgreSQL journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, LiteralString
+
+from registry.errors import JournalDamagedError
+from registry.journal.audit import StoredEffect, StoredPart
+from registry.journal.chain import effect_checksums, id_of, log_checksum, part_checksum, part_text
+from registry.journal.port import Checkpoint, Effect, Part
+from registry.journal.postgres_server import Opened, indexed_id
+from registry.journal.rules import Branch, BranchKey, Tenure
+from registry.journal.sqlite_file import number_at, place_of
+from registry.journal.sqlite_records import read_branch, read_checkpoint, read_tenure, sound
+
+
+class StoredOnServer:
+    """What the audit reads of a server, inside one transaction: all as of one moment."""
+
+    def __init__(self, opened: Opened) -> None:
+        self.db = opened.db
+        self.genesis = opened.genesis
+        found = self._one("SELECT logs_before FROM treerunner.store")
+        self.logs_before = 0 if found is None else int(found[0])
+        self.numbers: dict[BranchKey, int] = {}
+        self.roots = {0: 0}
+
+    def _one(self, query: LiteralString, *values: object) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self.db.execute(query, values, binary=True).fetchone()
+        return found
+
+    def _all(self, query: LiteralString) -> Iterator[tuple[Any, ...]]:
+        """Yield rows as they come from the server, a hundred at a time."""
+        with closing(self.db.cursor(name=f"audit_{abs(hash(query))}", binary=True)) as cursor:
+            cursor.itersize = 100
+            cursor.execute(query)
+            yield from cursor
+
+    def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Give (number, header, digest), oldest first."""
+        yield from self._all("SELECT * FROM treerunner.groups ORDER BY row")
+
+    def branches(self) -> Iterator[Branch | JournalDamagedError]:
+        """Give what is known of the branches; before their parts."""
+        for values in self._all("SELECT * FROM treerunner.branches ORDER BY number"):
+            try:
+                number, branch = read_branch(values)
+            except JournalDamagedError as error:
+                yield error
+            else:
+                self.numbers[branch.root, branch.branch] = number
+                yield branch
+
+    def tenures(self) -> Iterator[tuple[int, Tenure] | JournalDamagedError]:
+        """Give who may write which root; before the effects."""
+        for values in self._all("SELECT * FROM treerunner.roots"):
+            try:
+                root, tenure = read_tenure(values)
+            except JournalDamagedError as error:
+                yield error
+            else:
+                self.roots[values[0]] = root
+                yield root, tenure
+
+    def part(self, branch: Branch, last: int) -> StoredPart | None:
+        """Give the part of a branch that ends with a version."""
+        place = place_of(self.numbers[branch.root, branch.branch], last)
+        query: LiteralString = (
+            "SELECT first, row, checksum, data FROM treerunner.parts WHERE place = %s"
+        )
+        found = self._one(query, place)
+        if found is None:
+            return None
+        first, row, checksum, data = found
+        part = Part(branch.root, branch.branch, first, last, data)
+        with sound(part_text(*part[:4], row)):
+            part_checksum(row, part)
+        return StoredPart(row, checksum, part)
+
+    def part_count(self) -> int:
+        """Count all parts."""
+        found = self._one("SELECT count(*) FROM treerunner.parts")
+        return 0 if found is None else int(found[0])
+
+    def effects(self) -> Iterator[StoredEffect | JournalDamagedError]:
+        """Give all effects."""
+        for number, indexed, row, checksum, outcome, whole in self._all(
+            "SELECT root, id, row, checksum, outcome, whole FROM treerunner.effects"
+        ):
+            try:
+                with sound(f"row {row}, an execution"):
+                    execution_id = indexed if whole is None else whole
+                    effect = Effect(self.roots[number], id_of(execution_id), outcome)
+                    effect_checksums(row, [effect])
+            except JournalDamagedError as error:
+                yield error
+                continue
+            if indexed_id(execution_id)[0] == indexed:
+                yield StoredEffect(row, checksum, effect)
+            else:
+                place = f"row {row}, execution {effect.execution_id}"
+                yield JournalDamagedError(place, "is not found under its id")
+
+    def log(self, row: int) -> tuple[int, bytes] | None:
+        """Give checksum and records of a row."""
+        found = self._one("SELECT checksum, data FROM treerunner.logs WHERE row = %s", row)
+        if found is None:
+            return None
+        checksum, data = found
+        with sound(f"row {row}, records"):
+            log_checksum(row, data)
+        return checksum, data
+
+    def checkpoints(self) -> Iterator[tuple[bool, Checkpoint] | JournalDamagedError]:
+        """Give all checkpoints, and whether each is what was written."""
+        branches = {number: key for key, number in self.numbers.items()}
+        for values in self._all("SELECT * FROM treerunner.checkpoints"):
+            key = branches.get(number_at(values[0]))
+            if key is None:
+                yield JournalDamagedError(f"checkpoint {values[0]}", "is of no branch")
+                continue
+            try:
+                yield read_checkpoint(key, values)
+            except JournalDamagedError as error:
+                yield error

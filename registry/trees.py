@@ -295,6 +295,15 @@ class Trees:
         """Return the newest number of a branch of a root that was used here."""
         return self._branch_numbers.get(key, 0)
 
+    def archived(self, tree: TreeRegistry, version: int) -> TreeRegistry:
+        """Return a tree that shows a version which memory has let go of; see `journal/`.
+
+        Raises:
+            NotFoundError, PrunedError: There is no such version, or none that is kept anywhere.
+        """
+        tree.check_version(version)
+        return tree
+
     # --- finding ---
 
     def tree(self, ref: Ref) -> TreeRegistry:

@@ -74,9 +74,10 @@ class Workspace:
         on_stale: What to do with a snapshot as input that is no longer the head of its branch:
             `fork` it, raise an `error`, or work on the `head`.
         clock: Where time comes from.
-        store: Where all that is committed survives: a path of a file, which is made if need be, or
-            a journal, or (for one of several workspaces of a process) a session with one; without
-            it all lives as long as the workspace. Trees are loaded when they are first asked for.
+        store: Where all that is committed survives: a path of a file, which is made if need be,
+            `postgresql://...`, a journal, or (for one of several workspaces of a process) a session
+            with one; without it all lives as long as the workspace. Trees are loaded when they are
+            first asked for.
         durability: What has survived what when a call returns: `none`, once the process has ended
             as it should; `commit`, the end of the process at any moment; `fsync`, that of the
             machine.
@@ -834,9 +835,14 @@ class Workspace:
 
         Raises:
             NotFoundError: There is no such entity or version.
-            PrunedError: Retention has let the version go.
+            PrunedError: Retention has let the version go, and no store has it.
+
+        Cost: constant; of a version that only the store has, the commits since the checkpoint
+            before it.
         """
         ref, tree = self._locate(target)
+        if isinstance(version, int) and 0 < version < tree.oldest and not tree.is_kept(version):
+            tree = self.trees.archived(tree, version)
         shot = tree.at_version(version, partial(Snapshot.of, tree))
         if not tree.contains(ref.key, shot.version):
             where = f"version {shot.version} of {tree.name}"

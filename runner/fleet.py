@@ -98,14 +98,24 @@ class Fleet:
 
         Raises:
             CodeError: It cannot load the code.
+            HostLostError: One after the other died before it had it.
         """
+        for _ in range(_REPLACEMENTS):
+            host = self._host_of_turn(turn)
+            try:
+                self.wait_until_loaded(host)
+            except HostLostError as error:
+                lost = error
+            else:
+                return host
+        raise lost
+
+    def _host_of_turn(self, turn: int) -> int:
         with self._lock:
             if not self._loaded:
                 self._start_host()
             hosts = [host for host in self._loaded if host not in self._reserved] or [*self._loaded]
-        host = hosts[turn % len(hosts)]
-        self.wait_until_loaded(host)
-        return host
+        return hosts[turn % len(hosts)]
 
     def wait_until_loaded(self, host: int) -> None:
         """Wait until a host is up and has the code.

@@ -130,7 +130,8 @@ def backup(store: str, to: str) -> None:
     try:
         with closing(open_journal(store, read_only=True)) as journal:
             if not isinstance(journal, SqliteJournal):
-                raise click.ClickException(f"{store} is no file: a server has backups of its own")
+                problem = "is no file: a server has backups of its own"
+                raise click.ClickException(f"{journal.name} {problem}")
             journal.backup(to)
         with closing(open_journal(to, read_only=True)) as copy:
             output().print(Text(f"{to}: {_size(copy)}"), soft_wrap=True)
@@ -174,7 +175,7 @@ def compact(store: str, versions: int | None, records: int) -> None:
     parts, logs = _count(done.parts, "part"), _count(done.logs, "row")
     branches = _count(done.branches, "branch")
     output().print(
-        Text(f"{store}: let go of {parts} of {branches}, and of the records of {logs}"),
+        Text(f"{journal.name}: let go of {parts} of {branches}, and of the records of {logs}"),
         soft_wrap=True,
     )
 

@@ -8,12 +8,18 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.own_server import OwnServer, Unavailable
 
 # Before anything imports Ray: it reads them once.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.pop("RAY_ADDRESS", None)
+
+
+# How long an example takes says how busy the machine is; no test is about that.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

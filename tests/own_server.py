@@ -27,21 +27,21 @@ class OwnServer:
     """A server, started; stop it.
 
     Raises:
-        Unavailable: There are no binaries, no psycopg, or nobody whom the server runs as.
+        Unavailable: There are no binaries, no psycopg, no setpriv, or nobody whom it runs as.
     """
 
     def __init__(self) -> None:
         self.psycopg = _psycopg()
         self._binaries = _binaries()
         self._folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-        self._as_user = _unprivileged(self._folder)
+        self._prefix = _prefix(self._folder)
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         made = subprocess.run(
             [
-                *(*self._as_user, str(self._binaries / "initdb"), "--pgdata", str(self._data)),
+                *(*self._prefix, str(self._binaries / "initdb"), "--pgdata", str(self._data)),
                 *("--username", _USER, "--auth", "trust", "--encoding", "UTF8"),
                 *("--locale", "C", "--data-checksums"),
             ],
@@ -75,7 +75,7 @@ class OwnServer:
         options = [text for key, value in settings.items() for text in ("-c", f"{key}={value}")]
         command = [str(self._binaries / "postgres"), "-D", str(self._data), *options]
         self._process = subprocess.Popen(
-            [*self._as_user, *command],
+            [*self._prefix, *command],
             cwd="/",
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -140,15 +140,19 @@ def _binaries() -> Path:
     return found[-1].parent
 
 
-def _unprivileged(folder: Path) -> list[str]:
-    """Return the words before a command that is not run as root; the folder becomes that user's."""
-    if os.geteuid():
-        return []
+def _prefix(folder: Path) -> list[str]:
+    """Return the words before a command, so that it ends with this process, and is not root's.
+
+    The folder becomes that of the user who runs it.
+    """
     setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise Unavailable("there is no setpriv")
+    words = [setpriv, "--pdeathsig", "QUIT"]
+    if os.geteuid():
+        return words
     try:
         shutil.chown(folder, _USER)
     except LookupError as error:
         raise Unavailable(f"root may not run a server, and there is no {_USER}") from error
-    if setpriv is None:
-        raise Unavailable("root may not run a server, and there is no setpriv")
-    return [setpriv, f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups"]
+    return [*words, f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups"]

@@ -84,24 +84,26 @@ class Stored(Protocol):
         """Give all checkpoints, and whether the checksum of each is right."""
 
 
-def audit(stored: Stored, head: Head | None) -> Iterator[Problem]:
+def audit(stored: Stored, head: Head | None, second: str = "the head file") -> Iterator[Problem]:
     """Yield what is wrong in a store.
 
     Args:
         stored: The store.
         head: What the second place says is the newest row; None if it says nothing.
+        second: The second place, for messages.
 
     Cost: reads everything once.
     """
-    yield from _Audit(stored, head).run()
+    yield from _Audit(stored, head, second).run()
 
 
 class _Audit:
     """One walk through a store; what it has seen so far."""
 
-    def __init__(self, stored: Stored, head: Head | None) -> None:
+    def __init__(self, stored: Stored, head: Head | None, second: str) -> None:
         self.stored = stored
         self.head = head
+        self.second = second
         self.newest = Head(0, stored.genesis)
         self.digest_at_head: bytes | None = None
         self.catalog: dict[BranchKey, Branch] = {}
@@ -221,13 +223,13 @@ class _Audit:
     def _head(self) -> Iterator[Problem]:
         if self.head is None:
             if self.newest.row:
-                yield Problem("the head file", "nothing", f"row {self.newest.row}")
+                yield Problem(self.second, "nothing", f"row {self.newest.row}")
         elif self.head.row > self.newest.row:
             place = f"rows {self.newest.row + 1} to {self.head.row}"
-            yield Problem(place, "nothing", "the rows that the head file knows")
+            yield Problem(place, "nothing", f"the rows that {self.second} knows")
         elif self.digest_at_head not in (None, self.head.digest):
             place = f"row {self.head.row}"
-            yield Problem(place, "another row than in the head file", self.head.digest.hex())
+            yield Problem(place, f"another row than in {self.second}", self.head.digest.hex())
 
     def _branches(self) -> Iterator[Problem]:
         for key, branch in self.catalog.items():

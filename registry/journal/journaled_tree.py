@@ -34,10 +34,12 @@ class JournaledTree(TreeRegistry):
         first: Version after the last one that was handed over to be stored.
         marked: Newest version that belongs to a complete execution.
         checked: Version of its last checkpoint.
+        is_archive: Whether it only shows what memory has let go of.
         former: See `StateReader`: what a fork of it may need, if a class has an upcaster.
     """
 
     is_journaled = True
+    is_archive = False
     former: FormerByKey = {}  # noqa: RUF012 - replaced, never written
 
     def __init__(self, key: Any, retention: Retention, **branch: Any) -> None:

@@ -29,6 +29,9 @@ Place = tuple[int, int]
 """Key of a root, and branch."""
 
 
+_EVERYTHING = Retention(versions=None, memory_bytes=None)
+
+
 class _Stored:
     """A branch that is stored.
 
@@ -171,6 +174,28 @@ class JournaledTrees(Trees):
             point = add_point(into, at, source, version)
             point.pinned_version = pinned
             mark_taken_in(source, version)
+
+    def archived(self, tree: TreeRegistry, version: int) -> TreeRegistry:
+        """Return a main branch as of a version that memory has let go of.
+
+        Raises:
+            PrunedError: The store has let it go, too; or it is of a fork.
+
+        Cost: the commits since the checkpoint before it.
+        """
+        if tree.base is not None or not 1 <= version <= tree.head:
+            return super().archived(tree, version)
+        self._writer.sync()  # it may be part of a group that is open
+        archive = JournaledTree(tree.key, _EVERYTHING)
+        archive.is_archive = True
+        recover(archive, self._writer.journal, version, version)
+        archive.check_version(version)
+        return archive
+
+    def stand_in(self, tree: TreeRegistry) -> TreeRegistry:
+        """Return the tree that executions here work on for *tree*: for an archived one its own."""
+        own = self.held(tree.key, tree.branch) if getattr(tree, "is_archive", False) else None
+        return super().stand_in(own or tree)
 
     # --- what is known without loading ---
 

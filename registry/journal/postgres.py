@@ -367,7 +367,8 @@ class PostgresJournal:
         try:
             opened.db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             head = max(known, newest_row(opened.db))
-            yield from audit(StoredOnServer(opened), head if head.row else None)
+            stored = StoredOnServer(opened)
+            yield from audit(stored, head if head.row else None, "the entry of the store")
         except JournalDamagedError as error:
             yield Problem(error.place, error.found, "what was written")
         except psycopg.Error as error:

@@ -43,6 +43,14 @@ _ADVICE = {
     "53300": "raise max_connections, or close other connections",
 }
 _LOOK = "see that the server runs and can be reached, then load from it again"
+_LINE = {
+    "fallback_application_name": "treerunner",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+"""A call learns within 30 s of a server that is not there any more; the system waits for hours."""
 _SHORT_ID = 1000
 _ID_DIGEST = 32
 
@@ -98,8 +106,7 @@ def _connect(dsn: str, name: str, timeout_s: float) -> Database:
         problem = "has an address that cannot be read"
         way_out = "write postgresql://user:password@host:port/database, with %40 for an @ in it"
         raise JournalError(name, problem, way_out)
-    told.setdefault("connect_timeout", max(2, round(timeout_s)))
-    told.setdefault("fallback_application_name", "treerunner")
+    told = {"connect_timeout": max(2, round(timeout_s)), **_LINE, **told}
     try:
         return CONNECTION.connect(make_conninfo(**told), autocommit=True)
     except psycopg.Error as error:

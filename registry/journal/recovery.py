@@ -31,7 +31,7 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
     Args:
         tree: The branch as it began: without entities, or as a fork of what it was forked from.
         journal: Where it is stored.
-        head: The newest version that is stored.
+        head: The newest version to do again.
         needed: The oldest version that must be readable.
 
     Raises:
@@ -57,6 +57,8 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
                 raise JournalDamagedError(place, f"do not follow version {tree.head}")
             with reading(place):
                 for entry in by.unpack:
+                    if tree.head == head and entry[0] == COMMIT:
+                        break
                     _REDO[entry[0]](tree, entry, by)
         forget_gone(by)
     if tree.head != head:

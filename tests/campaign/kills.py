@@ -20,7 +20,7 @@ from runner import Job, Outcome, Runner
 from runner.checker import Model, Witness, check_history
 from tests.campaign import app
 from tests.campaign.rows import Row
-from tests.campaign.watch import Watch, watching
+from tests.campaign.watch import Watch, quantile, watching
 
 KILLS_A_ROUND = 25
 """Then a new store, so that what is checked at once stays small."""
@@ -46,7 +46,7 @@ def random_kill(dice: random.Random) -> Saboteur:
     """Return what ends any host, after any time."""
 
     def kill(runner: Runner, _: Watch, stop: threading.Event) -> Kill | None:
-        stop.wait(dice.uniform(0.05, 1.5))
+        stop.wait(dice.uniform(0.05, 3.0))
         host = dice.choice(_hosts(runner))
         return host, _end(runner, host)
 
@@ -144,6 +144,7 @@ def _rounds(
     began = monotonic()
     problems: list[str] = []
     takeovers: list[float] = []
+    waited: list[float] = []
     notes: Counter[str] = Counter()
     executions = killed = 0
     for number in itertools.count():
@@ -156,6 +157,7 @@ def _rounds(
         round_.run()
         problems += round_.problems
         takeovers += round_.takeovers_s()
+        waited += round_.takeovers_s(with_spare=False)
         executions += round_.executions
         killed += len(round_.kills)
         notes.update(round_.notes)
@@ -163,7 +165,11 @@ def _rounds(
         if not round_.kills:
             problems.append("nothing could be killed")
             break
-    return Row(1, what, killed, executions, problems, takeovers, dict(notes), monotonic() - began)
+    figures: dict[str, Any] = dict(notes)
+    if waited:
+        worst = f"{quantile(waited, 0.5):.2f} / {max(waited):.2f} s"
+        figures[f"{len(waited)} of them before a spare was ready"] = worst
+    return Row(1, what, killed, executions, problems, takeovers, figures, monotonic() - began)
 
 
 class _Round:
@@ -206,9 +212,10 @@ class _Round:
         found = check_history(self._store, witness.sent, self._story.model, every=1_000)
         self.problems += map(str, found)
 
-    def takeovers_s(self) -> list[float]:
-        """Return the time from each death to the next outcome, where there was one."""
-        found = [self._watch.takeover_s(*kill) for kill in self.kills]
+    def takeovers_s(self, *, with_spare: bool = True) -> list[float]:
+        """Return the time from deaths to the next outcome, with a spare ready or without."""
+        kills = [kill for kill in self.kills if self._watch.had_spare(kill[0]) == with_spare]
+        found = [self._watch.takeover_s(*kill) for kill in kills]
         return [each for each in found if each is not None and each > 0]
 
     def _until_enough(self, sent: list[Job]) -> Iterator[Job]:
@@ -227,6 +234,7 @@ class _Round:
 
     def _kill(self, runner: Runner) -> None:
         try:
+            _wait_for_spare(runner)
             misses = 0
             while len(self.kills) < self._count and misses < 3:
                 kill = self._saboteur(runner, self._watch, threading.Event())
@@ -267,6 +275,16 @@ def _hosts(runner: Runner) -> list[int]:
     assert session is not None, "the runner is open"
     with session.fleet._lock:
         return [host for host in session.fleet._loaded if session.directory.root_count(host)]
+
+
+def _wait_for_spare(runner: Runner) -> None:
+    """Let a round begin as a runner is that was there for a while."""
+    session: Any = runner._session
+    deadline = monotonic() + PATIENCE_S
+    while monotonic() < deadline:
+        if any(each.done() for each in list(session.fleet._spares.values())):
+            return
+        threading.Event().wait(0.05)
 
 
 def _process(runner: Runner, host: int) -> int:

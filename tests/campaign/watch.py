@@ -20,13 +20,23 @@ class Watch:
     Attributes:
         successors: Which host replaced a host.
         first_heard: When the first outcomes of a host came.
-        last_heard: When the newest did.
+        was_ready: Whether a spare was ready when a host was to be replaced.
     """
 
     def __init__(self) -> None:
         self.successors: dict[int, int] = {}
         self.first_heard: dict[int, float] = {}
-        self.last_heard: dict[int, float] = {}
+        self.was_ready: dict[int, bool] = {}
+
+    def had_spare(self, host: int) -> bool:
+        """Whether hosts were ready, for all that replaced a host one after the other."""
+        ready = True
+        while host in self.successors:
+            ready = ready and self.was_ready[host]
+            host = self.successors[host]
+            if host in self.first_heard:
+                break
+        return ready
 
     def takeover_s(self, host: int, killed_at: float) -> float | None:
         """Return the time from a death to the next outcome from whoever has the roots then."""
@@ -44,14 +54,14 @@ def watching() -> Iterator[Watch]:
     replace, settle = Fleet.replace, Dispatcher._settle
 
     def replace_watched(fleet: Fleet, host: int) -> int:
+        is_ready = any(each.done() for each in list(fleet._spares.values())[:1])
         successor = replace(fleet, host)
-        watch.successors.setdefault(host, successor)
+        if watch.successors.setdefault(host, successor) == successor:
+            watch.was_ready.setdefault(host, is_ready)
         return successor
 
     def settle_watched(dispatcher: Any, flight: Flight, reply: Reply, size: int) -> None:
-        now = monotonic()
-        watch.first_heard.setdefault(flight.lane.host, now)
-        watch.last_heard[flight.lane.host] = now
+        watch.first_heard.setdefault(flight.lane.host, monotonic())
         settle(dispatcher, flight, reply, size)
 
     with (

@@ -41,6 +41,7 @@ SETTINGS = replace(
     chunk_jobs=6,
     first_chunk_jobs=3,
     poison_deaths=1_000,
+    lone_poison_deaths=1_000,
     store_attempts=1_000,
 )
 """Deaths say nothing about jobs here, and a store that fails is tried again."""
@@ -123,7 +124,7 @@ class Transport:
         """See `Transport`."""
         if host not in self._hosts:
             deliver(None)
-        elif method in ("execute", "resume"):
+        elif method in ("execute", "resume", "recall"):
             self._inboxes[host].append(Waiting(method, payload, deliver))
         elif method == "open" and self._dice.random() < self._faults.host_dies:
             self._declare_dead(host)

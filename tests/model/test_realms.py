@@ -37,7 +37,7 @@ def live(growths: list[list[int]], history: History, versions: int | None, liste
     realm.finish()
 
 
-@histories(0.35)
+@histories(0.15)
 @given(growths=GROWTHS, history=steps("call", "call", "call", "gather"), listens=st.booleans())
 def test_calls_over_several_trees_equal_plain_python(
     growths: list[list[int]], history: History, listens: bool
@@ -45,7 +45,7 @@ def test_calls_over_several_trees_equal_plain_python(
     live(growths, history, None, listens)
 
 
-@histories(0.35)
+@histories(0.15)
 @given(
     growths=GROWTHS,
     history=steps(

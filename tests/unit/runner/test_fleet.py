@@ -86,6 +86,22 @@ def test_work_without_a_root_takes_turns(fleet: Fleet):
     assert [fleet.ready_host(turn) for turn in range(4)] == [0, 1, 0, 1]
 
 
+@pytest.mark.parametrize(("deaths", "is_found"), [(1, True), (3, True), (100, False)])
+def test_hosts_that_die_before_they_have_the_code_are_passed_over(
+    fleet: Fleet, transport: SteppedTransport, deaths: int, is_found: bool
+):
+    transport.deadly = {"load": deaths}
+    fleet.start(2)
+
+    if is_found:
+        host = fleet.ready_host(0)
+        assert host in transport.hosts
+        assert len(transport.stopped) <= deaths
+    else:
+        with pytest.raises(HostLostError):
+            fleet.ready_host(0)
+
+
 def test_work_without_a_root_starts_a_host(fleet: Fleet):
     assert fleet.ready_host(0) == 0
 

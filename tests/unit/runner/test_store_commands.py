@@ -190,12 +190,14 @@ def test_a_backup_is_a_store_of_that_moment_made_while_others_write() -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_a_server_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_commands, "open_journal", lambda *_, **__: MemoryJournal())
+    journal = MemoryJournal("postgresql://somewhere/cups")
+    monkeypatch.setattr(store_commands, "open_journal", lambda *_, **__: journal)
 
-    result = ask("backup", "postgresql://somewhere/cups", "copy.db")
+    result = ask("backup", "postgresql://me:secret@somewhere/cups", "copy.db")
 
     assert result.exit_code == 2
-    assert "is no file" in result.stderr
+    assert "postgresql://somewhere/cups is no file" in result.stderr
+    assert "secret" not in result.stderr
 
 
 @pytest.mark.usefixtures("folder")

@@ -18,6 +18,7 @@ from registry.errors import (
     NameTakenError,
     NotFoundError,
     NotJournalableError,
+    PrunedError,
     RecordedError,
 )
 from registry.journal import journaled_tree
@@ -414,3 +415,30 @@ def test_recovery_begins_at_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> Non
         assert one.model_dump() == other.model_dump()
         assert one.leaves[0].created_at == other.leaves[0].created_at
         assert [leaf.ecs_id for leaf in one.leaves] == [leaf.ecs_id for leaf in other.leaves]
+
+
+def test_what_memory_has_let_go_is_read_from_the_store(journal: MemoryJournal) -> None:
+    """It can be read, and not be built upon."""
+    workspace = opened(journal, retention=Retention(versions=3))
+    tree = workspace.add(Tree(leaves=[Leaf()]))
+    shown = []
+    with workspace.group():
+        for number in range(20):
+            shown.append(workspace.execute("put_in", tree=tree, key=str(number % 3), value=number))
+            shown[-1] = workspace.snapshot(tree).model_dump()
+        assert workspace.snapshot(tree, 2).model_dump() == shown[0]
+
+    old = workspace.snapshot(tree, 7)
+
+    assert old.model_dump() == shown[5]
+    assert old.version == 7
+    assert workspace.snapshot(tree, 1).table == {}
+    assert [info.version for info in workspace.history(tree)] == [19, 20, 21]
+    with pytest.raises(PrunedError):
+        workspace.execute("count", tree=old)
+    with pytest.raises(PrunedError):
+        workspace.fork(tree, at=7)
+    assert workspace.head(tree) == 21
+    assert len(workspace.roots()) == 1
+    with pytest.raises(NotFoundError):
+        workspace.snapshot(tree, 22)

@@ -223,7 +223,7 @@ def _run_on(
         (_, _, moves, changed, size, new, gone), now = found, setting.clock()
         renamed, version = plain_changes.store(txn, found, now), tree.head + 1
         made, outputs = None, _output(tree, given[1], version) if is_entity else _NONE
-        if form == "entities" and not is_entity:
+        if not is_entity and form == "entities":
             made = setting.trees.outputs.keep(registered.name, number, result, now)
             outputs = made.key_and_stamp
         entry = (  # a commit and the record of its execution in one: see records.unpack

@@ -78,8 +78,10 @@ def find(txn: Transaction) -> Found | None:
         if kept < 0:
             return None
         size += kept
-    if tree.is_journaled and not _is_sure(deltas, states, new):
-        return None
+    if tree.is_journaled:  # looked at once, here, for what is written down when it is stored too
+        if not _is_sure(deltas, states, new):
+            return None
+        tree.deltas = deltas
     return (deltas, states, moves, changed, size, new, gone) if changed else None
 
 
@@ -292,8 +294,6 @@ def store(txn: Transaction, found: Found, now: float) -> int:
     deltas, states, moves, changed, _, new, gone = found
     version = tree.head + 1
     tree.is_storing = True  # until add_commit
-    if tree.is_journaled:
-        tree.deltas = deltas
     if new:
         _enter(tree, new, now)
     for cell, change in deltas:

@@ -493,18 +493,15 @@ class Workspace:
             registered = self._callables[name]
         except (KeyError, TypeError):
             registered = self.callable(name)
+        run = plain.run_heard if self._bus.is_heard else plain.run
+        setting = self._setting if on_stale is None else self._setting_for(on_stale)
+        session = self._session
+        if session is None:
+            return run(setting, registered, arguments, execution_id or next(self._numbers), form)
         if self._is_read_only:
             self._refuse_to_write(f"an execution of {name!r}")
-        run = plain.run_heard if self._bus.is_heard else plain.run
-        done = run(
-            self._setting if on_stale is None else self._setting_for(on_stale),
-            registered,
-            arguments,
-            execution_id or next(self._numbers),
-            form,
-        )
-        if self._session is not None:
-            self._session.sync()
+        done = run(setting, registered, arguments, execution_id or next(self._numbers), form)
+        session.sync()
         return done
 
     def _setting_for(self, on_stale: OnStale | None) -> Setting:

@@ -29,7 +29,6 @@ from runner.wire import (
     CANCELLED,
     FAILED,
     IDLE,
-    NOT_RUN,
     Chunk,
     Reply,
     ReplyRow,
@@ -175,7 +174,8 @@ class Host:
             return Reply.of(replies, born)
         stored = self._born_before(chunk, known, born)
         reply = Reply.of(replies, born, stored)
-        self._keep(self._store, chunk, reply, known)
+        self._store.note(chunk, reply, known)
+        self._store.sync()
         return reply
 
     def _recall_chunk(self, chunk: Chunk) -> Reply:
@@ -207,14 +207,6 @@ class Host:
             return []
         owners = self._store.owners(set(away))
         return [(ref, owners[key]) for key, ref in away.items() if key in owners]
-
-    @staticmethod
-    def _keep(store: HostStore, chunk: Chunk, reply: Reply, known: Known) -> None:
-        """Make durable what a chunk did, and what became of its jobs."""
-        for (_, root, index, own_id), row in zip(chunk.heads(), reply.rows(), strict=True):
-            if row[1] != NOT_RUN and not known.covers(index):
-                store.note(root, own_id or chunk.batch + index, row)
-        store.sync()
 
     def _known(self, chunk: Chunk, *, is_again: bool) -> Known:
         if self._store is None or not (is_again or any(chunk.own_ids)):

@@ -66,7 +66,8 @@ def write_outcome(outcome: Answered | Failed, root: Ref | None) -> bytes:
         texts = [[*map(writable, each)] for each in (outcome[:2], *outcome[2:])]
         return to_json((_FAILED, *texts[0], *texts[1:]))
     version, changed, semantic, value, outputs = outcome
-    if semantic == MUTATION and value == root and outputs == (root,):
+    # The very same object is both in the usual case, and compared once.
+    if semantic == MUTATION and value == root and outputs == (value,):
         return b"[%d,%d]" % (version, changed)
     if value is None and not outputs:
         return b"[%d,%d,0]" % (version, changed)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from registry.errors import JournalBusyError, TreerunnerError
 from registry.journal.journaled_tree import JournaledTree
@@ -87,6 +87,11 @@ class Writer:
         """Note the outcome of an execution that had a given id."""
         with self._gathering:
             self._effects[effect.root, effect.execution_id] = effect.outcome
+
+    def note_effects(self, outcomes: Mapping[tuple[int, str], bytes]) -> None:
+        """Note the outcomes of executions that had given ids, by root and id."""
+        with self._gathering:
+            self._effects.update(outcomes)
 
     def outcome(self, root: int, execution_id: str) -> bytes | None:
         """Return the outcome of an execution that was noted or stored."""

@@ -168,6 +168,17 @@ class PoisonError(RunnerError, UsageError):
         )
 
 
+class HostFaultError(RunnerError):
+    """A host failed where it should not, whatever the jobs: a fault of Treerunner itself."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"a host failed in a way that is no job's fault ({self.problem}); please report it"
+
+
 class HostTimeoutError(RunnerError, TransientError):
     """A host did not answer in time; it may still be at work."""
 

@@ -22,7 +22,7 @@ from registry.journal.port import Entry
 from runner import wire
 from runner.batch import ErrorInfo
 from runner.code import LoadedCode, load_code
-from runner.errors import CodeError, RootNotFoundError, WireError
+from runner.errors import CodeError, HostFaultError, RootNotFoundError, WireError
 from runner.host_store import HostStore, Known, known_jobs
 from runner.owner import Owner
 from runner.wire import (
@@ -129,6 +129,11 @@ class Host:
         except TreerunnerError as error:  # of the store
             self._give_up(error)
             reply = Reply((), (), self._refuse(chunk.batch, error))
+        except Exception as exc:  # noqa: BLE001 - a fault of ours; nobody shall wait for ever
+            fault = HostFaultError(f"{type(exc).__name__}: {exc}")
+            if self._store is not None:
+                self._give_up(fault)
+            reply = Reply((), (), self._refuse(chunk.batch, fault))
         return self._wire.dumps_reply(reply)
 
     def _is_new(self, chunk: Chunk) -> bool:

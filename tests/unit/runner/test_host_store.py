@@ -13,7 +13,8 @@ from registry.errors import FencedError, JournalError, UsageError
 from registry.journal.port import Group
 from registry.journal.sqlite import SqliteJournal
 from runner import Job, Runner
-from runner.errors import PoisonError
+from runner.errors import HostFaultError, PoisonError
+from runner.host import Host
 
 
 class Counter(Entity):
@@ -182,6 +183,26 @@ def test_a_store_that_fails_costs_the_chunk_and_the_host_loads_again(
     assert lost.error.type == "JournalError"
     assert runner.head(root) == 1  # what was in memory only is gone
     assert values(runner, [Job("add", root, {"by": 5}, "a")]) == [5]
+
+
+def test_a_fault_of_the_host_is_told_and_nobody_waits_for_ever(
+    opened: Callable[[], Runner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = opened()
+    root = runner.add(Counter())
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise NameError("a slip of ours")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Host, "_run_chunk", fail)
+        (lost,) = runner.submit([Job("add", root)])
+
+    assert lost.status == "lost"
+    assert lost.error is not None
+    assert lost.error.type == HostFaultError.__name__
+    assert "a slip of ours" in lost.error.message
+    assert values(runner, [Job("add", root)]) == [1]
 
 
 def test_a_job_that_kills_says_how_often() -> None:

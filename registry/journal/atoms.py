@@ -339,7 +339,9 @@ def _read_flags(plain: list[Plain], decoder: Decoder) -> enum.Enum:
         raise TypeError("expected a number")
     known = cls._value2member_map_.get(value)
     # Not cls(value): a class may have a `_missing_` of its own, and data calls nobody's code.
-    return known or enum.Flag._missing_.__func__(cls, value)  # type: ignore[attr-defined,no-any-return]
+    if known is None:
+        known = enum.Flag._missing_.__func__(cls, value)  # type: ignore[attr-defined]  # a classmethod
+    return known  # type: ignore[no-any-return]  # a member, or several together
 
 
 def _enum(plain: list[Plain], decoder: Decoder, base: type) -> Any:

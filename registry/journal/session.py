@@ -14,7 +14,7 @@ from registry.execution import Receipt
 from registry.journal.journaled_records import JournaledRecords
 from registry.journal.journaled_trees import JournaledTrees
 from registry.journal.outcomes import Answered, Failed, read_outcome, write_outcome
-from registry.journal.port import Effect, Entry
+from registry.journal.port import Entry
 from registry.journal.writer import Writer
 from registry.nesting import is_inside
 from registry.retention import Retention
@@ -112,7 +112,7 @@ class Session:
     def _note(
         self, key: int, execution_id: str, outcome: Answered | Failed, root: Ref | None
     ) -> None:
-        self.writer.note_effect(Effect(key, execution_id, write_outcome(outcome, root)))
+        self.writer.note_effects({(key, execution_id): write_outcome(outcome, root)})
 
     def close(self) -> None:
         """Make durable what was committed, and close the store."""

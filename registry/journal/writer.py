@@ -83,11 +83,6 @@ class Writer:
         with self._gathering:
             self._branches[root, branch] = (start, about)
 
-    def note_effect(self, effect: Effect) -> None:
-        """Note the outcome of an execution that had a given id."""
-        with self._gathering:
-            self._effects[effect.root, effect.execution_id] = effect.outcome
-
     def note_effects(self, outcomes: Mapping[tuple[int, str], bytes]) -> None:
         """Note the outcomes of executions that had given ids, by root and id."""
         with self._gathering:

@@ -348,8 +348,9 @@ class Node:
         versions = self.versions
         if versions is None or self.states is None:
             return self.state
-        index = bisect_right(versions, version)
-        return self.state if index == len(versions) else self.states[index]
+        after = bisect_right(versions, version) - len(versions)
+        # From the end: older ones may be put before them meanwhile, see `journal/short_tree.py`.
+        return self.states[after] if after else self.state
 
     def is_kept(self, index: int, since: int, until: int) -> bool:
         """Tell whether a part of the state did not change after one version, up to another."""
@@ -404,16 +405,12 @@ class Node:
 
     def parent_at(self, version: int) -> Key | None:
         """Return the key of the entity that held this one at *version*."""
-        if self.moves:
-            later = self._moves_until(version)
-            if later < len(self.moves):
-                return self.moves[later + 1]  # type: ignore[return-value]  # every second one is a key
+        moves = self.moves
+        if moves:
+            later = _moves_until(moves, version)
+            if later < len(moves):
+                return moves[later + 1]  # type: ignore[return-value]  # every second one is a key
         return None if self.parent is None else self.parent.key
-
-    def _moves_until(self, version: int) -> int:
-        """Return where in `moves` the first one after *version* is."""
-        moves = self.moves or []
-        return 2 * bisect_right(range(len(moves) // 2), version, key=lambda at: moves[2 * at])  # type: ignore[arg-type,return-value]  # every first one is a version
 
     def forget_before(self, oldest: int, branch: int) -> None:
         """Drop what is needed only to read versions older than *oldest*."""
@@ -423,10 +420,15 @@ class Node:
             self.first_stamp = stamp(branch, self.renamed[cut - 1])
             del self.renamed[:cut]
         if self.moves:
-            del self.moves[: self._moves_until(oldest)]
+            del self.moves[: _moves_until(self.moves, oldest)]
         for value in self.state:
             for cell in cells_in(value):
                 cell.forget_before(oldest)
+
+
+def _moves_until(moves: list[int | Key | None], version: int) -> int:
+    """Return where in the `moves` of a node the first one after *version* is."""
+    return 2 * bisect_right(range(len(moves) // 2), version, key=lambda at: moves[2 * at])  # type: ignore[arg-type,return-value]  # every first one is a version
 
 
 def cells_in(value: Stored) -> list[Cell]:

@@ -123,7 +123,6 @@ class TreeRegistry:
         base: The branch that this one was forked from, at `base_version`; shared, never written
             from here.
         head: Newest version.
-        oldest: Oldest version that can be read.
         nodes: Entities that this branch knows itself; a fork learns of the others from its base
             when they are touched.
         entities: Live objects of the working tree that are loaded, in whole or as ghosts.
@@ -176,7 +175,7 @@ class TreeRegistry:
         self.base = base
         self.base_version = base_version
         self.head = base_version
-        self.oldest = base_version + 1
+        self._oldest = base_version + 1
         self.nodes: dict[Key, Node] = {}
         self.entities: dict[Key, Entity] = {}
         self.txn: OpenTransaction | None = None
@@ -194,6 +193,11 @@ class TreeRegistry:
         # Asked for by each execution, which is quicker of the object than of its class.
         self.nest: Nest | None = None
         self.is_storing = False
+
+    @property
+    def oldest(self) -> int:
+        """Oldest version that can be read."""
+        return self._oldest
 
     # --- entities ---
 
@@ -307,6 +311,9 @@ class TreeRegistry:
         stamps: list[int] = []
         tree: TreeRegistry | None = self
         while tree is not None:
+            if tree.base is None and tree is not self:
+                stamps = tree.stamps_until(key, version) + stamps
+                break
             node = tree.nodes.get(key)
             if node is not None and (version > tree.base_version or tree.base is None):
                 stamps = node.stamps_until(version, tree.branch) + stamps
@@ -615,6 +622,9 @@ class TreeRegistry:
                 return read(self.head)
         return read(version)
 
+    def recall(self, version: int) -> None:
+        """Have a version in memory, if retention keeps it; see `journal/`."""
+
     def is_kept(self, version: int) -> bool:
         """Tell whether a version that existed can still be read.
 
@@ -662,6 +672,8 @@ class TreeRegistry:
         tree = self
         while tree.base is not None and version <= tree.base_version:
             tree = tree.base
+        if tree is not self:
+            return tree.commit_of(version)
         index = version - tree.commits[0][_VERSION] if tree.commits else -1
         return Commit(*tree.commits[index][:_FIELDS]) if 0 <= index < len(tree.commits) else None
 
@@ -779,7 +791,7 @@ class TreeRegistry:
         self.head = head = commit[_VERSION]
         self.commits.append(commit)
         self.bytes_kept = kept = self.bytes_kept + (commit[_PAGES_KEPT] << _PAGE_BITS)
-        if head - self.oldest >= self._most_versions or kept > self._most_bytes:
+        if head - self._oldest >= self._most_versions or kept > self._most_bytes:
             self._retire()
         self.is_storing = False
 
@@ -798,21 +810,22 @@ class TreeRegistry:
     def begin_at(self, version: int) -> None:
         """Let history begin after a version of which the nodes are those of the tree now."""
         self.head = version
-        self.oldest = self._uncut = version + 1
+        self._oldest = self._uncut = version + 1
 
     def check(self, changes: Iterable[tuple[Any, Any]]) -> None:
         """Refuse changes that cannot be stored; see `journal/`."""
 
-    def _heads(self) -> int | tuple[int, ...] | None:
+    def _heads(self) -> int | tuple[Any, ...] | None:
         """Return the heads of this branch and its bases; None if another thread stores a commit."""
         if self.base is None:
             return None if self.is_storing and not self.turn.is_held_here else self.head
         heads = []
         tree: TreeRegistry | None = self
         while tree is not None:
-            if tree.is_storing and not tree.turn.is_held_here:
+            head = tree._heads() if tree.base is None else tree.head  # noqa: SLF001 - one of ours
+            if head is None or (tree.is_storing and not tree.turn.is_held_here):
                 return None
-            heads.append(tree.head)
+            heads.append(head)
             tree = tree.base
         return tuple(heads)
 
@@ -824,11 +837,11 @@ class TreeRegistry:
 
     def _retire(self) -> None:
         """Let go of the oldest versions, as retention says."""
-        if self.head - self.oldest >= self._most_versions:
+        if self.head - self._oldest >= self._most_versions:
             self._let_go(self.head - self._most_versions + 1)
         if self.bytes_kept > self._most_bytes:
             self._shrink(self._most_bytes)
-        if self.oldest - self._uncut > _PRUNE_EVERY + (len(self.commits) >> 3):
+        if self._oldest - self._uncut > _PRUNE_EVERY + (len(self.commits) >> 3):
             self._cut()
 
     def _let_go(self, oldest: int) -> None:
@@ -837,16 +850,16 @@ class TreeRegistry:
         What they need is dropped later, in a slab.
         """
         first = self.commits[0][_VERSION]
-        for commit in self.commits[self.oldest - first : oldest - first]:
+        for commit in self.commits[self._oldest - first : oldest - first]:
             self.bytes_kept -= commit[_PAGES_KEPT] << _PAGE_BITS
-        self.oldest = oldest
+        self._oldest = oldest
 
     def _shrink(self, budget: int) -> None:
         """Let go of versions until the estimate is an eighth below the budget.
 
         So that it is not done at each commit.
         """
-        first, kept, oldest = self.commits[0][_VERSION], self.bytes_kept, self.oldest
+        first, kept, oldest = self.commits[0][_VERSION], self.bytes_kept, self._oldest
         while kept > budget - budget // 8 and oldest < self.head:
             kept -= self.commits[oldest - first][_PAGES_KEPT] << _PAGE_BITS
             oldest += 1
@@ -888,7 +901,7 @@ class TreeRegistry:
         with self._pins_lock:
             self._drop_dead_pins()
             held = [each.pinned_version for pin in self._pins if (each := pin()) is not None]
-        floor = min([self.oldest, *held])
+        floor = min([self._oldest, *held])
         count = floor - self.commits[0][_VERSION]
         touched: dict[Key, None] = {}
         for commit in (Commit(*each[:_FIELDS]) for each in self.commits[:count]):

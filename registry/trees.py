@@ -467,8 +467,10 @@ def _newest_with(tree: TreeRegistry, found: ids.EntityVersion) -> int:
     node = tree.nodes.get(found.key)
     if node is None:
         return 0
-    renamed, stamp = node.renamed or [], ids.stamp(found.branch, found.commit)
-    index = 0
+    stamp = ids.stamp(found.branch, found.commit)
+    if stamp != node.first_stamp:
+        tree.recall(node.born if stamp == ids.BIRTH else found.commit)
+    renamed, index = node.renamed or [], 0
     if stamp == node.first_stamp and _is_own(tree, node, found):
         first = node.born if stamp == ids.BIRTH else found.commit
     else:

@@ -838,7 +838,7 @@ class Workspace:
             before it.
         """
         ref, tree = self._locate(target)
-        if isinstance(version, int) and 0 < version < tree.oldest and not tree.is_kept(version):
+        if isinstance(version, int) and 0 < version <= tree.head and not tree.is_kept(version):
             tree = self.trees.archived(tree, version)
         shot = tree.at_version(version, partial(Snapshot.of, tree))
         if not tree.contains(ref.key, shot.version):

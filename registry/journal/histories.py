@@ -70,6 +70,7 @@ def _check_root(
     reader: Reader, entries: Sequence[Entry], told: _Told, heads: dict[tuple[int, int], int]
 ) -> Iterator[Problem]:
     trees = JournaledTrees(_ALL, reader, "", entries)
+    trees.loads_all = True  # every commit is to be done again, and nothing taken from a checkpoint
     for entry in entries:
         key = (entry.root, entry.branch)
         records = told.pop(key, {})

@@ -31,15 +31,24 @@ def write_image(tree: TreeRegistry, version: int, to: StateWriter) -> list[Any]:
     ]
 
 
-def write_checkpoint(tree: TreeRegistry, version: int, last_number: int) -> Checkpoint:
+def write_checkpoint(
+    tree: TreeRegistry, version: int, last_number: int, known_since: int
+) -> Checkpoint:
     """Return the state of a main branch as of a version, which must not change meanwhile.
 
     Entities that left the tree, and are known still, are part of it: they may come back.
 
+    Args:
+        tree: The branch.
+        version: The version.
+        last_number: The greatest number of a container that it gave.
+        known_since: Version after which all that left it is known still.
+
     Cost: as `write_image`.
     """
     states = StateWriter(tree.branch)
-    entry = [last_number, write_image(tree, version, states), _write_gone(tree, version, states)]
+    image, gone = write_image(tree, version, states), _write_gone(tree, version, states)
+    entry = [last_number, image, gone, known_since, _write_sources(tree, version, states)]
     states.pack.entries.append(entry)
     states.pack.mark()
     return Checkpoint(int(tree.key), tree.branch, version, states.pack.take())
@@ -55,24 +64,66 @@ def _write_gone(tree: TreeRegistry, version: int, to: StateWriter) -> list[Any]:
     ]
 
 
-def read_checkpoint(checkpoint: Checkpoint, by: StateReader) -> None:
-    """Fill a tree with the state of a checkpoint; its history begins with the version after it.
+def _write_sources(tree: TreeRegistry, version: int, to: StateWriter) -> list[Any]:
+    """Return (entity, field, source) of each field that is as it was borrowed."""
+    return [
+        [to.pack.keys[key], name, to.source(source)]
+        for key in tree.borrowed
+        if key in tree.nodes
+        for name, source in tree.sources_at(key, version).items()
+    ]
+
+
+class OpenCheckpoint:
+    """A checkpoint that is unpacked, and not yet made into a tree.
+
+    Args:
+        checkpoint: As it is stored.
+
+    Attributes:
+        version: Of which version it is.
+        known_since: Version after which all that left the tree is part of it; None if it does not
+            say, since it was written before checkpoints did.
 
     Raises:
         JournalDamagedError: It is none.
     """
-    root = ids.to_uuid(checkpoint.root)
-    place = f"the checkpoint of version {checkpoint.version} of {root}"
-    by.open(Unpacker(checkpoint.data, place))
-    with reading(place):
-        for last_number, image, *more in by.unpack:
-            read_image(image, by)
-            for removed, row in more[0] if more else ():
-                node, _ = by.entity(row, 1, image[0])
+
+    known_since: int | None
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.version = checkpoint.version
+        self._place = f"the checkpoint of version {checkpoint.version} of "
+        self._place += str(ids.to_uuid(checkpoint.root))
+        self._unpack = Unpacker(checkpoint.data, self._place)
+        with reading(self._place):
+            [entry] = self._unpack
+            self._last_number, self._image = entry[:2]
+            more: list[Any] = [*entry[2:], *_NOTHING[len(entry) - 2 :]]
+            self._gone, self.known_since, self._sources = more
+
+    def read(self, by: StateReader) -> None:
+        """Fill a tree with its state; history begins with the version after it.
+
+        Raises:
+            JournalDamagedError: It is none.
+        """
+        by.open(self._unpack)
+        with reading(self._place):
+            read_image(self._image, by)
+            for removed, row in self._gone:
+                node, _ = by.entity(row, 1, self._image[0])
                 node.removed = removed
                 by.gone.append((node, removed))
-            by.last_number = last_number
-    by.tree.begin_at(checkpoint.version)
+            for key, name, source in self._sources:
+                found = {name: by.source(source)}
+                TreeRegistry.store_sources(by.tree, by.keys[key], self.version, found)
+            by.last_number = self._last_number
+        by.tree.begin_at(self.version)
+
+
+_NOTHING: tuple[Any, ...] = ((), None, ())
+"""What checkpoints say of what left, since when, and of sources, if they say nothing of it."""
 
 
 def forget_gone(by: StateReader) -> None:

@@ -36,10 +36,13 @@ class JournaledTree(TreeRegistry):
         checked: Version of its last checkpoint.
         is_archive: Whether it only shows what memory has let go of.
         former: See `StateReader`: what a fork of it may need, if a class has an upcaster.
+        known_since: Version up to which entities that left the tree may be forgotten because it was
+            recovered without them.
     """
 
     is_journaled = True
     is_archive = False
+    known_since = 0
     former: FormerByKey = {}  # noqa: RUF012 - replaced, never written
 
     def __init__(self, key: Any, retention: Retention, **branch: Any) -> None:
@@ -168,20 +171,24 @@ class JournaledTree(TreeRegistry):
             if self.head != self.marked or self.first != self.marked + 1:
                 return None  # it holds what is not stored
             self.checked = self.marked
-            return write_checkpoint(self, self.head, self.states.last_number)
+            # What memory had no room for is not said to be forgotten: it would not have again.
+            since = max(self.known_since, self.head - self._most_versions + 1)
+            return write_checkpoint(self, self.head, self.states.last_number, since)
         finally:
             self.turn.give_back()
 
-    def begin_after(self, last_number: int) -> None:
+    def begin_after(self, last_number: int, checked: int) -> None:
         """Go on after what was recovered.
 
         Args:
             last_number: The greatest number of a container that this branch gave.
+            checked: Version after which commits were done again. The next checkpoint is counted
+                from there: whoever dies often must not have more and more to do again.
         """
         self.is_born = True
         self.states.begin_after(last_number)
         self.marked, self.first = self.head, self.head + 1
-        self.checked = self.oldest - 1
+        self.checked = checked
 
 
 def write_birth(tree: TreeRegistry, to: StateWriter) -> list[Any]:

@@ -18,7 +18,8 @@ from registry.journal.classes import find_class
 from registry.journal.journaled_outputs import JournaledOutputs
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.port import Entry
-from registry.journal.recovery import recover
+from registry.journal.recovery import recover, recover_newest, recover_past
+from registry.journal.short_tree import Past, ShortTree
 from registry.journal.writer import Writer
 from registry.retention import Retention
 from registry.sides import add_point, mark_taken_in
@@ -59,9 +60,14 @@ class JournaledTrees(Trees):
         entries: What the catalog says of them.
         owner: Key of the root that stands for the workspace among several of one process; 0 for
             one alone.
+
+    Attributes:
+        loads_all: Whether a tree is loaded with all that retention keeps, not its newest part
+            first.
     """
 
     tree_class = JournaledTree
+    loads_all = False
     outputs: JournaledOutputs
 
     def __init__(
@@ -132,7 +138,16 @@ class JournaledTrees(Trees):
         if known is not None:
             return known
         stored = self._stored[key, branch]
-        about, start = stored.about, stored.entry.start
+        tree = self._newest_of(stored) or self._whole(stored)
+        self._arriving = tree
+        super().hold(tree)
+        self._arriving = None
+        return tree
+
+    def _whole(self, stored: _Stored) -> JournaledTree:
+        """Return a branch with all that retention keeps of it."""
+        key, branch, start, head, _ = stored.entry
+        about = stored.about
         base = None if about.base < 0 else self._load_one(key, about.base)
         tree = JournaledTree(
             ids.plain(key), self.retention, branch=branch, base=base, base_version=start
@@ -140,14 +155,34 @@ class JournaledTrees(Trees):
         for (root, _), each in self._stored.items() if self._has_forks(key) else ():
             if root == key and each.about.base == branch and each is not stored:
                 tree.add_pin(weakref.ref(each))
-        recover(tree, self._writer.journal, stored.entry.head, self._needed(stored))
+        recover(tree, self._writer.journal, head, self._needed(stored))
         if base is not None:
             tree.origin = self._load_one(key, about.origin)
             base.pin(tree, start)
-        self._arriving = tree
-        super().hold(tree)
-        self._arriving = None
         return tree
+
+    def _newest_of(self, stored: _Stored) -> JournaledTree | None:
+        """Return a branch with what follows its newest checkpoint; the rest is loaded when needed.
+
+        None if it has forks, which read of it what they began with, or no such checkpoint.
+        """
+        key, branch, _, head, _ = stored.entry
+        if self.loads_all or branch or stored.about.merges:
+            return None
+        if self._has_forks(key) and any(root == key and number for root, number in self._stored):
+            return None
+        tree = JournaledTree(ids.plain(key), self.retention)
+        cut = recover_newest(tree, self._writer.journal, head, self._needed(stored))
+        if cut is None:
+            return None
+        ShortTree.begin(tree, cut, self._past_of)
+        return tree
+
+    def _past_of(self, tree: JournaledTree, cut: int) -> Past | None:
+        kept = self.retention.versions
+        needed = 1 if kept is None else max(1, tree.head - kept + 1)
+        past = JournaledTree(tree.key, _EVERYTHING)
+        return recover_past(past, self._writer.journal, cut, needed)
 
     def _needed(self, stored: _Stored) -> int:
         """Return the oldest version of a branch that must be readable once it is loaded."""

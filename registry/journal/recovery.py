@@ -14,15 +14,16 @@ from typing import Any
 from registry import ids
 from registry.errors import JournalDamagedError, PrunedError
 from registry.journal.commits import BIRTH, COMMIT, OUTPUTS, SOURCES, redo_commit
-from registry.journal.images import forget_gone, read_checkpoint, read_image
+from registry.journal.images import OpenCheckpoint, forget_gone, read_image
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.packing import Unpacker, reading
 from registry.journal.port import Checkpoint, Journal
+from registry.journal.short_tree import Cut, Past
 from registry.journal.states import StateReader
 from registry.tree import TreeRegistry
 
 
-def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> None:
+def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> dict[int, Any]:
     """Do again what is stored of a branch.
 
     From the newest checkpoint on that is older than all that must be readable: what retention would
@@ -34,48 +35,110 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
         head: The newest version to do again.
         needed: The oldest version that must be readable.
 
+    Returns:
+        Its containers, by number.
+
     Raises:
         JournalDamagedError: What is stored is not what was written.
         UnreadableValueError: A value is of a class that is another one now.
         UnknownClassError: A class is not imported.
         ClassChangedError: A class has a field that was not stored, and has no default.
 
-    Cost: about 8 us per commit.
+    Cost: about 5 us per commit.
     """
+    return _recover(tree, journal, head, _checkpoint_before(journal, tree, needed))
+
+
+def _recover(
+    tree: JournaledTree, journal: Journal, head: int, checkpoint: Checkpoint | None
+) -> dict[int, Any]:
     by = StateReader(tree)
-    root = f"root {ids.to_uuid(tree.key)}"
-    root_key, branch = int(tree.key), tree.branch
     with _without_collector(), tree.keeping_all():
-        checkpoint = journal.checkpoint(root_key, branch, needed - 1) or _oldest(journal, tree)
         if checkpoint is not None:
-            read_checkpoint(checkpoint, by)
-        # No further: somebody else may have written more since.
-        for part in journal.parts(root_key, branch, tree.head, head):
-            place = f"versions {part.first} to {part.last} of branch {part.branch} of {root}"
-            by.open(Unpacker(part.data, place))
-            if part.first != tree.head + 1:  # checkpoints are put where parts end
-                raise JournalDamagedError(place, f"do not follow version {tree.head}")
-            with reading(place):
-                for entry in by.unpack:
-                    if tree.head == head and entry[0] == COMMIT:
-                        break
-                    _REDO[entry[0]](tree, entry, by)
+            tree.known_since = checkpoint.version
+            OpenCheckpoint(checkpoint).read(by)
+        _redo(tree, journal, head, by)
         forget_gone(by)
+    return by.cells
+
+
+def recover_newest(tree: JournaledTree, journal: Journal, head: int, needed: int) -> Cut | None:
+    """Do again what is stored of a main branch since its newest checkpoint.
+
+    Args, Raises: As of `recover`.
+
+    Returns:
+        Where the tree begins. None if all that is needed must be done again, since there is no
+        such checkpoint, or it does not know enough, or a class has changed: then the tree is not to
+        be used.
+
+    Cost: the entities, and about 5 us per commit since the checkpoint.
+    """
+    found = journal.checkpoint(int(tree.key), tree.branch, head - 1)
+    if found is None or found.version < needed:
+        return None
+    checkpoint, by = OpenCheckpoint(found), StateReader(tree)
+    if checkpoint.known_since is None or checkpoint.known_since > needed:
+        return None
+    with _without_collector(), tree.keeping_all():
+        tree.known_since = checkpoint.known_since
+        checkpoint.read(by)
+        cells = dict(by.cells)
+        _redo(tree, journal, head, by)
+    return None if by.evolved else Cut(found.version, cells)
+
+
+def recover_past(tree: JournaledTree, journal: Journal, cut: int, needed: int) -> Past | None:
+    """Make the versions up to a cut, into a tree without entities.
+
+    Args, Raises: As of `recover`.
+
+    Returns:
+        What was made; None if nothing older than the cut is needed or stored.
+    """
+    if needed > cut:
+        return None
+    checkpoint = _checkpoint_before(journal, tree, needed)
+    if checkpoint is not None and checkpoint.version >= cut:
+        return None  # compaction has let it go since
+    return Past(tree, _recover(tree, journal, cut, checkpoint))
+
+
+def _checkpoint_before(journal: Journal, tree: TreeRegistry, version: int) -> Checkpoint | None:
+    """Return the newest checkpoint that is older than a version.
+
+    Or the one that compaction left in place of the beginning; None if there is none of either.
+    """
+    place = int(tree.key), tree.branch
+    found = journal.checkpoint(*place, version - 1)
+    if found is None:
+        try:
+            next(journal.parts(*place, tree.head), None)
+        except PrunedError as error:
+            return journal.checkpoint(*place, error.oldest)
+    return found
+
+
+def _redo(tree: JournaledTree, journal: Journal, head: int, by: StateReader) -> None:
+    """Do again the commits that follow the newest version of a tree."""
+    root = f"root {ids.to_uuid(tree.key)}"
+    start = tree.head
+    # No further: somebody else may have written more since.
+    for part in journal.parts(int(tree.key), tree.branch, start, head):
+        place = f"versions {part.first} to {part.last} of branch {part.branch} of {root}"
+        by.open(Unpacker(part.data, place))
+        if part.first != tree.head + 1:  # checkpoints are put where parts end
+            raise JournalDamagedError(place, f"do not follow version {tree.head}")
+        with reading(place):
+            for entry in by.unpack:
+                if tree.head == head and entry[0] == COMMIT:
+                    break
+                _REDO[entry[0]](tree, entry, by)
     if tree.head != head:
         place = f"branch {tree.branch} of {root}"
         raise JournalDamagedError(place, f"its head is {tree.head}, not {head}")
-    tree.begin_after(by.greatest_number)
+    tree.begin_after(by.greatest_number, start)
     tree.former = by.former
-
-
-def _oldest(journal: Journal, tree: TreeRegistry) -> Checkpoint | None:
-    """Return the checkpoint that compaction left in place of the beginning, if it did."""
-    place = int(tree.key), tree.branch
-    try:
-        next(journal.parts(*place, tree.head), None)
-    except PrunedError as error:
-        return journal.checkpoint(*place, error.oldest)
-    return None
 
 
 def _redo_birth(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:

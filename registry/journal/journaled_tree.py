@@ -68,6 +68,9 @@ class JournaledTree(TreeRegistry):
         tree._write_birth()  # noqa: SLF001 - it is one of this class
         return tree
 
+    def complete(self) -> None:
+        """Have all in memory that retention keeps, as here; see `short_tree.py`."""
+
     def add_commit(self, commit: tuple[Any, ...]) -> None:
         """Make a version the head, and write down what it did.
 

@@ -7,16 +7,18 @@ is loaded, once, and the tree is one like any other: its class is changed.
     JournaledTree ── reopened ──> ShortTree ── a question about older versions ──> JournaledTree
                                       └────── as many newer ones as retention keeps ─────^
 
+Methods of this class go on after that, so what they call is there in the other one, too.
+
 Executions may run meanwhile, in other threads too, but none stores a commit while histories are put
 together, and who reads meanwhile reads again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 from registry import ids
@@ -156,7 +158,7 @@ class ShortTree(JournaledTree):
             if type(self) is ShortTree and self._recalled is None:
                 self._recalled = self._recall(self, self._begin)
         with self._grafting:
-            self._await_commit()
+            _await_commit(self)
             if type(self) is not ShortTree:
                 return
             self._grafter = threading.get_ident()
@@ -189,13 +191,6 @@ class ShortTree(JournaledTree):
         tree: JournaledTree = self
         tree.__class__ = JournaledTree
 
-    def _await_commit(self) -> None:
-        """Wait until no other thread stores a commit; see `is_storing`."""
-        for _ in range(_PATIENCE):
-            if not self.is_storing or self.turn.is_held_here:
-                return
-            time.sleep(0.0001)
-
     # --- what must not happen meanwhile ---
 
     @property
@@ -205,14 +200,8 @@ class ShortTree(JournaledTree):
 
     @is_storing.setter
     def is_storing(self, value: bool) -> None:
-        with self._grafting if value else contextlib.nullcontext():
+        with self._grafting if value else nullcontext():
             vars(self)["is_storing"] = value
-
-    @contextlib.contextmanager
-    def _ungrafted(self) -> Iterator[None]:
-        """Let no histories be put together in the block, which does not end a commit."""
-        with contextlib.nullcontext() if self.is_storing else self._grafting:
-            yield
 
     def _heads(self) -> Any:
         """Return what tells that history is another one, also when the tree was completed."""
@@ -223,12 +212,12 @@ class ShortTree(JournaledTree):
 
     def note_outputs(self, outputs: tuple[tuple[int, int], ...]) -> None:
         """Note on the newest version what the execution that made it returned."""
-        with self._ungrafted():
+        with _ungrafted(self):
             JournaledTree.note_outputs(self, outputs)
 
     def store_sources(self, key: Any, version: int, sources: dict[str, Any]) -> None:
         """Keep where fields of an entity came from, as of a version."""
-        with self._ungrafted():
+        with _ungrafted(self):
             JournaledTree.store_sources(self, key, version, sources)
 
     def checkpoint(self) -> Checkpoint | None:
@@ -248,3 +237,19 @@ class ShortTree(JournaledTree):
         self.known_since = max(self.known_since, self._begin)
         self._end()
         TreeRegistry._retire(self)  # noqa: SLF001 - its own
+
+
+# Functions, since a tree may become one of the other class while a method of it runs.
+
+
+def _await_commit(tree: TreeRegistry) -> None:
+    """Wait until no other thread stores a commit; no new one begins, see `is_storing`."""
+    for _ in range(_PATIENCE):
+        if not tree.is_storing or tree.turn.is_held_here:
+            return
+        time.sleep(0.0001)
+
+
+def _ungrafted(tree: ShortTree) -> AbstractContextManager[Any]:
+    """Let no histories be put together in the block; while a commit is stored none are."""
+    return nullcontext() if tree.is_storing else tree._grafting  # noqa: SLF001 - one of ours

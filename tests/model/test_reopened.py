@@ -33,7 +33,7 @@ def _codecs() -> None:
     enter_codecs()
 
 
-EVERY = st.sampled_from([0, 0, 1, 2, 3, 5, 100])
+EVERY = st.sampled_from([0, 0, 0, 1, 2, 3, 100])
 """Commits after which there is a checkpoint."""
 
 
@@ -75,6 +75,31 @@ def test_whoever_opens_the_store_goes_on_where_the_last_one_stopped(
             world.open()
             world.check_all()
             assert list(check_histories(journal)) == []
+
+
+@histories(0.1)
+@given(
+    growth=GROWTH,
+    history=steps(
+        "run", "run", "edit", "run", "reopen", "run", "undo", "run", "undo_older", "revert",
+        "reopen", "run", "hold", "scribble", "haunt",
+    ),
+    every=EVERY,
+)  # fmt: skip
+def test_a_tree_that_begins_at_a_checkpoint_answers_as_if_never_away(
+    growth: list[int], history: list[tuple[str, int, list[int]]], every: int
+) -> None:
+    """Without forks, so that no tree is loaded with all its history at first."""
+    journal = MemoryJournal()
+    with checkpoints_every(every):
+        world = World(growth, journal=journal)
+
+        for step in history:
+            world.step(*step)
+
+        if not world.over:
+            world.open()
+            world.check_all()
 
 
 @histories(0.08)

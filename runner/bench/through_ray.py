@@ -174,13 +174,17 @@ def measure_flights(runner: Runner, path: Path) -> Figure:
 
 
 class OurRoots:
-    """Our roots in the batch figure: they live on from trial to trial, with all their versions."""
+    """Our roots in the batch figure: they live on from trial to trial, with all their versions.
+
+    Attributes:
+        refs: The roots.
+    """
 
     def __init__(self, runner: Runner, plans: Sequence[Sequence[Move]]) -> None:
         self._runner = runner
         self._plans = plans
         self._made = 0
-        self._roots = [runner.add(gridmap.make_grid(SIZE.nodes, SIZE.agents)) for _ in plans]
+        self.refs = [runner.add(gridmap.make_grid(SIZE.nodes, SIZE.agents)) for _ in plans]
 
     def run_next(self, count: int) -> float:
         """Make the next *count* moves of every root in one batch; return executions per second."""
@@ -188,7 +192,7 @@ class OurRoots:
         jobs = [
             _job(root, move)
             for moves in zip(*shares, strict=True)
-            for root, move in zip(self._roots, moves, strict=True)
+            for root, move in zip(self.refs, moves, strict=True)
         ]
         self._made += count
         start = time.perf_counter()
@@ -197,7 +201,7 @@ class OurRoots:
 
     def check(self) -> None:
         """Compare the newest version of every root, and one of old, with where agents should be."""
-        for root, plan in zip(self._roots, self._plans, strict=True):
+        for root, plan in zip(self.refs, self._plans, strict=True):
             for moves in (self._made, self._made // 2):
                 layout = layout_of(self._runner.snapshot(root, moves + 1))
                 if layout != layout_after(SIZE, plan[:moves]):

@@ -19,13 +19,15 @@ from typing import Any
 
 from examples import flights, gridmap
 from registry import Ref, Retention, Workspace
-from runner import Runner
+from runner import Job, Runner
 from runner.bench.figures import OURS, Figure, Line, Reach, Spread, Unit
 from runner.bench.through_ray import LARGE, SIZE, WARM_UP_TRIALS, OurRoots
 from runner.bench.turns import take_turns
 from runner.bench.workload import Move, Size, plan_moves, split
 
 UNSTORED = "without a store"
+LONG_ROOTS = 4
+"""Roots with long histories of the host that dies."""
 GROUP = 500
 """Executions in one group where there is no runner to make chunks."""
 
@@ -43,6 +45,8 @@ class StoreSettings:
     commits: int = 20_000
     trees: int = 10_000
     kills: int = 9
+    versions: int = 30_000
+    kills_of_long: int = 5
     flights: Path = flights.YEAR
 
     @classmethod
@@ -50,7 +54,7 @@ class StoreSettings:
         """A look in half a minute, with noisier figures; January instead of the year."""
         return cls(
             executions=8_000, repetitions=2, commits=4_000, trees=1_000, kills=2,
-            flights=flights.JANUARY,
+            versions=6_000, kills_of_long=2, flights=flights.JANUARY,
         )  # fmt: skip
 
 
@@ -65,6 +69,7 @@ def measure_with_store(settings: StoreSettings) -> Iterator[Figure]:
         yield measure_batch(folder, settings)
         yield measure_flights(folder, settings)
         yield measure_takeover(folder, settings)
+        yield measure_takeover_of_long(folder, settings)
         yield measure_bytes(folder, settings)
         yield measure_replay(folder, settings)
         yield measure_first_call(folder, settings)
@@ -148,6 +153,36 @@ def measure_takeover(folder: Path, settings: StoreSettings) -> Figure:
             outcome.result()
     return Figure(
         "takeover after SIGKILL, to the next outcome",
+        SIZE.entities,
+        Unit.MICROSECONDS,
+        Line(OURS, Spread.of(elapsed)),
+        (),
+        (Reach("<=", 500_000),),
+    )
+
+
+def measure_takeover_of_long(folder: Path, settings: StoreSettings) -> Figure:
+    """The same of a host whose roots have long histories, to the next outcome of each of them."""
+    elapsed = []
+    with Runner(gridmap.app, hosts=1, store=folder / "long.db") as runner:
+        plans = [plan_moves(SIZE, settings.versions, seed) for seed in range(LONG_ROOTS)]
+        roots = OurRoots(runner, plans)
+        roots.run_next(settings.versions)
+        for turn in range(settings.kills_of_long):
+            runner.wait_for_spare()
+            pid = runner.host_pid(roots.refs[0])
+            assert pid is not None, "the host is an actor"
+            jobs = [Job("set_speed", root, {**_FIRST_AGENT, "speed": turn}) for root in roots.refs]
+            start = time.perf_counter()
+            os.kill(pid, signal.SIGKILL)
+            outcomes = list(runner.submit(jobs))
+            elapsed.append((time.perf_counter() - start) * _MICROSECONDS)
+            for outcome in outcomes:
+                outcome.result()
+        roots.check()
+    return Figure(
+        f"takeover of {LONG_ROOTS} roots with {settings.versions:,} versions each, to the next"
+        " outcome of all",
         SIZE.entities,
         Unit.MICROSECONDS,
         Line(OURS, Spread.of(elapsed)),

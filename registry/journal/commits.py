@@ -103,7 +103,10 @@ def redo_commit(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
     _, time, number, name, pages, deltas, changed, *rest = entry
     keys, version = by.keys, tree.head + 1
     now = by.unpack.time(time)
-    moved, states, created, removed, opaque, outputs = (*rest, *_NOTHING[len(rest) :])
+    moved, *others = rest or _NOTHING[:1]
+    # Most commits have nothing else.
+    more = (*others, *_NOTHING[len(others) :]) if others else _NOTHING
+    states, created, removed, opaque, outputs = more
     news = [by.entity(each, version, now) for each in created]
     for node, parent in news:
         node.parent = tree.node(keys[parent])
@@ -112,15 +115,25 @@ def redo_commit(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
     if tree.base is not None:  # what the fork has in common with its base
         by.learn(nodes)
         by.learn([tree.node(keys[at]) for at in removed])
+    cells = by.cells
     for delta in deltas:
-        _redo_delta(version, delta, by)
+        cell, kind = cells.get(delta[0]), delta[1]
+        if cell is None or kind > PUT_IN:
+            _redo_delta(version, delta, by)
+        elif kind == TAKE_OUT:
+            cell.take_out(version, delta[2])
+        else:
+            cell.put_in(version, delta[2], keys[delta[3]])
     for key, *difference in states:
         node = tree.node(keys[key])
         node.change(version, by.changed(node, difference))
+    came = []
     for at in range(0, len(moved), 2):
-        node = tree.node(keys[moved[at]])
-        node.move(version, tree.node(keys[moved[at + 1]]))
+        key, parent = keys[moved[at]], keys[moved[at + 1]]
+        node = find(key) or tree.node(key)
+        node.move(version, find(parent) or tree.node(parent))
         node.removed = 0
+        came.append(node.key)
     for each in removed:
         node = tree.node(keys[each])
         node.move(version, None)
@@ -136,19 +149,20 @@ def redo_commit(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
             by.unpack.number(number),
             by.unpack.texts[name],
             tuple([node.key for node in nodes]),
-            tuple([node.key for node, _ in news]),
-            tuple([plain(keys[each]) for each in removed]),
-            tuple([plain(keys[each]) for each in moved[::2]]),
-            tuple([(plain(keys[key]), stamp) for key, stamp in outputs]),
+            tuple([node.key for node, _ in news]) if news else (),
+            tuple([plain(keys[each]) for each in removed]) if removed else (),
+            tuple(came),
+            tuple([(plain(keys[key]), stamp) for key, stamp in outputs]) if outputs else (),
             pages,
         ),
     )
 
 
-_NOTHING: tuple[Any, ...] = ((),) * 6
+_NOTHING: tuple[Any, ...] = ((),) * 5
 
 
 def _redo_delta(version: int, delta: list[Any], by: StateReader) -> None:
+    """Change a container again, in another way than by taking out or putting in one child."""
     cell, kind = by.cells.get(delta[0]), delta[1]
     if cell is None:
         # A former form of its class had made it, or (of the base of a fork) held it, and this one
@@ -156,20 +170,15 @@ def _redo_delta(version: int, delta: list[Any], by: StateReader) -> None:
         if delta[0] < 0 or (by.tree.base is not None and delta[0] >> 40 != by.tree.branch):
             return
         raise JournalDamagedError(by.unpack.place, f"changes {delta[0]}, which no container is")
-    if kind == TAKE_OUT:
-        cell.take_out(version, delta[2])
-    elif kind == PUT_IN:
-        cell.put_in(version, delta[2], by.keys[delta[3]])
+    read = by.reader_in(cell)
+    change: Any
+    if kind == SPLICES:
+        change = [(at, count, [*map(read, items)]) for at, count, *items in delta[2:]]
+    elif kind == ITEMS:
+        change = [(read(key), read(value)) for key, value in delta[2:]]
     else:
-        read = by.reader_in(cell)
-        change: Any
-        if kind == SPLICES:
-            change = [(at, count, [*map(read, items)]) for at, count, *items in delta[2:]]
-        elif kind == ITEMS:
-            change = [(read(key), read(value)) for key, value in delta[2:]]
-        else:
-            change = [*map(read, delta[2])], [*map(read, delta[3])]
-        cell.apply(version, change)
+        change = [*map(read, delta[2])], [*map(read, delta[3])]
+    cell.apply(version, change)
 
 
 def _mark_opaque(nodes: list[Node], names: dict[Key, frozenset[str]], by: StateReader) -> None:

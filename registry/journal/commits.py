@@ -92,6 +92,9 @@ def write_commit(tree: TreeRegistry, commit: tuple[Any, ...], to: StateWriter) -
 def entries_of(unpack: Unpacker) -> Iterator[list[Any]]:
     """Yield the entries of one branch, each as a list that begins with its kind.
 
+    The changes of containers in a usual commit are tuples: number, position, position of the key of
+    what is put in there, or `_NO_KEY` for what is taken out.
+
     Raises:
         ValueError, TypeError, IndexError: They are none.
     """
@@ -114,10 +117,7 @@ def entries_of(unpack: Unpacker) -> Iterator[list[Any]]:
         numbers = iter(items[of_deltas:of_changed])
         yield [
             *(COMMIT, *start),
-            [
-                (cell, TAKE_OUT, place) if key == _NO_KEY else (cell, PUT_IN, place, key)
-                for cell, place, key in zip(numbers, numbers, numbers, strict=True)
-            ],
+            [*zip(numbers, numbers, numbers, strict=True)],
             *(items[of_changed:of_states], items[of_moved:at], items[of_states:of_moved]),
         ]
 
@@ -172,13 +172,17 @@ def redo_commit(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
         by.learn([tree.node(keys[at]) for at in removed])
     cells = by.cells
     for delta in deltas:
-        cell, kind = cells.get(delta[0]), delta[1]
-        if cell is None or kind > PUT_IN:
+        if type(delta) is list:
             _redo_delta(version, delta, by)
-        elif kind == TAKE_OUT:
-            cell.take_out(version, delta[2])
+            continue
+        number_of_cell, at, key = delta
+        cell = cells.get(number_of_cell)
+        if cell is None:
+            _check_gone(number_of_cell, by)
+        elif key == _NO_KEY:
+            cell.take_out(version, at)
         else:
-            cell.put_in(version, delta[2], keys[delta[3]])
+            cell.put_in(version, at, keys[key])
     for key, *difference in states:
         node = tree.node(keys[key])
         node.change(version, by.changed(node, difference))
@@ -217,14 +221,16 @@ _NOTHING: tuple[Any, ...] = ((),) * 5
 
 
 def _redo_delta(version: int, delta: list[Any], by: StateReader) -> None:
-    """Change a container again, in another way than by taking out or putting in one child."""
     cell, kind = by.cells.get(delta[0]), delta[1]
     if cell is None:
-        # A former form of its class had made it, or (of the base of a fork) held it, and this one
-        # has no such field: then nothing of it is in any state.
-        if delta[0] < 0 or (by.tree.base is not None and delta[0] >> 40 != by.tree.branch):
-            return
-        raise JournalDamagedError(by.unpack.place, f"changes {delta[0]}, which no container is")
+        _check_gone(delta[0], by)
+        return
+    if kind == TAKE_OUT:
+        cell.take_out(version, delta[2])
+        return
+    if kind == PUT_IN:
+        cell.put_in(version, delta[2], by.keys[delta[3]])
+        return
     read = by.reader_in(cell)
     change: Any
     if kind == SPLICES:
@@ -234,6 +240,16 @@ def _redo_delta(version: int, delta: list[Any], by: StateReader) -> None:
     else:
         change = [*map(read, delta[2])], [*map(read, delta[3])]
     cell.apply(version, change)
+
+
+def _check_gone(number: int, by: StateReader) -> None:
+    """Refuse the number of no container.
+
+    But a former form of its class may have made it, or (of the base of a fork) held it, while this
+    one has no such field: then nothing of it is in any state.
+    """
+    if number >= 0 and (by.tree.base is None or number >> 40 == by.tree.branch):
+        raise JournalDamagedError(by.unpack.place, f"changes {number}, which no container is")
 
 
 def _mark_opaque(nodes: list[Node], names: dict[Key, frozenset[str]], by: StateReader) -> None:

@@ -270,6 +270,11 @@ class JournaledTrees(Trees):
         found = [tree for (root, _), tree in list(self.by_root.items()) if root == key]
         return sorted(found, key=lambda tree: tree.branch)
 
+    def drop(self, ref: Ref) -> None:
+        """Hold a branch no longer, as `Trees.drop`. Cost: the branches of its root are loaded."""
+        self.branches(ref.root)  # now, since loading takes the lock that dropping holds
+        super().drop(ref)
+
     def _check_place(self, tree: TreeRegistry, place: Place) -> None:
         is_elsewhere = place in self._stored and place not in self.by_root
         if is_elsewhere and tree is not self._arriving:

@@ -14,6 +14,7 @@ from registry import ConfigEntity, Entity, Retention, Workspace
 from registry.errors import (
     FencedError,
     IdentityTakenError,
+    InUseError,
     JournalError,
     NameTakenError,
     NotFoundError,
@@ -389,6 +390,29 @@ class Counting(MemoryJournal):
     def parts(self, root: int, branch: int, after: int = 0, until: int | None = None) -> Any:
         self.after = after
         return super().parts(root, branch, after, until)
+
+
+def test_a_branch_whose_forks_are_not_loaded_is_not_dropped(journal: MemoryJournal) -> None:
+    """They read of it what they began with; it is refused at once."""
+    workspace = opened(journal)
+    tree = workspace.add(Tree(leaves=[Leaf()]), "tree")
+    fork = workspace.fork(tree)
+    refused: list[int] = []
+
+    def drop() -> None:
+        with pytest.raises(InUseError) as caught:
+            opened(journal).drop("tree")
+        refused.append(caught.value.count)
+
+    dropping = threading.Thread(target=drop, daemon=True)
+    dropping.start()
+    dropping.join(60)
+    assert refused == [1]
+
+    again = opened(journal)
+    again.drop(fork)
+    again.drop(tree)
+    assert opened(journal).roots() == []
 
 
 def test_recovery_begins_at_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:

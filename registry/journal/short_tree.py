@@ -159,7 +159,7 @@ class ShortTree(JournaledTree):
                 self._recalled = self._recall(self, self._begin)
         with self._grafting:
             _await_commit(self)
-            if type(self) is not ShortTree:
+            if type(self) is not ShortTree or self._grafter:  # what is asked meanwhile is there
                 return
             self._grafter = threading.get_ident()
             try:
@@ -200,8 +200,11 @@ class ShortTree(JournaledTree):
 
     @is_storing.setter
     def is_storing(self, value: bool) -> None:
-        with self._grafting if value else nullcontext():
-            vars(self)["is_storing"] = value
+        if value:
+            with self._grafting:
+                self.__dict__["is_storing"] = True
+        else:
+            self.__dict__["is_storing"] = False
 
     def _heads(self) -> Any:
         """Return what tells that history is another one, also when the tree was completed."""

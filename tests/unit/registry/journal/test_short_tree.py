@@ -314,6 +314,31 @@ def test_retention_of_versions_is_as_if_never_away(
     assert workspace.history("tree")[0].version == 5
 
 
+def test_retention_forgets_at_once_what_is_loaded_and_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The past begins at a checkpoint that is older than what is kept."""
+    monkeypatch.setattr(
+        JournaledTree, "wants_checkpoint", property(lambda it: it.marked - it.checked > 30)
+    )
+    journal = Counting()
+    workspace = filled(journal)
+    tree = workspace.ref("tree")
+    for number in range(60):
+        workspace.execute("call", tree=tree, label=f"number {number}")
+    source = workspace.snapshot(tree).attribute_source
+    assert list(source) == ["number"]
+
+    again = opened(journal, retention=Retention(versions=15))
+
+    assert shape_of(again) is ShortTree
+    assert [row.version for row in again.history(tree)] == list(range(56, 71))
+    held = again.trees.tree(tree)
+    assert held.nodes[held.key].renamed == list(range(57, 71))
+    assert [commit[0] for commit in held.commits] == list(range(56, 71))
+    assert again.snapshot(tree, 57).attribute_source == source
+
+
 def test_a_tree_that_has_grown_beyond_retention_needs_its_past_no_more(journal: Counting) -> None:
     """And nobody loads it; what left before is forgotten with it."""
     filled(journal)

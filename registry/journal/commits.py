@@ -170,19 +170,7 @@ def redo_commit(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
     if tree.base is not None:  # what the fork has in common with its base
         by.learn(nodes)
         by.learn([tree.node(keys[at]) for at in removed])
-    cells = by.cells
-    for delta in deltas:
-        if type(delta) is list:
-            _redo_delta(version, delta, by)
-            continue
-        number_of_cell, at, key = delta
-        cell = cells.get(number_of_cell)
-        if cell is None:
-            _check_gone(number_of_cell, by)
-        elif key == _NO_KEY:
-            cell.take_out(version, at)
-        else:
-            cell.put_in(version, at, keys[key])
+    _redo_deltas(version, deltas, by)
     for key, *difference in states:
         node = tree.node(keys[key])
         node.change(version, by.changed(node, difference))
@@ -218,6 +206,22 @@ def redo_commit(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
 
 
 _NOTHING: tuple[Any, ...] = ((),) * 5
+
+
+def _redo_deltas(version: int, deltas: list[Any], by: StateReader) -> None:
+    cells, keys = by.cells, by.keys
+    for delta in deltas:
+        if type(delta) is list:
+            _redo_delta(version, delta, by)
+            continue
+        number, at, key = delta
+        cell = cells.get(number)
+        if cell is None:
+            _check_gone(number, by)
+        elif key == _NO_KEY:
+            cell.take_out(version, at)
+        else:
+            cell.put_in(version, at, keys[key])
 
 
 def _redo_delta(version: int, delta: list[Any], by: StateReader) -> None:

@@ -78,7 +78,7 @@ class ShortTree(JournaledTree):
 
     @staticmethod
     def begin(tree: JournaledTree, cut: Cut, recall: Recall) -> None:
-        """Make a tree that was recovered from a checkpoint on load the rest when it is needed."""
+        """Let a tree that was recovered from its newest checkpoint load the rest when asked."""
         vars(tree).update(
             _begin=cut.version,
             _cells=cut.cells,
@@ -159,8 +159,11 @@ class ShortTree(JournaledTree):
                 self._recalled = self._recall(self, self._begin)
         with self._grafting:
             _await_commit(self)
-            if type(self) is not ShortTree or self._grafter:  # what is asked meanwhile is there
+            if type(self) is not ShortTree:
+                self._recalled = None  # loaded in vain
                 return
+            if self._grafter:
+                return  # asked while histories are put together: what is there will do
             self._grafter = threading.get_ident()
             try:
                 self._complete_with(self._recalled)

@@ -30,6 +30,7 @@ import pydantic
 import registry
 from registry import Ref, ids
 from runner.errors import BatchError, ExecutionError
+from runner.options import Options
 
 RaiseOn = Literal["never", "first", "end"]
 
@@ -60,6 +61,9 @@ class Job(NamedTuple):
 
     id: str | None = None
     """Execution id; None: one is made from the batch and the index."""
+
+    options: Options | None = None
+    """What it asks for beside; None: what its batch does."""
 
 
 class ErrorInfo(NamedTuple):

@@ -38,6 +38,7 @@ from runner.errors import (
 )
 from runner.fleet import Fleet
 from runner.lane import Lane
+from runner.options import NO_OPTIONS, Options
 from runner.routing import Routing
 from runner.settings import Settings
 from runner.statistics import Meter
@@ -87,6 +88,7 @@ class Dispatcher:
         meter: Counts what is answered.
         wire: How chunks are written.
         settings: The bounds.
+        options: What each job asks for that does not say otherwise.
         one_by_one: Whether to wait for each chunk as it is sent, which is faster for one alone.
     """
 
@@ -99,6 +101,7 @@ class Dispatcher:
         meter: Meter,
         wire: Wire,
         settings: Settings,
+        options: Options = NO_OPTIONS,
         *,
         one_by_one: bool = False,
     ) -> None:
@@ -115,12 +118,14 @@ class Dispatcher:
         self._meter = meter
         self._wire = wire
         self._settings = settings
+        self._options = options
         self._lanes: dict[int, Lane] = {}
         self._flights: dict[int, Flight] = {}
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._taken = 0
         self._done: dict[Status, int] = dict.fromkeys(get_args(Status), 0)
         self._sent = 0
+        self._chunks = 0
         self._is_exhausted = False
         self._is_cancelled = False
         self._cancel_deadline_s: float | None = None
@@ -252,7 +257,9 @@ class Dispatcher:
         if lane.error is not None:
             self._end_lane(lane, lane.error)
             return
-        payload, sent, rejected = self._wire.dumps_chunk(lane.take(self.number))
+        self._chunks += 1
+        chunk = lane.take(self.number)._replace(number=self._chunks)
+        payload, sent, rejected = self._wire.dumps_chunk(chunk)
         for row, error in rejected:
             self._finish(row, "failed", error)
         if not sent.indexes:
@@ -543,7 +550,8 @@ class Dispatcher:
         for row in rows:
             heads += row[:HEAD_PARTS]
             values += row[HEAD_PARTS]
-        payload, chunk, _ = self._wire.dumps_chunk(chunk_of(self.number, heads, values))
+        part = chunk_of(self.number, heads, values)._replace(number=flight.chunk.number)
+        payload, chunk, _ = self._wire.dumps_chunk(part)
         return flight._replace(chunk=chunk._replace(values=[]), payload=payload, deaths=deaths)
 
     def _send_held(self, lane: Lane) -> None:

@@ -137,15 +137,15 @@ class Host:
         return self._wire.dumps_reply(reply)
 
     def _is_new(self, chunk: Chunk) -> bool:
-        """Tell whether a chunk was not delivered before: jobs of a batch come in their order.
+        """Tell whether a chunk was not delivered before: chunks of a batch come in their order.
 
         One that was refused is sent again as such, in its place.
         """
-        last = self._delivered.pop(chunk.batch, -1)
+        last = self._delivered.pop(chunk.batch, 0)
         if len(self._delivered) >= BATCHES_KEPT:
             del self._delivered[next(iter(self._delivered))]
-        self._delivered[chunk.batch] = max(last, chunk.indexes[-1])
-        return chunk.indexes[0] > last
+        self._delivered[chunk.batch] = max(last, chunk.number)
+        return chunk.number > last
 
     def _refuse(self, batch: int, error: TreerunnerError) -> TreerunnerError:
         if len(self._refused) >= BATCHES_KEPT:

@@ -43,6 +43,7 @@ from runner.errors import (
 )
 from runner.fleet import Fleet
 from runner.host_store import KnownOutcomes, Store, enter_stored
+from runner.options import NO_OPTIONS, Options
 from runner.routing import Routing
 from runner.settings import DEFAULT, Settings
 from runner.statistics import Meter, Statistics
@@ -217,6 +218,7 @@ class Runner:
         chunk: int | None = None,
         window: int | None = None,
         timeout_s: float | None = None,
+        options: Options = NO_OPTIONS,
         raise_on: RaiseOn = "never",
     ) -> Batch:
         """Return a batch, which runs as its outcomes are taken.
@@ -228,6 +230,7 @@ class Runner:
             window: Most requests on their way to one host; None: as in the settings.
             timeout_s: Longest that a job may run; None: as in the settings. One that runs longer is
                 ended with its host, which another one replaces, after up to a half longer.
+            options: What each job asks for that does not say otherwise.
             raise_on: Whether iterating raises a `BatchError` for a job that did not succeed: at the
                 `first`, which also cancels what is left, or at the `end`. Its outcome is in the
                 error; those of others come if iteration goes on.
@@ -240,11 +243,11 @@ class Runner:
             self._settings,
             chunk_jobs=chunk or self._settings.chunk_jobs,
             window_chunks=window or self._settings.window_chunks,
-            timeout_s=timeout_s or self._settings.timeout_s,
+            timeout_s=timeout_s or options.timeout_s or self._settings.timeout_s,
         )
         if settings.timeout_s is not None and (self._in_process or self._store is None):
             raise TimeLimitError("hosts of their own" if self._in_process else "a store")
-        dispatcher = session.dispatcher(jobs, self._meter, settings)
+        dispatcher = session.dispatcher(jobs, self._meter, settings, options)
         batch = Batch(dispatcher, is_ordered=ordered, raise_on=raise_on)
         self._batches.add(batch)
         return batch
@@ -379,7 +382,13 @@ class _Session(NamedTuple):
     wire: Wire
 
     def dispatcher(
-        self, jobs: Iterable[Job], meter: Meter, settings: Settings, *, one_by_one: bool = False
+        self,
+        jobs: Iterable[Job],
+        meter: Meter,
+        settings: Settings,
+        options: Options = NO_OPTIONS,
+        *,
+        one_by_one: bool = False,
     ) -> Dispatcher:
         """Return what runs a batch."""
         return Dispatcher(
@@ -390,6 +399,7 @@ class _Session(NamedTuple):
             meter,
             self.wire,
             settings,
+            options,
             one_by_one=one_by_one,
         )
 

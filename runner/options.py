@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from types import UnionType
 from typing import Any, NamedTuple
 
 from tenacity.wait import wait_base, wait_random_exponential
@@ -47,8 +48,23 @@ class Retries:
     """How long before each: any wait of the tenacity library, or a sum of some."""
 
     def __post_init__(self) -> None:
+        if type(self.attempts) is not int:
+            raise JobError(f"Retries.attempts {self.attempts!r}", "is not a whole number")
         if self.attempts < 1:
             raise JobError(f"Retries.attempts {self.attempts}", "is less than 1")
+        if isinstance(self.on, str) or not isinstance(self.on, Sequence):
+            raise JobError(f"Retries.on {self.on!r}", "is not a sequence of classes or their names")
+        for each in self.on:
+            if not isinstance(each, str | type):
+                raise JobError(f"Retries.on {each!r}", "is neither a class nor the name of one")
+        if not isinstance(self.wait, wait_base):
+            way_out = "is no wait of the tenacity library; tenacity.wait_fixed(1) is one"
+            raise JobError(f"Retries.wait {self.wait!r}", way_out)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names of the errors after which there is another attempt."""
+        return frozenset(each if isinstance(each, str) else each.__name__ for each in self.on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +91,25 @@ class Options:
     depends_on: Sequence[str] = ()
     """Ids of earlier jobs of the batch that must have succeeded; else it is skipped."""
 
+    attempts_before: int = 0
+    """Attempts that it had in batches before this one, see `Batch.retry_failed`; those of this
+    batch come on top, and are numbered from there."""
+
     def __post_init__(self) -> None:
-        for name in ("timeout_s", "memory_bytes"):
-            limit = getattr(self, name)
-            if limit is not None and limit <= 0:
-                raise JobError(f"Options.{name} {limit}", "is not positive")
+        _check_limit("timeout_s", self.timeout_s, int | float)
+        _check_limit("memory_bytes", self.memory_bytes, int)
+        for each in self.policies:
+            if not isinstance(each, Retries):
+                raise JobError(f"Options.retries {each!r}", "is no Retries")
+        if type(self.attempts_before) is not int or self.attempts_before < 0:
+            raise JobError(f"Options.attempts_before {self.attempts_before!r}", "is no count")
+
+    @property
+    def policies(self) -> tuple[Retries, ...]:
+        """Return when it is run again; the first that names an error counts."""
+        if isinstance(self.retries, Sequence):
+            return tuple(self.retries)
+        return () if self.retries is None else (self.retries,)
 
     def over(self, batch: Options) -> Options:
         """Return these options, with those of a batch where they say nothing."""
@@ -90,6 +120,15 @@ class Options:
         }
         whole = {each.name: getattr(batch, each.name) for each in fields(batch)}
         return Options(**{**whole, **said})
+
+
+def _check_limit(name: str, limit: object, kind: type | UnionType) -> None:
+    if limit is None:
+        return
+    if not isinstance(limit, kind) or isinstance(limit, bool):
+        raise JobError(f"Options.{name} {limit!r}", "is not a number")
+    if not 0 < limit < float("inf"):  # type: ignore[operator]  # it is of the kind
+        raise JobError(f"Options.{name} {limit}", "is not positive, or without end")
 
 
 NO_OPTIONS = Options()

@@ -75,6 +75,10 @@ class Chunk(NamedTuple):
     """The values of all arguments, end to end: as many for each job as its shape has names."""
     number: int = 0
     """Chunks of a batch that are sent for the first time are numbered from 1, in that order."""
+    memory: dict[int, int] | None = None
+    """Most bytes that some of its jobs may take, by index; usually none of them has a limit."""
+    verdict: ErrorInfo | None = None
+    """What its jobs failed with if they were never stored, of a chunk that is not run any more."""
 
     def rows(self) -> Iterator[Row]:
         """Yield the jobs."""
@@ -176,7 +180,8 @@ class Wire:
         sendable = [row for row, error in judged if error is None]
         heads = [part for row in sendable for part in row[:HEAD_PARTS]]
         values = [value for row in sendable for value in row[HEAD_PARTS]]
-        sent = chunk_of(chunk.batch, heads, values)._replace(number=chunk.number)
+        sent = chunk_of(chunk.batch, heads, values)
+        sent = sent._replace(number=chunk.number, memory=chunk.memory)
         rejected = [(row, error) for row, error in judged if error is not None]
         return self.dumps(tuple(sent)), sent, rejected
 

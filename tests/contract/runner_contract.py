@@ -287,13 +287,24 @@ class RunnerContract:
         ]
         assert "raise ValueError(message)" in outcome.error.traceback
 
+    def test_an_error_names_the_root_and_the_version_that_it_met(self, runner: Runner, root: Ref):
+        runner.submit(notes(root, 2)).wait()
+
+        outcome = runner.execute("fail", library=root, message="no such shelf")
+
+        assert outcome.error is not None
+        assert outcome.error.notes == (f"Library {root.address} at version 3",)
+        assert outcome.error.bases == ("Exception", "BaseException")
+
     def test_the_result_of_a_failed_execution_is_our_own_error(self, runner: Runner, root: Ref):
         outcome = runner.execute("fail", library=root, message="no such shelf")
 
         with pytest.raises(ExecutionError, match="'fail': ValueError: no such shelf") as caught:
             outcome.result()
 
-        assert caught.value.__notes__ == [outcome.error.traceback]  # type: ignore[union-attr]
+        error = outcome.error
+        assert error is not None
+        assert caught.value.__notes__ == [error.traceback, *error.notes]
         copied = pickle.loads(pickle.dumps(caught.value))
         assert str(copied) == str(caught.value)
         assert copied.info == outcome.error

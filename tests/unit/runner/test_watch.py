@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from runner.asked import Asked
 from runner.lane import Lane
+from runner.options import NO_OPTIONS
 from runner.watch import LOOKS, Watch
 from runner.wire import IDLE, Running
 
@@ -31,7 +33,9 @@ class Watched:
         for lane in self.lanes[:2]:
             lane.under_way = 1
         self.looks = 0
-        self.watch = Watch(4.0, BATCH, self.look, self.clock)
+        self.asked = Asked(NO_OPTIONS, 4.0)
+        self.next_jobs: list[int] = []
+        self.watch = Watch(self.asked, BATCH, self.look, lambda _: self.next_jobs, self.clock)
 
     def look(self, host: int) -> Running | None:
         self.looks += 1
@@ -62,6 +66,7 @@ def test_it_looks_a_few_times_within_the_limit_and_not_at_idle_hosts():
 
     assert watched.watch.pause_s == 4.0 / LOOKS
     assert watched.looks == 2 * LOOKS
+    assert watched.watch.wait_s is not None
     assert 0 < watched.watch.wait_s <= watched.watch.pause_s
 
 
@@ -75,6 +80,7 @@ def test_a_host_that_works_for_another_batch_or_opens_a_store_is_left_alone():
 def test_a_host_that_does_not_answer_is_told_of_without_a_job():
     watched = Watched()
     watched.at = {0: None, 1: IDLE}
+    watched.next_jobs = [5]
 
     assert [watched.after(1.0) for _ in range(4)] == [[]] * 4
     assert watched.after(1.0) == [(0, None)]

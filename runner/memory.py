@@ -31,7 +31,7 @@ def limited(most_bytes: int) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = _data_bytes() + most_bytes
     known = [each for each in (soft, hard) if each != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_DATA, (min(wanted, *known), hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (min([wanted, *known]), hard))
     try:
         yield
     finally:

@@ -101,7 +101,7 @@ def _check_keys(what: str, fields: Mapping[str, Any], known: tuple[str, ...]) ->
 def _format_retries(retries: Retries) -> Any:
     fields: dict[str, Any] = {"attempts": retries.attempts}
     if tuple(retries.on) != (Exception,):
-        fields["on"] = sorted(retries.names)
+        fields["on"] = list(retries.names)
     if not _is_default(retries.wait):
         fields["wait_s"] = _format_wait(retries.wait)
     return retries.attempts if len(fields) == 1 else fields

@@ -62,9 +62,9 @@ class Retries:
             raise JobError(f"Retries.wait {self.wait!r}", way_out)
 
     @property
-    def names(self) -> frozenset[str]:
+    def names(self) -> tuple[str, ...]:
         """Return the names of the errors after which there is another attempt."""
-        return frozenset(each if isinstance(each, str) else each.__name__ for each in self.on)
+        return tuple(each if isinstance(each, str) else each.__name__ for each in self.on)
 
 
 @dataclass(frozen=True, slots=True)

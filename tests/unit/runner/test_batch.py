@@ -65,6 +65,12 @@ def raised(error: BaseException) -> ErrorInfo:
     raise AssertionError
 
 
+def test_what_failed_is_submitted_with_the_options_that_are_given():
+    again: Any = batch_of(Script()).retry_failed(cancelled=True, ordered=True)
+
+    assert again == [Job("again", None, {"cancelled": True}, "a"), {"ordered": True}]
+
+
 def test_outcomes_come_as_they_are_ready():
     batch = batch_of(Script([2, 0], [1]))
 

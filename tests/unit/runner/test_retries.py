@@ -25,7 +25,7 @@ from runner.statistics import Meter
 from runner.wire import Running
 from tests.contract import library
 from tests.contract.library import RUNS, Library
-from tests.unit.runner.test_takeover import SETTINGS, STORE, Bench
+from tests.unit.runner.test_takeover import SETTINGS, STORE, Bench, Overdue
 
 KEYS = count()
 AT_ONCE = wait_fixed(0)
@@ -284,6 +284,7 @@ def test_a_batch_that_is_run_again_goes_through_the_same_attempts(
 
     runs = min(times + 1, 3)
     assert RUNS[key] == runs
+    assert other.clock.now == 0.5 * max(0, runs - 1 - made)  # what failed before has waited
     assert (first.status, first.attempts) == ("ok" if times < 3 else "failed", runs)
     assert second.ok
     assert [each.version for each in again] == [first.version, second.version]
@@ -602,6 +603,9 @@ def test_a_silent_host_is_ended_for_the_job_with_a_limit_only(trial: Trial):
         clock.now += 0.5
         dispatcher._end_overdue(watch)
     assert second in trial.transport.hosts
+    # Nor if it was found too late: the job that was overdue is not there any more.
+    (lane,) = dispatcher._lanes.values()
+    dispatcher._end_overdue(Overdue([(lane, None)]))  # type: ignore[arg-type]
     outcomes += trial.drive(dispatcher)
 
     assert dispatcher.counts() == Counts(ok=3)

@@ -134,7 +134,7 @@ class Dispatcher:
         """
         while not self.ready:
             arrived = self._collect_arrived()
-            if self._attempts.is_any_waiting:
+            if self._attempts.is_any_waiting and not self._is_cancelled:
                 self._run_due()
             if self._is_cancelled:
                 self._wind_up()

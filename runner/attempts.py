@@ -22,7 +22,7 @@ from tenacity import RetryCallState, Retrying
 from registry import ids
 from runner.asked import Asked
 from runner.batch import ErrorInfo, Outcome, Status
-from runner.errors import ExecutionError, JobTimeoutError, PoisonError
+from runner.errors import ExecutionError, JobTimeoutError, PoisonError, WireError
 from runner.options import Retries
 from runner.wire import Row
 
@@ -125,8 +125,11 @@ class Attempts:
             is_known: Whether it failed in another run: then the time has passed.
 
         Raises:
+            WireError: The values of its arguments are not at hand.
             Exception: Whatever a wait of the user's own raises.
         """
+        if len(row[4]) != len(row[0][1]):
+            raise WireError("a job to be run again", "its arguments cannot be read here")
         was = self._open.get(row[2]) or _Open(self._number(row), 1, 0)
         pause_s = 0.0 if is_known else _pause_s(policy, was, row, error)
         now = _Open(was.number, was.attempt + 1, was.before, was.idle_s + pause_s)

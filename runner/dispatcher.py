@@ -112,8 +112,6 @@ class Dispatcher:
         self._lanes: dict[int, Lane] = {}
         self._flights: dict[int, Flight] = {}
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
-        self._read: tuple[Flight, dict[int, Row]] | None = None
-        """The chunk that was read again last, for its jobs that failed."""
         self._taken = 0
         self._done: dict[Status, int] = dict.fromkeys(get_args(Status), 0)
         self._sent = 0
@@ -456,7 +454,7 @@ class Dispatcher:
         self._done["ok"] += ok_count
         if self._attempts or self._asked:
             self._tell_attempts(len(self.ready) - before)
-        self._read = None
+        self._parts.forget()
 
     def _tell_attempts(self, count: int) -> None:
         """Let the newest outcomes be those of jobs, where they are of second attempts."""
@@ -473,14 +471,14 @@ class Dispatcher:
         policy = self._attempts.policy(row[2], status, error)
         is_again = policy is not None and not self._is_cancelled
         if is_again or self._failures.wants_jobs:
-            row = self._with_values(flight, row)
+            row = self._parts.whole(flight, row)
         if policy is not None and is_again:
             try:
                 # What a store answers took no time: it ran before this batch, and has waited.
                 is_known = run_us == 0 and flight.verdict is None
                 self._attempts.let_wait(row, policy, error, is_known=is_known)
             except Exception as exc:  # noqa: BLE001 - a wait of the user's own may raise anything
-                note = f"it was not run again: its wait raised {type(exc).__name__}: {exc}"
+                note = f"it was not run again: {type(exc).__name__}: {exc}"
                 error = error._replace(notes=(*error.notes, note))
             else:
                 return
@@ -528,17 +526,7 @@ class Dispatcher:
         """Yield the jobs of a chunk; with the values of arguments, if somebody wants them."""
         for head in flight.chunk.heads():
             row = (*head, ())
-            yield self._with_values(flight, row) if self._failures.wants_jobs else row
-
-    def _with_values(self, flight: Flight, row: Row) -> Row:
-        """Return a job that was sent with the values of its arguments, if they can be read."""
-        if self._read is None or self._read[0] is not flight:
-            try:
-                rows = {each[2]: each for each in self._parts.rows(flight)}
-            except Exception:  # noqa: BLE001 - whatever a user's own class raises
-                rows = {}
-            self._read = flight, rows
-        return self._read[1].get(row[2], row)
+            yield self._parts.whole(flight, row) if self._failures.wants_jobs else row
 
     def _enter_born(self, root: Ref, parent: Ref | None, host: int) -> None:
         if root.root in self._directory.entries:  # it was born before, and this is told again

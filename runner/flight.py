@@ -47,13 +47,26 @@ class Parts:
         self._wire = wire
         self._asked = asked
         self._settings = settings
+        self._read: tuple[Flight, dict[int, Row]] | None = None
 
-    def rows(self, flight: Flight) -> list[Row]:
-        """Return the jobs of a chunk, with the values of their arguments.
+    def whole(self, flight: Flight, row: Row) -> Row:
+        """Return a job that was sent with the values of its arguments, if they can be read.
 
-        Raises:
-            Exception: One of these can be written and not be read.
+        Cost: reading the chunk, once for all of its jobs until `forget`.
         """
+        if self._read is None or self._read[0] is not flight:
+            try:
+                rows = {each[2]: each for each in self._rows(flight)}
+            except Exception:  # noqa: BLE001 - whatever a user's own class raises
+                rows = {}
+            self._read = flight, rows
+        return self._read[1].get(row[2], row)
+
+    def forget(self) -> None:
+        """Forget the chunk that was read."""
+        self._read = None
+
+    def _rows(self, flight: Flight) -> list[Row]:
         return [*self._wire.loads_chunk(flight.jobs or flight.payload).rows()]
 
     def without_overdue(self, flight: Flight, overdue: int) -> Iterator[Flight]:
@@ -61,7 +74,7 @@ class Parts:
 
         A host that did not tell which has only its next jobs one by one to say.
         """
-        rows = self.rows(flight)
+        rows = self._rows(flight)
         if overdue < 0 and len(rows) > 1:
             yield from (self._part(flight, [row], flight.deaths) for row in rows)
             return
@@ -88,11 +101,11 @@ class Parts:
             shape, *_ = next(flight.chunk.heads())
             yield self._over(flight, "quarantined", PoisonError(shape[0], flight.deaths))
         elif is_poison and size > 1:
-            yield from (self._part(flight, [row], deaths=0) for row in self.rows(flight))
+            yield from (self._part(flight, [row], deaths=0) for row in self._rows(flight))
         elif size <= self._settings.first_chunk_jobs:
             yield flight
         else:
-            rows = iter(self.rows(flight))
+            rows = iter(self._rows(flight))
             yield self._part(flight, islice(rows, self._settings.first_chunk_jobs), flight.deaths)
             yield self._part(flight, rows, flight.deaths)
 

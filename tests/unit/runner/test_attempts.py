@@ -170,8 +170,8 @@ def test_jobs_wait_as_long_as_they_should_and_come_in_the_order_in_which_they_ar
     bench, clock = attempts(Retries(9, wait=wait_exponential(multiplier=2, max=60)))
     policy = bench.policy(1, "failed", info(OSError()))
     assert policy is not None
-    late: Row = (ROW[0], None, 1, "late", ())
-    early: Row = (ROW[0], None, 2, "early", ())
+    late: Row = (ROW[0], None, 1, "late", (1,))
+    early: Row = (ROW[0], None, 2, "early", (1,))
 
     bench.let_wait(late, policy, info(OSError()), is_known=False)
     clock.now = 2.0

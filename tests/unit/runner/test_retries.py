@@ -152,15 +152,16 @@ def test_others_go_on_while_a_job_waits_and_it_takes_its_place_when_it_is_sent(
 
 def test_jobs_that_wait_count_as_held(trial: Trial):
     taken = count()
-    source = (stumble(trial.roots[0], f"held {next(taken)}", 9) for _ in count())
+    source = (stumble(trial.roots[0], f"held {next(taken)}", 9) for _ in range(2_000))
     dispatcher = trial.batch(source, three(wait_fixed(1_000)), held_jobs=100, pull_jobs=7)
 
-    trial.until_it_waits(dispatcher)
+    outcomes = trial.until_it_waits(dispatcher)
     for _ in range(50):
         trial.transport.step_all()
-        trial.until_it_waits(dispatcher)
+        outcomes += trial.until_it_waits(dispatcher)
 
-    assert next(taken) <= 100
+    assert outcomes == []
+    assert next(taken) == 100
 
 
 def test_what_is_awaited_is_the_next_answer_or_the_next_attempt(trial: Trial, key: str):
@@ -210,7 +211,38 @@ def test_a_wait_that_raises_ends_the_job_with_its_own_error(trial: Trial, key: s
     assert (outcome.status, outcome.attempts) == ("failed", 1)
     assert outcome.error is not None
     assert outcome.error.type == "Stumble"
-    assert outcome.error.notes[-1].endswith("its wait raised ZeroDivisionError: no")
+    assert outcome.error.notes[-1].endswith("it was not run again: ZeroDivisionError: no")
+
+
+class Fading:
+    """Can be read once."""
+
+    reads = 0
+
+    def __reduce__(self) -> Any:
+        return _fading, ()
+
+
+def _fading() -> Fading:
+    Fading.reads += 1
+    if Fading.reads > 1:
+        raise OSError("gone")
+    return Fading()
+
+
+def test_a_job_whose_arguments_cannot_be_read_again_is_not_run_again(trial: Trial):
+    Fading.reads = 0
+    jobs = [
+        Job("show", trial.roots[0], {"value": Fading(), "number": 1}),  # there is no such parameter
+        Job("note", trial.roots[0], {"number": 2}),
+    ]
+
+    first, second = trial.outcomes(jobs, three())
+
+    assert (first.status, first.attempts) == ("failed", 1)
+    assert first.error is not None
+    assert "arguments cannot be read here" in first.error.notes[-1]
+    assert second.ok
 
 
 def test_options_that_are_none_cost_only_their_job(trial: Trial):

@@ -2,7 +2,7 @@
 
     {"callable": "depart", "root": "UA", "arguments": {"tailnum": "N14228"}, "id": "optional"}
 
-It may have `retries` and limits as well, see `job_options.py`. `root` is the name under which the
+It may have `retries` and limits as well, see `job_limits.py`. `root` is the name under which the
 root was added, or an address; without it, the entities among the arguments say where the job
 belongs. A line that is no job costs only itself: `JobReader` sets it aside with its number and one
 line of reason, and reads on. Blank lines are skipped.
@@ -23,7 +23,7 @@ from pydantic_core import to_json
 from registry import Ref
 from runner.batch import Job, Outcome
 from runner.errors import JobLineError
-from runner.job_options import LIMIT_KEYS, format_limits, parse_limits
+from runner.job_limits import LIMIT_KEYS, format_limits, parse_limits
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """A longer line is refused without being held in memory."""

@@ -23,7 +23,8 @@ class RunnerError(TreerunnerError):
 class ExecutionError(RunnerError):
     """What `Outcome.result` raises for an execution that did not succeed.
 
-    A note carries the user's own frames, so that an uncaught one prints where it happened.
+    A note carries the user's own frames, so that an uncaught one prints where it happened; others
+    are those of the error, the last of them the root and its version.
     """
 
     def __init__(self, callable_name: str, execution_id: str, info: ErrorInfo) -> None:
@@ -31,8 +32,9 @@ class ExecutionError(RunnerError):
         self.callable_name = callable_name
         self.execution_id = execution_id
         self.info = info
-        if info.frames:
-            self.add_note(info.traceback)
+        for note in (info.traceback, *info.notes):
+            if note:
+                self.add_note(note)
 
     def __str__(self) -> str:
         return (
@@ -165,6 +167,21 @@ class PoisonError(RunnerError, UsageError):
         return (
             f"callable {self.callable_name!r} ended the process of its host {self.deaths} times, "
             "run alone: look for os._exit, a crash in C code, or memory without bounds in it"
+        )
+
+
+class JobsNotKeptError(RunnerError):
+    """Jobs that did not succeed cannot be run again by their batch: it does not have them."""
+
+    def __init__(self, failed: int, kept: int) -> None:
+        super().__init__(failed, kept)
+        self.failed = failed
+        self.kept = kept
+
+    def __str__(self) -> str:
+        return (
+            f"of {self.failed:,} jobs to run again {self.kept:,} were kept, since they did not "
+            "come from a list; submit a list, or raise Settings.kept_failures"
         )
 
 

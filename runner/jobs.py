@@ -2,10 +2,10 @@
 
     {"callable": "depart", "root": "UA", "arguments": {"tailnum": "N14228"}, "id": "optional"}
 
-`root` is the name under which the root was added, or an address; without it, the entities among the
-arguments say where the job belongs. A line that is no job costs only
-itself: `JobReader` sets it aside with its number and one line of reason, and reads on. Blank lines
-are skipped.
+It may have `retries` and limits as well, see `job_limits.py`. `root` is the name under which the
+root was added, or an address; without it, the entities among the arguments say where the job
+belongs. A line that is no job costs only itself: `JobReader` sets it aside with its number and one
+line of reason, and reads on. Blank lines are skipped.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pydantic_core import to_json
 from registry import Ref
 from runner.batch import Job, Outcome
 from runner.errors import JobLineError
+from runner.job_limits import LIMIT_KEYS, format_limits, parse_limits
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """A longer line is refused without being held in memory."""
@@ -39,7 +40,7 @@ MAX_ASIDE = 1_000
 Known: TypeAlias = Callable[[Sequence[Job]], Sequence[Outcome | None]]
 """Returns the outcome of each job that ran before, None for the others."""
 
-KEYS = ("callable", "root", "arguments", "id")
+KEYS = ("callable", "root", "arguments", "id", *LIMIT_KEYS)
 
 
 def parse_job(line: bytes) -> Job:
@@ -57,13 +58,19 @@ def parse_job(line: bytes) -> Job:
     if not isinstance(arguments, dict):
         raise ValueError(f"'arguments' is {_kind(arguments)}, expected an object")
     execution_id = None if fields.get("id") is None else _text(fields, "id")
-    return Job(name, root, arguments, execution_id)
+    return Job(name, root, arguments, execution_id, parse_limits(fields))
 
 
 def format_job(job: Job) -> bytes:
-    """Return a job as a line of JSON, its end included."""
+    """Return a job as a line of JSON, its end included.
+
+    Raises:
+        JobError: An option has no form in JSON.
+    """
     root = job.root.address if isinstance(job.root, Ref) else job.root
     fields = {"callable": job.callable, "root": root, "arguments": job.arguments, "id": job.id}
+    if job.options is not None:
+        fields |= format_limits(job.options)
     return _line({key: value for key, value in fields.items() if value is not None})
 
 
@@ -84,6 +91,8 @@ def format_outcome(outcome: Outcome, line: int, root: str | None) -> bytes:
         "root": root,
         "status": outcome.status,
     }
+    if outcome.attempts > 1:
+        fields["attempts"] = outcome.attempts
     if outcome.error is not None:
         error = outcome.error
         fields["error"] = {

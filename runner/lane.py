@@ -70,8 +70,9 @@ class Lane:
         return chunk
 
     def hold(self, flights: Iterable[Any]) -> None:
-        """Let chunks that were sent before wait to be sent again, in the order of their jobs."""
-        self.held = deque(sorted([*self.held, *flights], key=lambda each: each.chunk.indexes[0]))
+        """Let chunks that were sent before wait to be sent again, in the order as before."""
+        # Of parts of one chunk those that come back were sent before those that wait.
+        self.held = deque(sorted([*flights, *self.held], key=lambda each: each.chunk.number))
 
     @property
     def has_room(self) -> bool:

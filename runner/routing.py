@@ -53,7 +53,7 @@ class Routing:
 
         Cost: one to two microseconds, if its refs are those that `add` returned.
         """
-        name, target, arguments, own_id = job
+        name, target, arguments, own_id, _ = job
         key = (name, target is None, *arguments)
         plan = self._plans.get(key) or self._make_plan(key, job)
         shape, slots, binds_root = plan

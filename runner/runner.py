@@ -30,6 +30,7 @@ from registry import (
     snapshot_from_pages,
 )
 from registry.journal.sqlite_file import Durability
+from runner.asked import check_memory
 from runner.batch import Batch, Job, Outcome, RaiseOn
 from runner.code import App, collect_code, find_workspace
 from runner.directory import NOWHERE, Directory, Entry
@@ -43,11 +44,13 @@ from runner.errors import (
 )
 from runner.fleet import Fleet
 from runner.host_store import KnownOutcomes, Store, enter_stored
+from runner.known import find_outcomes
+from runner.options import NO_OPTIONS, Options
 from runner.routing import Routing
 from runner.settings import DEFAULT, Settings
 from runner.statistics import Meter, Statistics
 from runner.transport import InProcessTransport, Transport
-from runner.wire import FAILED, ReplyRow, Wire
+from runner.wire import Wire
 
 ADD_ATTEMPTS = 3
 """Hosts that a root is offered to, if they die before they have it."""
@@ -217,6 +220,7 @@ class Runner:
         chunk: int | None = None,
         window: int | None = None,
         timeout_s: float | None = None,
+        options: Options = NO_OPTIONS,
         raise_on: RaiseOn = "never",
     ) -> Batch:
         """Return a batch, which runs as its outcomes are taken.
@@ -228,24 +232,30 @@ class Runner:
             window: Most requests on their way to one host; None: as in the settings.
             timeout_s: Longest that a job may run; None: as in the settings. One that runs longer is
                 ended with its host, which another one replaces, after up to a half longer.
+            options: What each job asks for that does not say otherwise.
             raise_on: Whether iterating raises a `BatchError` for a job that did not succeed: at the
                 `first`, which also cancels what is left, or at the `end`. Its outcome is in the
                 error; those of others come if iteration goes on.
 
         Raises:
-            TimeLimitError: A limit was given, and the runner has no store, or no hosts of its own.
+            TimeLimitError: A limit of time was given, and the runner has no store, or no hosts of
+                its own. A job's own limit is an outcome then.
+            JobError: Likewise, a limit of memory without hosts of its own.
         """
         session = self._opened("submit")
         settings = replace(
             self._settings,
             chunk_jobs=chunk or self._settings.chunk_jobs,
             window_chunks=window or self._settings.window_chunks,
-            timeout_s=timeout_s or self._settings.timeout_s,
+            timeout_s=timeout_s or options.timeout_s or self._settings.timeout_s,
         )
-        if settings.timeout_s is not None and (self._in_process or self._store is None):
-            raise TimeLimitError("hosts of their own" if self._in_process else "a store")
-        dispatcher = session.dispatcher(jobs, self._meter, settings)
-        batch = Batch(dispatcher, is_ordered=ordered, raise_on=raise_on)
+        missing = session.fleet.missing_for_limits
+        if settings.timeout_s is not None and missing is not None:
+            raise TimeLimitError(missing)
+        if options.memory_bytes is not None:
+            check_memory(has_processes=session.fleet.has_processes)
+        dispatcher = session.dispatcher(jobs, self._meter, settings, options)
+        batch = Batch(dispatcher, self.submit, is_ordered=ordered, raise_on=raise_on)
         self._batches.add(batch)
         return batch
 
@@ -261,11 +271,16 @@ class Runner:
         dispatcher.advance()
         return dispatcher.ready.popleft()
 
-    def known(self, jobs: Iterable[Job]) -> list[Outcome | None]:
+    def known(self, jobs: Iterable[Job], options: Options = NO_OPTIONS) -> list[Outcome | None]:
         """Return what the store says became of jobs that ran before; none is sent.
 
-        None for a job that is not known to have run, without an id, or that cannot be sent at all.
+        None for a job that is not known to have run, without an id, or that cannot be sent at all;
+        and for one that failed and would be run again, unless that was done.
         An index is that among these jobs; what ran before took no time now.
+
+        Args:
+            jobs: The jobs.
+            options: As those of `submit`: when a job that failed is run again.
 
         Raises:
             JournalError, JournalDamagedError: The store cannot be read.
@@ -280,11 +295,9 @@ class Runner:
         given = list(jobs)
         found: list[Outcome | None] = [None] * len(given)
         for root, some in _by_root(session.routing, given).items():
-            replies = self._outcomes.find(root, [given[index].id or "" for index in some])
-            for index in some:
-                job = given[index]
-                if (reply := replies.get(job.id or "")) is not None:
-                    found[index] = _outcome_of(job, index, root, reply)
+            wanted = {index: given[index] for index in some}
+            for outcome in find_outcomes(self._outcomes, root, wanted, options):
+                found[outcome.index] = outcome
         return found
 
     # --- reading ---
@@ -379,7 +392,13 @@ class _Session(NamedTuple):
     wire: Wire
 
     def dispatcher(
-        self, jobs: Iterable[Job], meter: Meter, settings: Settings, *, one_by_one: bool = False
+        self,
+        jobs: Iterable[Job],
+        meter: Meter,
+        settings: Settings,
+        options: Options = NO_OPTIONS,
+        *,
+        one_by_one: bool = False,
     ) -> Dispatcher:
         """Return what runs a batch."""
         return Dispatcher(
@@ -390,6 +409,7 @@ class _Session(NamedTuple):
             meter,
             self.wire,
             settings,
+            options,
             one_by_one=one_by_one,
         )
 
@@ -460,14 +480,6 @@ def _by_root(routing: Routing, jobs: Iterable[Job]) -> dict[Ref | None, list[int
                 _, (_, root, *_) = routing.route(job, index)
                 found.setdefault(root, []).append(index)
     return found
-
-
-def _outcome_of(job: Job, index: int, root: Ref | None, reply: ReplyRow) -> Outcome:
-    _, version, changed, semantic, value, outputs = reply
-    head = (index, job.id or "", job.callable, root)
-    if version == FAILED:
-        return Outcome(*head, "failed", error=value)
-    return Outcome(*head, "ok", semantic, version, changed, value, outputs)
 
 
 def _whole_path(store: str | PathLike[str]) -> str:

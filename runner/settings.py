@@ -49,6 +49,9 @@ class Settings:
     store_attempts: int = 3
     """Times that a chunk is run which could not be stored, before its jobs are lost."""
 
+    kept_failures: int = 10_000
+    """Most jobs that are kept for `Batch.retry_failed` if their source is no list."""
+
     spare_hosts: int = 2
     """Hosts that are started ahead of need, with a store: the next ones to replace a dead one."""
 

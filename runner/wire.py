@@ -73,6 +73,12 @@ class Chunk(NamedTuple):
     own_ids: list[str | None]
     values: list[Any]
     """The values of all arguments, end to end: as many for each job as its shape has names."""
+    number: int = 0
+    """Chunks of a batch that are sent for the first time are numbered from 1, in that order."""
+    memory: dict[int, int] | None = None
+    """Most bytes that some of its jobs may take, by index; usually none of them has a limit."""
+    verdict: ErrorInfo | None = None
+    """What its jobs failed with if they were never stored, of a chunk that is not run any more."""
 
     def rows(self) -> Iterator[Row]:
         """Yield the jobs."""
@@ -173,9 +179,9 @@ class Wire:
             judged = [(row, self._unsendable(row)) for row in chunk.rows()]
         sendable = [row for row, error in judged if error is None]
         heads = [part for row in sendable for part in row[:HEAD_PARTS]]
-        sent = chunk_of(
-            chunk.batch, heads, [value for row in sendable for value in row[HEAD_PARTS]]
-        )
+        values = [value for row in sendable for value in row[HEAD_PARTS]]
+        sent = chunk_of(chunk.batch, heads, values)
+        sent = sent._replace(number=chunk.number, memory=chunk.memory)
         rejected = [(row, error) for row, error in judged if error is not None]
         return self.dumps(tuple(sent)), sent, rejected
 

@@ -7,10 +7,11 @@ import pickle
 from collections.abc import Iterator
 
 import pytest
+from tenacity.wait import wait_fixed
 
 from registry import NotFoundError, Ref, StructureError
 from registry.errors import IdentityTakenError, NameTakenError, UsageError
-from runner import Counts, ExecutionError, Job, Outcome, Runner, RunnerError
+from runner import Counts, ExecutionError, Job, Options, Outcome, Retries, Runner, RunnerError
 from runner.errors import RootNotFoundError
 from tests.contract.library import Book, Library, Shelf, Sorting, new_library
 
@@ -29,6 +30,9 @@ def log_of(runner: Runner, root: Ref) -> list[int]:
 
 class RunnerContract:
     """Subclasses give a `runner` on `library.app` with two hosts; tests add roots of their own."""
+
+    keys = itertools.count()
+    """What `stumble` counts by, another one each time."""
 
     @pytest.fixture
     def root(self, runner: Runner) -> Ref:
@@ -264,6 +268,51 @@ class RunnerContract:
         ]
         assert log_of(runner, root) == [1, 2]
 
+    # --- attempts ---
+
+    def test_a_job_that_failed_is_run_again_until_it_succeeds(self, runner: Runner, root: Ref):
+        key = f"run again {next(self.keys)}"
+        jobs = [Job("stumble", root, {"key": key, "times": 2}, "a"), *notes(root, 3)]
+        retries = Retries(3, on=("ConnectionError",), wait=wait_fixed(0.01))
+
+        batch = runner.submit(jobs, ordered=True, options=Options(retries=retries))
+        first, *others = batch
+
+        assert (first.status, first.id, first.value, first.attempts) == ("ok", "a", 3, 3)
+        assert [each.attempts for each in others] == [1] * 3
+        assert batch.counts() == Counts(ok=4)
+        assert sorted(log_of(runner, root)) == [0, 1, 2, 3]
+
+    def test_a_job_has_its_own_number_of_attempts(self, runner: Runner, root: Ref):
+        names = [f"own {next(self.keys)}" for _ in range(3)]
+        jobs = [Job("stumble", root, {"key": name, "times": 9}) for name in names]
+        wait = wait_fixed(0)
+        jobs[1] = jobs[1]._replace(options=Options(retries=Retries(4, wait=wait)))
+        jobs[2] = jobs[2]._replace(options=Options(retries=Retries(4, on=(KeyError,), wait=wait)))
+
+        outcomes = list(runner.submit(jobs, ordered=True))
+
+        assert [(each.status, each.attempts) for each in outcomes] == [
+            ("failed", 1),
+            ("failed", 4),
+            ("failed", 1),
+        ]
+        assert outcomes[1].error is not None
+        assert outcomes[1].error.message == "time 4"
+        assert runner.head(root) == 1
+
+    @pytest.mark.parametrize("is_list", [True, False])
+    def test_what_failed_can_be_submitted_again(self, runner: Runner, root: Ref, is_list: bool):
+        key = f"submitted again {next(self.keys)}"
+        jobs = [*notes(root, 2), Job("stumble", root, {"key": key, "times": 1}, "a")]
+        batch = runner.submit(jobs if is_list else iter(jobs))
+        assert batch.wait() == Counts(ok=2, failed=1)
+
+        (again,) = batch.retry_failed()
+
+        assert (again.index, again.id, again.status, again.attempts) == (0, "a", "ok", 2)
+        assert log_of(runner, root) == [0, 1, 2]
+
     # --- failures: a bad item costs only itself (invariant 12) ---
 
     def test_a_job_that_raises_fails_alone_and_changes_nothing(self, runner: Runner, root: Ref):
@@ -287,13 +336,24 @@ class RunnerContract:
         ]
         assert "raise ValueError(message)" in outcome.error.traceback
 
+    def test_an_error_names_the_root_and_the_version_that_it_met(self, runner: Runner, root: Ref):
+        runner.submit(notes(root, 2)).wait()
+
+        outcome = runner.execute("fail", library=root, message="no such shelf")
+
+        assert outcome.error is not None
+        assert outcome.error.notes == (f"Library {root.address} at version 3",)
+        assert outcome.error.bases == ("Exception", "BaseException")
+
     def test_the_result_of_a_failed_execution_is_our_own_error(self, runner: Runner, root: Ref):
         outcome = runner.execute("fail", library=root, message="no such shelf")
 
         with pytest.raises(ExecutionError, match="'fail': ValueError: no such shelf") as caught:
             outcome.result()
 
-        assert caught.value.__notes__ == [outcome.error.traceback]  # type: ignore[union-attr]
+        error = outcome.error
+        assert error is not None
+        assert caught.value.__notes__ == [error.traceback, *error.notes]
         copied = pickle.loads(pickle.dumps(caught.value))
         assert str(copied) == str(caught.value)
         assert copied.info == outcome.error

@@ -181,6 +181,20 @@ def test_resume_after_the_end_sends_nothing(folder: Path) -> None:
     assert len(ids_in("store.db")) == JOBS
 
 
+def test_resume_knows_jobs_that_were_run_as_often_as_they_may(folder: Path) -> None:
+    fewer = run("store.db", "--retries", "2")
+    again = run("store.db", "--resume", "--retries", "2")
+    more = run("store.db", "--resume", "--retries", "3")
+
+    failed = [each for each in outcomes(fewer) if each["status"] == "failed" and "id" in each]
+    assert outcomes(again) == outcomes(fewer)
+    assert {each["attempts"] for each in failed} == {2}
+    assert f"{JOBS:,} of these were done before" in again.stderr
+    assert f"{JOBS - len(failed):,} of these were done before" in more.stderr
+    told = [each for each in outcomes(more) if each["status"] == "failed" and "id" in each]
+    assert [(each["id"], each["attempts"]) for each in told] == [(each["id"], 3) for each in failed]
+
+
 def test_the_roots_of_the_app_are_added_once(folder: Path) -> None:
     (folder / "empty.jsonl").write_text("")
     with Workspace(store="store.db"):

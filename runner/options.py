@@ -17,9 +17,10 @@ from runner.errors import JobError
 
 
 class ResultOf(NamedTuple):
-    """In the place of an argument: what an earlier job of the batch returned.
+    """In the place of an argument, or of the root: what an earlier job of the batch returned.
 
-    The job that has it waits for that one, as if it were in `Options.depends_on`.
+    The job that has it waits for that one, as if it were in `Options.depends_on`. It may also be
+    inside lists, tuples and dicts.
     """
 
     id: str
@@ -69,17 +70,32 @@ class Options:
     """When it is run again; of several the first one that names the error counts."""
 
     priority: int | None = None
-    """Jobs with a higher one are sent before others that wait; 0 if nobody says. Jobs for one root
-    take effect in the order in which they are sent."""
+    """Jobs with a higher one are sent before others that wait for the same host; 0 if nobody says.
+    Jobs for one root take effect in the order in which they are sent."""
 
     depends_on: Sequence[str] = ()
-    """Ids of earlier jobs of the batch that must have succeeded; else it is skipped."""
+    """Ids of earlier jobs of the batch that must have succeeded, else it is skipped; one id may be
+    given alone. Until they have ended it waits, and so do those behind it for the same owner."""
 
     def __post_init__(self) -> None:
+        self._check_order()
         for name in ("timeout_s", "memory_bytes"):
             limit = getattr(self, name)
             if limit is not None and limit <= 0:
                 raise JobError(f"Options.{name} {limit}", "is not positive")
+
+    def _check_order(self) -> None:
+        ids: Any = self.depends_on
+        if isinstance(ids, str):
+            ids = (ids,)
+        try:
+            object.__setattr__(self, "depends_on", tuple(ids))  # it is frozen
+        except TypeError:
+            raise JobError(f"Options.depends_on {ids!r}", "is no list of ids") from None
+        if bad := [each for each in self.depends_on if not isinstance(each, str)]:
+            raise JobError(f"Options.depends_on {bad[0]!r}", "is no id, expected text")
+        if type(self.priority) not in (int, type(None)):
+            raise JobError(f"Options.priority {self.priority!r}", "is no integer")
 
     def over(self, batch: Options) -> Options:
         """Return these options, with those of a batch where they say nothing."""

@@ -40,6 +40,12 @@ class Script:
     def counts(self) -> Counts:
         return Counts()
 
+    def learn(self, outcome: Outcome) -> None:
+        """Batches here depend on nothing."""
+
+    def learn_from(self, other: Script) -> None:
+        """See `learn`."""
+
 
 def raised(error: BaseException) -> ErrorInfo:
     def fail() -> None:

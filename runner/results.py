@@ -6,8 +6,11 @@ objects it is not looked for.
 
 from __future__ import annotations
 
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from io import BytesIO
 from typing import Any
 
 from runner.errors import JobError
@@ -43,6 +46,23 @@ def holds_result(value: Any) -> bool:
     return type(value) in MAY_HOLD and next(results_in((value,)), None) is not None
 
 
+def find_result(value: Any) -> ResultOf | None:
+    """Return one that is anywhere in a value, where `results_in` does not look, too."""
+    finder = _Finder(BytesIO(), 5)
+    with suppress(Exception):  # what cannot be pickled is refused for that
+        finder.dump(value)
+    return next(results_in((value,)), finder.found)
+
+
+class _Finder(pickle.Pickler):
+    found: ResultOf | None = None
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, ResultOf):
+            self.found = obj
+        return NotImplemented
+
+
 def with_results(value: Any, result: Callable[[ResultOf], Any]) -> Any:
     """Return a value with others in the place of each; what holds none is the same object."""
     if type(value) is ResultOf:
@@ -58,7 +78,7 @@ def with_results(value: Any, result: Callable[[ResultOf], Any]) -> Any:
 def unknown_result(wanted: ResultOf) -> JobError:
     """Return what to tell whose job would be sent with a result that nobody put in its place."""
     problem = (
-        "is not known: no earlier job of the batch has that id, or it stands inside of something "
-        "else than a list, a tuple or a dict"
+        "is not replaced: no earlier job of the batch has that id, or it is inside of something "
+        "else than lists, tuples and dicts"
     )
     return JobError(f"ResultOf({wanted.id!r})", problem)

@@ -36,6 +36,7 @@ from runner.directory import NOWHERE, Directory, Entry
 from runner.dispatcher import Dispatcher
 from runner.errors import (
     HostLostError,
+    JobError,
     RootNotFoundError,
     RunnerClosedError,
     RunnerError,
@@ -224,7 +225,8 @@ class Runner:
         """Return a batch, which runs as its outcomes are taken.
 
         Args:
-            jobs: A list, or a generator of any length. Jobs for one root run in this order.
+            jobs: A list, or a generator of any length. Jobs for one root run in this order, but for
+                their priorities.
             ordered: Whether outcomes come in the order of the jobs, not as they are done.
             chunk: Most jobs in one request to a host; None: as in the settings.
             window: Most requests on their way to one host; None: as in the settings.
@@ -237,8 +239,12 @@ class Runner:
 
         Raises:
             TimeLimitError: A limit was given, and the runner has no store, or no hosts of its own.
+            JobError: `options` says that the jobs depend on others, which each job must say itself.
         """
         session = self._opened("submit")
+        if options.depends_on:
+            subject = f"Options.depends_on {list(options.depends_on)} of a batch"
+            raise JobError(subject, "would be those of its first job, too; give them to jobs")
         settings = replace(
             self._settings,
             chunk_jobs=chunk or self._settings.chunk_jobs,

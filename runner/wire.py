@@ -207,8 +207,8 @@ class Wire:
     def _unsendable(self, row: Row) -> RunnerError | None:
         (callable_name, names), _, _, _, values = row
         for name, value in zip(names, values, strict=True):
-            if results.holds_result(value):
-                return results.unknown_result(next(results.results_in((value,))))
+            if wanted := results.find_result(value):
+                return results.unknown_result(wanted)
             if reason := self._refusal(value):
                 what = f"argument {name!r} of callable {callable_name!r}"
                 return WireError(f"{what}, a {type(value).__name__},", reason)

@@ -59,7 +59,10 @@ def test_root_arguments_and_id_may_be_left_out() -> None:
         (b'{"callable": "f", "id": {}}', "'id' is an object, expected text"),
         (
             b'{"callable": "f", "args": {}}',
-            "'args' is not a key of a job; these are callable, root, arguments, id",
+            (
+                "'args' is not a key of a job; these are callable, root, arguments, id, "
+                "priority, depends_on"
+            ),
         ),
     ],
 )

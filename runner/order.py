@@ -103,8 +103,6 @@ class Order:
             # job than itself.
             if type(job.id) is str:
                 self._remembered.begin(job.id, index)
-        if not held.open:
-            held = Held(index, job)
         self._waiting.add(index, owner, held.open, held)
         return None
 

@@ -236,7 +236,8 @@ def dependent(number: int) -> dict[str, Any]:
         "id": f"j{number}",
         "callable": "add",
         "root": ("left", "right")[number % 2],
-        "arguments": {"amount": -1 if number % 90 == 3 else 1},
+        # Until 1,500 nothing depends on what fails: all of these are known when it goes on.
+        "arguments": {"amount": -1 if number % 90 == 3 and number % 11 != 10 else 1},
     }
     if number % 5 == 0 and number > 1_500:
         line["depends_on"] = [f"j{number - 1_500}", f"j{number - 7}"]

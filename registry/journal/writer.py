@@ -16,10 +16,11 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from registry.errors import JournalBusyError, TreerunnerError
+from registry.journal.joints import write_joints
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.logs import write_entry, write_output
 from registry.journal.packing import Packer
-from registry.journal.port import Effect, Group, Journal
+from registry.journal.port import Effect, Group, Journal, Series
 from registry.outputs import PendingOutput
 from registry.records import Packed
 
@@ -49,7 +50,9 @@ class Writer:
         self._stored: Sequence[JournaledTree] = ()
         self._branches: dict[tuple[int, int], tuple[int, bytes]] = {}
         self._effects: dict[tuple[int, str], bytes] = {}
+        self._series: list[Series] = []
         self._log = Packer()
+        self._joints: list[Packed] = []
         self._failure: TreerunnerError | None = None
 
     @contextlib.contextmanager
@@ -67,7 +70,23 @@ class Writer:
             for tree in trees:
                 tree.mark()
                 self._trees[tree] = None
+            self._write_joints()
             self._log.entries.append(write_entry(packed, self._log))
+
+    def note_joint(self, packed: Packed, tree: JournaledTree | None) -> None:
+        """Note the usual record, which is one with its commit, as `note` does.
+
+        It cannot change any more, so it is written when it is stored, with others like it.
+        """
+        with self._gathering:
+            if tree is not None:
+                tree.mark()
+                self._trees[tree] = None
+            self._joints.append(packed)
+
+    def _write_joints(self) -> None:
+        joints, self._joints = self._joints, []
+        self._log.entries += write_joints(joints, self._log)
 
     def note_output(self, output: PendingOutput) -> None:
         """Note an output entity; it belongs to the record that comes next.
@@ -76,6 +95,7 @@ class Writer:
             NotJournalableError: Its value cannot be written.
         """
         with self._gathering:
+            self._write_joints()  # differences are to what comes before
             self._log.entries.append(write_output(output.key, output.told, self._log))
 
     def note_branch(self, root: int, branch: int, start: int, about: bytes) -> None:
@@ -87,6 +107,11 @@ class Writer:
         """Note the outcomes of executions that had given ids, by root and id."""
         with self._gathering:
             self._effects.update(outcomes)
+
+    def note_series(self, series: Iterable[Series]) -> None:
+        """Note the outcomes of executions that are counted."""
+        with self._gathering:
+            self._series += series
 
     def outcome(self, root: int, execution_id: str) -> bytes | None:
         """Return the outcome of an execution that was noted or stored."""
@@ -141,21 +166,25 @@ class Writer:
             self._stored = trees
             branches, self._branches = self._branches, {}
             effects, self._effects = self._effects, {}
+            series, self._series = self._series, []
+            self._write_joints()
             log, self._log = self._log, Packer()
             parts = [part for tree in trees if (part := tree.take()) is not None]
             log.mark()
             packed = log.take()
-        if not (parts or branches or effects or packed):
+        if not (parts or branches or effects or series or packed):
             return None
         # Also of what was only read: whoever is no longer the writer may not know the newest state.
         roots = {int(tree.key) for tree in trees}
         roots.update(root for places in (branches, effects) for root, _ in places)
+        roots.update(each.root for each in series)
         return Group(
             parts,
             [(*place, *about) for place, about in branches.items()],
             [Effect(*place, outcome) for place, outcome in effects.items()],
             packed,
             {root: self.epochs[root] for root in roots & self.epochs.keys()},
+            series,
         )
 
     def own(self, roots: Iterable[int], holder: str) -> None:

@@ -39,7 +39,7 @@ from runner.errors import (
     WireError,
 )
 from runner.fleet import Fleet
-from runner.lane import Lane
+from runner.lane import SECONDS_PER_US, Lane, next_chunk_jobs
 from runner.options import NO_OPTIONS, Options
 from runner.order import Held, Order
 from runner.routing import Routing
@@ -49,7 +49,6 @@ from runner.transport import Deliver
 from runner.watch import Watch
 from runner.wire import HEAD_PARTS, NOT_RUN, Chunk, Reply, Row, Wire, chunk_of
 
-SECONDS_PER_US = 1e-6
 FIRST_ANSWER_PAUSE_S = 0.000_1
 make_outcome = tuple.__new__
 LONG_AGO_S = float("-inf")
@@ -695,18 +694,3 @@ class Dispatcher:
     def _open_jobs(self) -> int:
         """Return how many jobs were taken and have no outcome."""
         return self._taken - sum(self._done.values())
-
-
-def next_chunk_jobs(sent: int, run_s: float, settings: Settings) -> int:
-    """Return how many jobs the next chunk of a host may have, going by its last one.
-
-    Slow jobs get small chunks, so that outcomes come soon; fast ones get large chunks, because a
-    request costs as much as dozens of them.
-
-    Args:
-        sent: Jobs in the last chunk.
-        run_s: How long they ran.
-        settings: Target and limits.
-    """
-    fitting = int(sent * settings.chunk_target_s / max(run_s, SECONDS_PER_US))
-    return max(1, min(fitting, sent * settings.chunk_growth, settings.chunk_jobs))

@@ -12,7 +12,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from runner.ranks import Ranks
+from runner.settings import Settings
 from runner.wire import HEAD_PARTS, Chunk, Row, chunk_of
+
+SECONDS_PER_US = 1e-6
 
 
 class Lane:
@@ -130,3 +133,18 @@ class Lane:
         if self.under_way:
             return self.is_full and self.has_room
         return self.has_jobs and not self.held
+
+
+def next_chunk_jobs(sent: int, run_s: float, settings: Settings) -> int:
+    """Return how many jobs the next chunk of a host may have, going by its last one.
+
+    Slow jobs get small chunks, so that outcomes come soon; fast ones get large chunks, because a
+    request costs as much as dozens of them.
+
+    Args:
+        sent: Jobs in the last chunk.
+        run_s: How long they ran.
+        settings: Target and limits.
+    """
+    fitting = int(sent * settings.chunk_target_s / max(run_s, SECONDS_PER_US))
+    return max(1, min(fitting, sent * settings.chunk_growth, settings.chunk_jobs))

@@ -53,6 +53,15 @@ from registry.journal.postgres_server import (
     translated,
     unknown_outcome,
 )
+from registry.journal.rows import (
+    Numbered,
+    branch_checksum,
+    checkpoint_checksum,
+    read_branch,
+    read_checkpoint,
+    read_tenure,
+    root_checksum,
+)
 from registry.journal.rules import (
     NOBODY,
     Branch,
@@ -65,15 +74,6 @@ from registry.journal.rules import (
     written_roots,
 )
 from registry.journal.sqlite_file import Durability, place_of, version_at
-from registry.journal.sqlite_records import (
-    Numbered,
-    branch_checksum,
-    checkpoint_checksum,
-    read_branch,
-    read_checkpoint,
-    read_tenure,
-    root_checksum,
-)
 
 Rows = Sequence[tuple[Any, ...]]
 

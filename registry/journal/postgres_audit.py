@@ -11,9 +11,9 @@ from registry.journal.audit import StoredEffect, StoredPart
 from registry.journal.chain import effect_checksums, id_of, log_checksum, part_checksum, part_text
 from registry.journal.port import Checkpoint, Effect, Part
 from registry.journal.postgres_server import Opened, indexed_id
+from registry.journal.rows import read_branch, read_checkpoint, read_tenure, sound
 from registry.journal.rules import Branch, BranchKey, Tenure
 from registry.journal.sqlite_file import number_at, place_of
-from registry.journal.sqlite_records import read_branch, read_checkpoint, read_tenure, sound
 
 
 class StoredOnServer:

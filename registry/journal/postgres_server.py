@@ -24,8 +24,8 @@ from registry.errors import (
 from registry.ids import new_key
 from registry.journal.chain import genesis, root_bytes, root_of
 from registry.journal.head_file import Head
+from registry.journal.rows import sound
 from registry.journal.sqlite_file import Durability
-from registry.journal.sqlite_records import sound
 
 Database: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 CONNECTION: type[Database] = psycopg.Connection

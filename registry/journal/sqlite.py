@@ -44,6 +44,16 @@ from registry.journal.chain import (
 )
 from registry.journal.head_file import Head, head_path, read_head
 from registry.journal.port import Checkpoint, Effect, Entry, Group, Part, Problem
+from registry.journal.rows import (
+    Numbered,
+    branch_checksum,
+    checkpoint_checksum,
+    read_branch,
+    read_checkpoint,
+    read_tenure,
+    root_checksum,
+    sound,
+)
 from registry.journal.rules import (
     NOBODY,
     Branch,
@@ -62,16 +72,6 @@ from registry.journal.sqlite_file import (
     missing,
     place_of,
     version_at,
-)
-from registry.journal.sqlite_records import (
-    Numbered,
-    branch_checksum,
-    checkpoint_checksum,
-    read_branch,
-    read_checkpoint,
-    read_tenure,
-    root_checksum,
-    sound,
 )
 
 Probe = Callable[[str], None]

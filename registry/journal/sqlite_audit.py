@@ -9,9 +9,9 @@ from registry.errors import JournalDamagedError
 from registry.journal.audit import StoredEffect, StoredPart
 from registry.journal.chain import effect_checksums, id_of, log_checksum, part_checksum, part_text
 from registry.journal.port import Checkpoint, Effect, Part
+from registry.journal.rows import read_branch, read_checkpoint, read_tenure, sound
 from registry.journal.rules import Branch, BranchKey, Tenure
 from registry.journal.sqlite_file import SqliteFile, number_at, place_of
-from registry.journal.sqlite_records import read_branch, read_checkpoint, read_tenure, sound
 
 
 class StoredInFile:

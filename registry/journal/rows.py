@@ -1,4 +1,4 @@
-"""Rows of the tables of a SQLite journal: what they hold, and the checksums that say so."""
+"""Rows of the tables of a journal: what they hold, and the checksums that say so."""
 
 from __future__ import annotations
 

@@ -55,12 +55,12 @@ from registry.journal.postgres_server import (
 )
 from registry.journal.rows import (
     Numbered,
-    branch_checksum,
+    branch_values,
     checkpoint_checksum,
     read_branch,
     read_checkpoint,
     read_tenure,
-    root_checksum,
+    root_values,
 )
 from registry.journal.rules import (
     NOBODY,
@@ -74,6 +74,8 @@ from registry.journal.rules import (
     written_roots,
 )
 from registry.journal.sqlite_file import Durability, place_of, version_at
+from registry.journal.tables import pages
+from registry.journal.transcript import Transcript, refuse_used
 
 Rows = Sequence[tuple[Any, ...]]
 
@@ -110,6 +112,20 @@ _PUT_ROW: LiteralString = (
     "WITH added AS (INSERT INTO treerunner.groups VALUES (%(row)b, %(header)b, %(digest)b))"
     " UPDATE treerunner.store SET head_row = %(row)b, head_digest = %(digest)b"
 )
+_PUT_STORE: LiteralString = (
+    "UPDATE treerunner.store SET id = %b, head_row = %b, head_digest = %b, logs_before = %b"
+)
+_COPIES: dict[str, tuple[LiteralString, str]] = {
+    "roots": ("COPY treerunner.roots FROM STDIN (FORMAT BINARY)", "ibibfi"),
+    "branches": ("COPY treerunner.branches FROM STDIN (FORMAT BINARY)", "ibiiiiiiib"),
+    "groups": ("COPY treerunner.groups FROM STDIN (FORMAT BINARY)", "ibb"),
+    "logs": ("COPY treerunner.logs FROM STDIN (FORMAT BINARY)", "iib"),
+    "parts": ("COPY treerunner.parts FROM STDIN (FORMAT BINARY)", "iiiib"),
+    "effects": ("COPY treerunner.effects FROM STDIN (FORMAT BINARY)", "ibiibb"),
+    "checkpoints": ("COPY treerunner.checkpoints FROM STDIN (FORMAT BINARY)", "iib"),
+}
+"""How a page is sent to each table, and the types of its columns."""
+_TYPES = {"i": "int8", "b": "bytea", "f": "float8"}
 _BRANCHES: LiteralString = (
     "SELECT * FROM treerunner.branches WHERE (root, branch) IN"
     " (SELECT * FROM unnest(%b::bytea[], %b::bigint[]))"
@@ -252,7 +268,40 @@ class PostgresJournal:
             query = "DELETE FROM treerunner.logs WHERE row < %b"
             return int(db.execute(query, (before,)).rowcount)
 
+    def restore(self, transcript: Transcript) -> None:
+        """Become the store that a transcript is of, in one transaction. See `Journal.restore`."""
+        with self._using() as db:
+            with self._transaction(db) as newest:
+                refuse_used(self.name, newest)
+                # What comes next may have to be waited for.
+                db.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                for table, rows in pages(transcript):
+                    _copy(db, table, rows)
+                db.execute(
+                    _PUT_STORE,
+                    (root_bytes(transcript.store_id), *transcript.newest, transcript.logs_before),
+                )
+            self._abandon()  # what it knows of the store is of another one
+            self._known = transcript.newest
+
     # --- reading ---
+
+    @contextmanager
+    def stored(self) -> Iterator[StoredOnServer]:
+        """Give all that is stored, as of now. See `Journal.stored`."""
+        with self._using():
+            known = self._known
+            opened = self._open_connection(read_only=True)
+        try:
+            opened.db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            opened.db.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            stored = StoredOnServer(opened)
+            _check_known(self.name, stored.newest(), known)
+            yield stored
+        except psycopg.Error as error:
+            raise translated(error, self.name, self._timeout_s) from error
+        finally:
+            opened.db.close()
 
     def catalog(self) -> list[Entry]:
         """Return all branches, oldest first."""
@@ -411,7 +460,7 @@ class PostgresJournal:
         try:
             db.execute("BEGIN", prepare=False)
             newest = newest_row(db, lock=True)
-            self._check_known(newest)
+            _check_known(self.name, newest, self._known)
             yield newest
         except (psycopg.Error, TreerunnerError):
             with suppress(psycopg.Error):
@@ -477,7 +526,7 @@ class PostgresJournal:
             if known.row:
                 query = "SELECT digest FROM treerunner.groups WHERE row = %b"
                 seen = db.execute(query, (known.row,), binary=True).fetchone()
-        self._check_known(told)
+        _check_known(self.name, told, known)
         if known.row and seen != (known.digest,):
             raise JournalDamagedError(f"{self.name}, row {known.row}", "is another one than it was")
         before = found[1][2] if len(found) > 1 else opened.genesis
@@ -487,22 +536,21 @@ class PostgresJournal:
             raise JournalDamagedError(f"{self.name}, row {told.row}", "is not what was written")
         return newest
 
-    def _check_known(self, newest: Head) -> None:
-        """See that the newest row is not older than the last one that was seen here."""
-        known = self._known
-        if newest.row < known.row:
-            rows = f"rows {newest.row + 1} to {known.row}"
-            found = "were seen here, and are not stored any more"
-            raise JournalDamagedError(f"{self.name}, {rows}", found)
-        if newest.row == known.row > 0 and newest != known:
-            place = f"{self.name}, row {newest.row}"
-            raise JournalDamagedError(place, "is another one than it was")
-
     def _abandon(self) -> None:
         if self._opened is not None:
             with suppress(psycopg.Error):
                 self._opened.db.close()
             self._opened = None
+
+
+def _check_known(store: str, newest: Head, known: Head) -> None:
+    """See that the newest row is not older than the last one that was seen here."""
+    if newest.row < known.row:
+        rows = f"rows {newest.row + 1} to {known.row}"
+        found = "were seen here, and are not stored any more"
+        raise JournalDamagedError(f"{store}, {rows}", found)
+    if newest.row == known.row > 0 and newest != known:
+        raise JournalDamagedError(f"{store}, row {newest.row}", "is another one than it was")
 
 
 def _put(db: Database, query: LiteralString, rows: Rows) -> int:
@@ -511,6 +559,18 @@ def _put(db: Database, query: LiteralString, rows: Rows) -> int:
         return 0
     columns = [list(column) for column in zip(*rows, strict=True)]
     return int(db.execute(query, columns).rowcount)
+
+
+def _copy(db: Database, table: str, rows: Rows) -> None:
+    """Write rows to a table."""
+    if table == "effects":
+        whole = [(root, *indexed_id(key), *rest) for root, key, *rest in rows]
+        rows = [(root, key, *rest, long) for root, key, long, *rest in whole]
+    query, types = _COPIES[table]
+    with db.cursor() as cursor, cursor.copy(query) as copy:
+        copy.set_types([_TYPES[each] for each in types])
+        for row in rows:
+            copy.write_row(row)
 
 
 def _put_row(db: Database, newest: Head, header: Header) -> Head:
@@ -540,13 +600,7 @@ def _put_roots(
     if added:
         newest = _highest(db, "SELECT coalesce(max(number), 0) FROM treerunner.roots")
         numbers.update((root, newest + at) for at, root in enumerate(added, 1))
-    rows = [
-        (
-            *(numbers[root], root_bytes(root), tenure.epoch, id_bytes(tenure.holder)),
-            *(tenure.since, root_checksum(numbers[root], root, tenure)),
-        )
-        for root, tenure in tenures.items()
-    ]
+    rows = [root_values(numbers[root], root, tenure) for root, tenure in tenures.items()]
     _put(db, _PUT_ROOTS, rows)
     return numbers
 
@@ -592,14 +646,7 @@ def _take_out(db: Database, number: int) -> None:
 
 
 def _put_branches(db: Database, branches: Iterable[Numbered]) -> None:
-    rows = [
-        (
-            *(number, root_bytes(branch.root), *branch[1:-1]),
-            *(branch_checksum(number, branch), branch.about),
-        )
-        for number, branch in branches
-    ]
-    _put(db, _PUT_BRANCHES, rows)
+    _put(db, _PUT_BRANCHES, [branch_values(*each) for each in branches])
 
 
 def _highest(db: Database, query: LiteralString) -> int:

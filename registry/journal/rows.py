@@ -67,6 +67,19 @@ def read_checkpoint(key: BranchKey, values: Sequence[Any]) -> tuple[bool, Checkp
         return checksum == checkpoint_checksum(checkpoint), checkpoint
 
 
+def branch_values(number: int, branch: Branch) -> tuple[Any, ...]:
+    """Return the row of the catalog that tells of a branch."""
+    checksum = branch_checksum(number, branch)
+    return (number, root_bytes(branch.root), *branch[1:-1], checksum, branch.about)
+
+
+def root_values(number: int, root: int, tenure: Tenure) -> tuple[Any, ...]:
+    """Return the row that tells who may write a root."""
+    checksum = root_checksum(number, root, tenure)
+    holder = id_bytes(tenure.holder)
+    return (number, root_bytes(root), tenure.epoch, holder, tenure.since, checksum)
+
+
 def branch_checksum(number: int, branch: Branch) -> int:
     """Return the checksum of an entry of the catalog."""
     told = _BRANCH.pack(number, root_bytes(branch.root), *branch[1:-1])

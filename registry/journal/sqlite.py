@@ -46,12 +46,12 @@ from registry.journal.head_file import Head, head_path, read_head
 from registry.journal.port import Checkpoint, Effect, Entry, Group, Part, Problem
 from registry.journal.rows import (
     Numbered,
-    branch_checksum,
+    branch_values,
     checkpoint_checksum,
     read_branch,
     read_checkpoint,
     read_tenure,
-    root_checksum,
+    root_values,
     sound,
 )
 from registry.journal.rules import (
@@ -73,6 +73,8 @@ from registry.journal.sqlite_file import (
     place_of,
     version_at,
 )
+from registry.journal.tables import pages
+from registry.journal.transcript import Transcript, refuse_used
 
 Probe = Callable[[str], None]
 """Is told the step that `append` is at: `before`, `begun`, `written`, `committed`, `headed`."""
@@ -223,10 +225,7 @@ class SqliteJournal:
         if number is None:
             newest = "SELECT coalesce(max(number), 0) + 1 FROM branches"
             number = int(db.execute(newest).fetchone()[0])
-        values = (
-            *(number, root_bytes(branch.root), *branch[1:-1]),
-            *(branch_checksum(number, branch), branch.about),
-        )
+        values = branch_values(number, branch)
         db.execute("INSERT OR REPLACE INTO branches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         return number
 
@@ -257,9 +256,7 @@ class SqliteJournal:
         if not number:
             newest = "SELECT coalesce(max(number), 0) + 1 FROM roots"
             number = int(db.execute(newest).fetchone()[0])
-        holder = id_bytes(tenure.holder)
-        checksum = root_checksum(number, root, tenure)
-        values = (number, root_bytes(root), tenure.epoch, holder, tenure.since, checksum)
+        values = root_values(number, root, tenure)
         db.execute("INSERT OR REPLACE INTO roots VALUES (?, ?, ?, ?, ?, ?)", values)
         return number
 
@@ -302,7 +299,42 @@ class SqliteJournal:
             db.execute("UPDATE store SET logs_before = max(logs_before, ?)", (before,))
             return db.execute("DELETE FROM logs WHERE row < ?", (before,)).rowcount
 
+    def restore(self, transcript: Transcript) -> None:
+        """Become the store that a transcript is of, in one transaction. See `Journal.restore`."""
+        with self._using() as db:
+            with self._transaction(db):
+                refuse_used(self.name, self._newest(db))
+                for table, rows in pages(transcript):
+                    marks = ", ".join("?" * len(rows[0]))
+                    db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - a table of ours
+                told = root_bytes(transcript.store_id), transcript.logs_before
+                db.execute("UPDATE store SET id = ?, logs_before = ?", told)
+            if transcript.newest.row:
+                self._note(transcript.newest)
+            self._abandon()  # what it knows of the file is of another store
+
     # --- reading ---
+
+    @contextmanager
+    def stored(self) -> Iterator[StoredInFile]:
+        """Give all that is stored, as of now. See `Journal.stored`."""
+        with self._using():
+            head = self._second_head()
+            file = self._open_file(read_only=True, is_kept=True)
+        try:
+            file.db.execute("BEGIN")
+            self._see(file, head)
+            yield StoredInFile(file)
+            if file.is_outdated():
+                raise JournalBusyError(self.name, 0.0)
+        except (sqlite3.Error, UnicodeError, JournalError) as error:
+            if file.is_outdated():
+                raise JournalBusyError(self.name, 0.0) from error
+            if isinstance(error, JournalError):
+                raise
+            raise sqlite_file.translated(error, self.name, self._timeout_s) from error
+        finally:
+            file.close()
 
     def catalog(self) -> list[Entry]:
         """Return all branches, oldest first."""
@@ -555,12 +587,13 @@ class SqliteJournal:
                 raise
         return file
 
-    def _open_file(self, *, read_only: bool) -> SqliteFile:
+    def _open_file(self, *, read_only: bool, is_kept: bool = False) -> SqliteFile:
         return SqliteFile(
             self._path,
             durability=self._durability,
             timeout_s=self._timeout_s,
             read_only=read_only,
+            is_kept=is_kept,
         )
 
     def _second_head(self) -> Head | None:

@@ -129,6 +129,7 @@ class SqliteFile:
 
     Attributes:
         db: The connection; every statement is a transaction, but between BEGIN and COMMIT.
+        store_id: Identity of the store.
         genesis: What stands before the digest of row 1.
 
     Args:
@@ -136,17 +137,25 @@ class SqliteFile:
         durability: What a commit waits for.
         timeout_s: How long to wait for other processes.
         read_only: Nothing is written, and nothing has to be right.
+        is_kept: Whether it stays readable, as of one moment, if somebody begins to write to it.
+            For that there is a log meanwhile, if an empty one, unless its folder is read-only.
 
     Raises:
         JournalError, JournalBusyError, JournalDamagedError: See `Journal`.
     """
 
     def __init__(
-        self, path: Path, *, durability: Durability, timeout_s: float, read_only: bool
+        self,
+        path: Path,
+        *,
+        durability: Durability,
+        timeout_s: float,
+        read_only: bool,
+        is_kept: bool = False,
     ) -> None:
         self.path = path
         self.head: HeadFile | None = None
-        self._mode = _read_only_mode(path) if read_only else "mode=rwc"
+        self._mode = _read_only_mode(path, is_kept=is_kept) if read_only else "mode=rwc"
         self._stamp = _stamp(path) if self._mode == _UNSHARED else None
         try:
             self.db = _connect(path, self._mode, timeout_s)
@@ -171,7 +180,8 @@ class SqliteFile:
             self._create()
         self._recognise()
         try:
-            self.genesis = genesis(root_of(db.execute("SELECT id FROM store").fetchone()[0]))
+            self.store_id = root_of(db.execute("SELECT id FROM store").fetchone()[0])
+            self.genesis = genesis(self.store_id)
         except (TypeError, OverflowError) as error:
             raise JournalDamagedError(str(self.path), "has no identity any more") from error
         if not read_only:
@@ -254,13 +264,17 @@ class SqliteFile:
             self.head.close()
 
 
-def _read_only_mode(path: Path) -> str:
+def _read_only_mode(path: Path, *, is_kept: bool) -> str:
     """Return how to open a file so that nothing is written.
 
     Whoever has it open has a log, if an empty one. Without one there is nothing to share, and
     SQLite need not make one, nor an index of it (`-shm`).
     """
-    return "mode=ro" if log_path(path).exists() else _UNSHARED
+    if log_path(path).exists():
+        return "mode=ro"
+    if is_kept and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return "mode=rw"  # makes an empty log, and takes it away again
+    return _UNSHARED
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -344,6 +346,41 @@ def copy(source: SqliteFile, target: Path) -> bool:
         _sync(head_path(target))
     _sync(target.parent)
     return True
+
+
+@contextmanager
+def new_database(target: Path) -> Iterator[Path]:
+    """Give the path of a new database; when the block ends it is on the disk, and has its name.
+
+    Nothing of it is left if the block raises.
+
+    Raises:
+        JournalError: There is a head file of that name, or it could not be given its name.
+    """
+    if head_path(target).exists():
+        problem = f"has a head file already, {head_path(target)}"
+        raise JournalError(str(target), problem, "delete that, or give the path of a new file")
+    partial = target.with_name(target.name + "-partial")
+    _remove(partial)
+    try:
+        yield partial
+        try:
+            # In this order: a database without a head file is no damage.
+            for path in (partial, head_path(partial)):
+                _sync(path)
+            partial.rename(target)
+            head_path(partial).rename(head_path(target))
+            _sync(target.parent)
+        except OSError as error:
+            raise translated(error, str(target), 0.0) from error
+    finally:
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    """Delete a database, with what belongs to it."""
+    for each in (path, log_path(path), path.with_name(path.name + "-shm"), head_path(path)):
+        each.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

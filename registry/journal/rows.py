@@ -9,8 +9,17 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from registry.errors import JournalDamagedError
-from registry.journal.chain import branch_text, id_bytes, id_of, root_bytes, root_of
-from registry.journal.port import Checkpoint
+from registry.journal.chain import (
+    branch_text,
+    id_bytes,
+    id_of,
+    log_checksum,
+    part_checksum,
+    part_text,
+    root_bytes,
+    root_of,
+)
+from registry.journal.port import Checkpoint, Part
 from registry.journal.rules import Branch, BranchKey, Tenure
 from registry.journal.sqlite_file import version_at
 
@@ -57,6 +66,37 @@ def read_tenure(values: Sequence[Any]) -> tuple[int, Tenure]:
         if checksum == root_checksum(number, root_of(root), found):
             return root_of(root), found
     raise JournalDamagedError(place, "is not what was written")
+
+
+def read_part(key: BranchKey, values: Sequence[Any]) -> Part:
+    """Return the part of a branch that a row tells of: place, first, row, checksum, data."""
+    place, first, row, checksum, data = values
+    part = Part(*key, first, version_at(place), data)
+    name = part_text(*part[:4], row)
+    with sound(name):
+        if checksum == part_checksum(row, part):
+            return part
+    raise JournalDamagedError(name, "are not what was written")
+
+
+def read_records(values: Sequence[Any]) -> tuple[int, bytes]:
+    """Return the number of a row, and its records: row, checksum, data."""
+    row, checksum, data = values
+    with sound(f"row {row}, records"):
+        if checksum == log_checksum(row, data):
+            return row, data
+    raise JournalDamagedError(f"row {row}, records", "are others than were written")
+
+
+def sound_checkpoint(key: BranchKey, values: Sequence[Any] | None) -> Checkpoint | None:
+    """Return a checkpoint that is what was written; None if there is none."""
+    if values is None:
+        return None
+    is_right, checkpoint = read_checkpoint(key, values)
+    if is_right:
+        return checkpoint
+    place = f"checkpoint of {branch_text(*key)} at version {checkpoint.version}"
+    raise JournalDamagedError(place, "is another one than was written")
 
 
 def read_checkpoint(key: BranchKey, values: Sequence[Any]) -> tuple[bool, Checkpoint]:

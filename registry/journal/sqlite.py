@@ -22,7 +22,6 @@ from registry.errors import (
     JournalDamagedError,
     JournalError,
     NotFoundError,
-    PrunedError,
     TreerunnerError,
 )
 from registry.journal import sqlite_file
@@ -34,25 +33,30 @@ from registry.journal.chain import (
     digest_of,
     effect_checksums,
     id_bytes,
-    log_checksum,
-    part_checksum,
-    part_text,
     root_bytes,
     root_text,
     seal,
     seal_epochs,
 )
 from registry.journal.head_file import Head, head_path, read_head
+from registry.journal.paging import (
+    LOGS_AT_ONCE,
+    PARTS_AT_ONCE,
+    gap_in,
+    read_logs,
+    read_parts,
+)
 from registry.journal.port import Checkpoint, Effect, Entry, Group, Part, Problem
 from registry.journal.rows import (
     Numbered,
     branch_values,
     checkpoint_checksum,
     read_branch,
-    read_checkpoint,
+    read_part,
     read_tenure,
     root_values,
     sound,
+    sound_checkpoint,
 )
 from registry.journal.rules import (
     NOBODY,
@@ -71,7 +75,6 @@ from registry.journal.sqlite_file import (
     log_path,
     missing,
     place_of,
-    version_at,
 )
 from registry.journal.tables import pages
 from registry.journal.transcript import Transcript, refuse_used
@@ -80,8 +83,6 @@ Probe = Callable[[str], None]
 """Is told the step that `append` is at: `before`, `begun`, `written`, `committed`, `headed`."""
 
 _PAUSE_S = 0.005
-_PARTS_AT_ONCE = 32
-_LOGS_AT_ONCE = 16
 _IDS_AT_ONCE = 500
 _EFFECTS = "SELECT id, row, checksum, outcome FROM effects WHERE root = ? AND id IN"
 _PAGE = (
@@ -351,30 +352,17 @@ class SqliteJournal:
         if found is None:
             return
         wanted = readable(found.branch, after, until)
-        reached, is_first = wanted.after, True
-        while reached < wanted.until:
-            with self._using() as db:
-                page = _part_page(db, found, reached)
-            if not page:
-                raise self._gap(root, branch, reached + 1)
-            for part in page:
-                if reached >= wanted.until:
-                    return
-                if part.first > reached + 1 or (part.first <= reached and not is_first):
-                    raise self._gap(root, branch, reached + 1)
-                yield part
-                reached, is_first = part.last, False
 
-    def _gap(self, root: int, branch: int, version: int) -> TreerunnerError:
-        """Return why the part with a version is not there: it was let go meanwhile, or is lost."""
-        with self._using() as db:
-            found = self._branch(db, root, branch)
-        if found is None:
-            return NotFoundError(branch_text(root, branch), self.name)
-        if version <= found.branch.forgotten:
-            return PrunedError(branch_text(root, branch), version, found.branch.forgotten)
-        place = f"{branch_text(root, branch)}, version {version}"
-        return JournalDamagedError(place, "is not there")
+        def page(after: int) -> list[Part]:
+            with self._using() as db:
+                return _part_page(db, found, after)
+
+        def gap(version: int) -> TreerunnerError:
+            with self._using() as db:
+                known = self._branch(db, root, branch)
+            return gap_in(self.name, (root, branch), known and known.branch, version)
+
+        yield from read_parts(wanted, page, gap)
 
     def outcome(self, root: int, execution_id: str) -> bytes | None:
         """Return the outcome of an execution that is stored; None if it is not."""
@@ -403,19 +391,12 @@ class SqliteJournal:
     def logs(self, before: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (row number, packed records), newest first. See `Journal.logs`."""
         query = "SELECT * FROM logs WHERE row < ? ORDER BY row DESC LIMIT ?"
-        upper = (1 << 63) - 1 if before is None else before
-        while True:
+
+        def page(upper: int) -> Sequence[tuple[Any, ...]]:
             with self._using() as db:
-                page = db.execute(query, (upper, _LOGS_AT_ONCE)).fetchall()
-            for row, checksum, data in page:
-                with sound(f"row {row}, records"):
-                    is_right = checksum == log_checksum(row, data)
-                if not is_right:
-                    raise JournalDamagedError(f"row {row}, records", "are others than were written")
-                yield row, data
-            if len(page) < _LOGS_AT_ONCE:
-                return
-            upper = page[-1][0]
+                return db.execute(query, (upper, LOGS_AT_ONCE)).fetchall()
+
+        yield from read_logs(before, page)
 
     def checkpoint(self, root: int, branch: int, at: int | None = None) -> Checkpoint | None:
         """Return the newest checkpoint of a branch, up to version *at*; None if there is none."""
@@ -427,13 +408,7 @@ class SqliteJournal:
             at = found.branch.head if at is None else min(at, found.branch.head)
             span = place_of(found.number, 0), place_of(found.number, max(at, 0))
             values = db.execute(query + " LIMIT 1", span).fetchone()
-        if values is None:
-            return None
-        is_right, checkpoint = read_checkpoint((root, branch), values)
-        if not is_right:
-            place = f"checkpoint of {branch_text(root, branch)} at version {checkpoint.version}"
-            raise JournalDamagedError(place, "is another one than was written")
-        return checkpoint
+        return sound_checkpoint((root, branch), values)
 
     def check(self) -> Iterator[Problem]:
         """Read everything, as of now, and yield what is wrong; others may write meanwhile."""
@@ -653,16 +628,8 @@ def _part_page(db: sqlite3.Connection, found: Numbered, after: int) -> list[Part
     """Return the next parts of a branch, with versions after one."""
     number, (root, branch, *_) = found
     span = place_of(number, after), place_of(number + 1, 0)
-    parts = []
-    for place, first, row, checksum, data in db.execute(_PAGE, (*span, _PARTS_AT_ONCE)):
-        part = Part(root, branch, first, version_at(place), data)
-        name = part_text(*part[:4], row)
-        with sound(name):
-            is_right = checksum == part_checksum(row, part)
-        if not is_right:
-            raise JournalDamagedError(name, "are not what was written")
-        parts.append(part)
-    return parts
+    rows = db.execute(_PAGE, (*span, PARTS_AT_ONCE))
+    return [read_part((root, branch), values) for values in rows]
 
 
 def _first_stored_before(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:

@@ -312,7 +312,6 @@ class SqliteJournal:
                 db.execute("UPDATE store SET id = ?, logs_before = ?", told)
             if transcript.newest.row:
                 self._note(transcript.newest)
-            self._abandon()  # what it knows of the file is of another store
 
     # --- reading ---
 

@@ -7,7 +7,14 @@ from collections.abc import Iterator
 
 from registry.errors import JournalDamagedError
 from registry.journal.audit import StoredEffect, StoredPart
-from registry.journal.chain import effect_checksums, id_of, log_checksum, part_checksum, part_text
+from registry.journal.chain import (
+    effect_checksums,
+    genesis,
+    id_of,
+    log_checksum,
+    part_checksum,
+    part_text,
+)
 from registry.journal.head_file import Head
 from registry.journal.port import Checkpoint, Effect, Part
 from registry.journal.rows import read_branch, read_checkpoint, read_tenure, sound
@@ -20,8 +27,7 @@ class StoredInFile:
 
     def __init__(self, file: SqliteFile) -> None:
         self.db = file.db
-        self.store_id = file.store_id
-        self._genesis = file.genesis
+        self.store_id = file.read_id()
         with sound("the entry of the store"):
             (logs_before,) = self.db.execute("SELECT logs_before FROM store").fetchone()
             self.logs_before = operator.index(logs_before)
@@ -32,7 +38,7 @@ class StoredInFile:
         """Give the newest row."""
         query = "SELECT row, digest FROM groups ORDER BY row DESC LIMIT 1"
         found = self.db.execute(query).fetchone()
-        return Head(0, self._genesis) if found is None else Head(*found)
+        return Head(0, genesis(self.store_id)) if found is None else Head(*found)
 
     def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Give (number, header, digest), oldest first."""

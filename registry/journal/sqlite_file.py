@@ -131,8 +131,6 @@ class SqliteFile:
 
     Attributes:
         db: The connection; every statement is a transaction, but between BEGIN and COMMIT.
-        store_id: Identity of the store.
-        genesis: What stands before the digest of row 1.
 
     Args:
         path: The database; with what belongs to it beside it.
@@ -181,11 +179,7 @@ class SqliteFile:
         if not read_only and self._is_new():
             self._create()
         self._recognise()
-        try:
-            self.store_id = root_of(db.execute("SELECT id FROM store").fetchone()[0])
-            self.genesis = genesis(self.store_id)
-        except (TypeError, OverflowError) as error:
-            raise JournalDamagedError(str(self.path), "has no identity any more") from error
+        self.read_id()
         if not read_only:
             self.head = HeadFile(head_path(self.path))
         self._identity = self._find()
@@ -231,6 +225,24 @@ class SqliteFile:
         # Of a file that cannot change, SQLite does not say.
         if self._mode != _UNSHARED and db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             raise JournalDamagedError(store, "says that it has no write-ahead log")
+
+    def read_id(self) -> int:
+        """Return the identity of the store; a store without rows may get another one.
+
+        Raises:
+            JournalDamagedError: It has none.
+        """
+        try:
+            found = root_of(self.db.execute("SELECT id FROM store").fetchone()[0])
+            root_bytes(found)  # raises if it is too long
+        except (TypeError, OverflowError) as error:
+            raise JournalDamagedError(str(self.path), "has no identity any more") from error
+        return found
+
+    @property
+    def genesis(self) -> bytes:
+        """What stands before the digest of row 1."""
+        return genesis(self.read_id())
 
     def _find(self) -> Identity:
         found = self.path.stat()

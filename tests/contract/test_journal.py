@@ -19,7 +19,7 @@ from registry.errors import (
     PrunedError,
 )
 from registry.ids import to_uuid
-from registry.journal.export import export_lines
+from registry.journal.export import export_lines, import_lines
 from registry.journal.memory import MemoryJournal
 from registry.journal.port import Checkpoint, Entry, Group, Journal
 from registry.journal.transcript import transcribe
@@ -741,3 +741,32 @@ def test_what_is_stored_is_of_one_moment_while_others_write(journal: Journal) ->
 
     assert found == before
     assert exported(journal) != before
+
+
+def test_what_is_exported_while_others_append_is_a_prefix(journal: Journal) -> None:
+    journal.append(group(part(SHOP, 1)))
+    count = 150
+
+    def append() -> None:
+        for version in range(2, count):
+            effects = [(SHOP, f"{version}", b"done"), (YARD, f"{version}", b"done")]
+            journal.append(group(part(SHOP, version), effects=effects, log=b"log"))
+
+    writer = threading.Thread(target=append)
+    writer.start()
+    found: list[list[bytes]] = []
+    while not found or writer.is_alive():
+        found.append(exported(journal))
+    writer.join()
+    whole = MemoryJournal()
+    with journal.stored() as stored:
+        whole.restore(transcribe(stored))
+    parts = list(whole.parts(SHOP, 0))
+    assert len(parts) == count - 1
+
+    for lines in found:
+        again = MemoryJournal()
+        again.restore(import_lines(lines, "lines"))
+        assert list(again.check()) == []
+        there = list(again.parts(SHOP, 0))
+        assert there == parts[: len(there)]

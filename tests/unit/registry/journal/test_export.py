@@ -15,15 +15,37 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from registry import Entity, Workspace
-from registry.errors import ExportDamagedError, JournalDamagedError, JournalError
+from registry.errors import ExportDamagedError, JournalDamagedError, JournalError, PrunedError
+from registry.journal import journaled_tree
 from registry.journal.compaction import compact
 from registry.journal.export import _text, _write_data, export_lines, import_lines
+from registry.journal.histories import check_histories
 from registry.journal.memory import MemoryJournal
 from registry.journal.port import Checkpoint, Journal
 from registry.journal.sqlite import SqliteJournal
+from registry.journal.store import restore_to
 from registry.journal.transcript import transcribe
 from registry.retention import Retention
 from tests.contract.journals import DEPOT, SHOP, YARD, group, part
+
+
+class Till(Entity):
+    """A root that is sold from."""
+
+    total: float = 0.0
+    names: list[str] = Field(default_factory=list)
+
+
+def selling(store: Path | Journal) -> Workspace:
+    workspace = Workspace(store=store)
+
+    @workspace.register("sell")
+    def sell(till: Till, price: float) -> float:
+        till.total += price
+        till.names.append("Ω")
+        return till.total
+
+    return workspace
 
 
 def exported(journal: Journal) -> list[bytes]:
@@ -335,6 +357,37 @@ def test_a_store_that_lost_its_tail_is_not_exported(tmp_path: Path) -> None:
     look.close()
 
 
+def test_a_store_whose_newest_row_is_not_there_is_not_exported(journal: MemoryJournal) -> None:
+    """On a server the entry of the store knows it: whoever opens that later has seen no other."""
+    with journal.stored() as stored:
+        newest = stored.newest()
+        stored.newest = lambda: newest._replace(row=5)  # type: ignore[method-assign]
+        with pytest.raises(JournalDamagedError) as caught:
+            list(export_lines(transcribe(stored)))
+
+    assert caught.value.place == "rows 4 to 5"
+
+
+def test_a_store_that_was_compacted_comes_back_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journaled_tree, "CHECKPOINT_EVERY", -1_000)
+    journal = MemoryJournal()
+    workspace = selling(journal)
+    till = workspace.add(Till(), "till")
+    for number in range(20):
+        workspace.run("sell", {"till": till, "price": 0.25}, f"sale-{number}")
+    before = workspace.snapshot(till, 17)
+    compact(journal, Retention(versions=5, records=6))
+    again = imported(exported(journal))
+
+    assert exported(again) == exported(journal)
+    assert list(check_histories(again)) == []
+    workspace = selling(again)
+    assert workspace.snapshot("till", 17).model_dump() == before.model_dump()
+    assert workspace.run("sell", {"till": till, "price": 0.25}, "sale-3").version == 5
+    with pytest.raises(PrunedError):
+        workspace.snapshot("till", 16)
+
+
 def test_a_file_that_nobody_writes_to_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     journal = SqliteJournal(path)
@@ -363,7 +416,7 @@ def test_whoever_begins_to_write_does_not_disturb(tmp_path: Path) -> None:
         lines = export_lines(transcribe(stored))
         found = [next(lines)]
         writer = SqliteJournal(path)
-        for version in range(50, 500):
+        for version in range(50, 100):
             writer.append(group(part(SHOP, version, data=bytes(5000))))
         writer.close()
         found += lines
@@ -372,43 +425,18 @@ def test_whoever_begins_to_write_does_not_disturb(tmp_path: Path) -> None:
     assert found == before
 
 
-class Till(Entity):
-    """A root that is sold from."""
-
-    total: float = 0.0
-    names: list[str] = Field(default_factory=list)
-
-
 def test_a_workspace_goes_on_with_what_was_imported(tmp_path: Path) -> None:
-    """Also of a store that was compacted; what took effect is answered from it."""
-    registered = Workspace()
-
-    @registered.register("sell")
-    def sell(till: Till, price: float) -> float:
-        till.total += price
-        till.names.append("Ω")
-        return till.total
-
-    def opened(store: object) -> Workspace:
-        workspace = Workspace(store=store)  # type: ignore[arg-type]
-        workspace.add_callable(registered.callable("sell"))
-        return workspace
-
+    """What took effect is answered from it."""
     first = tmp_path / "first.db"
-    with opened(first) as workspace:
+    with selling(first) as workspace:
         till = workspace.add(Till(), "till")
         for number in range(9):
             workspace.run("sell", {"till": till, "price": 0.1}, f"sale-{number}")
-    journal = SqliteJournal(first)
-    compact(journal, Retention(versions=1, records=3))
-    lines = exported(journal)
+    journal = SqliteJournal(first, read_only=True)
+    restore_to(tmp_path / "second.db", import_lines(exported(journal), "lines"))
     journal.close()
-    second = SqliteJournal(tmp_path / "second.db")
-    second.restore(import_lines(lines, "lines"))
-    assert exported(second) == lines
-    second.close()
 
-    with opened(tmp_path / "second.db") as workspace:
+    with selling(tmp_path / "second.db") as workspace:
         till = workspace.ref("till")
         workspace.run("sell", {"till": till, "price": 0.1}, "sale-8")
         assert workspace.snapshot(till).total == pytest.approx(0.9)
@@ -455,3 +483,28 @@ def test_lines_are_asked_for_as_they_are_needed(journal: MemoryJournal) -> None:
     assert taken == 6
     next(transcript.rows)
     assert taken == 7
+
+
+def test_whoever_has_an_empty_store_open_goes_on_in_the_one_that_it_became(tmp_path: Path) -> None:
+    writer = SqliteJournal(tmp_path / "there.db")
+
+    restore_to(tmp_path / "there.db", import_lines(exported(MemoryJournal()), "lines"))
+
+    assert writer.append(group(part(SHOP, 1))) == 1
+    assert list(writer.check()) == []
+    writer.close()
+
+
+def test_a_new_file_has_its_name_only_when_it_is_whole(tmp_path: Path) -> None:
+    lines = exported(MemoryJournal())
+    seen: list[set[str]] = []
+
+    def watched() -> Iterator[bytes]:
+        yield from lines
+        seen.append({each.name for each in tmp_path.iterdir()})
+
+    restore_to(tmp_path / "there.db", import_lines(watched(), "lines"))
+
+    assert "there.db" not in seen[0]
+    assert "there.db-partial" in seen[0]
+    assert {each.name for each in tmp_path.iterdir()} == {"there.db", "there.db-head"}

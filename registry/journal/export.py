@@ -24,7 +24,7 @@ import struct
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from operator import index
 from typing import Any, NoReturn
@@ -33,21 +33,20 @@ from uuid import UUID
 from pydantic_core import from_json
 
 from registry.errors import ExportDamagedError, JournalDamagedError
-from registry.ids import from_uuid
+from registry.ids import execution_text, from_uuid
 from registry.journal.chain import (
     Header,
     NoteSeal,
     PartSeal,
-    effect_checksums,
     genesis,
-    id_bytes,
-    id_of,
     log_checksum,
     root_text,
+    sealed_effects,
 )
+from registry.journal.effects import EffectRow, id_bytes, id_of, is_series, read_series
 from registry.journal.head_file import Head
 from registry.journal.packing import COMPRESSED, PLAIN
-from registry.journal.port import Checkpoint, Effect, Part
+from registry.journal.port import Checkpoint, Part
 from registry.journal.rows import branch_checksum, checkpoint_checksum, root_checksum
 from registry.journal.rules import Branch, BranchKey, Tenure
 from registry.journal.transcript import Row, Transcript, check_row
@@ -146,7 +145,7 @@ def _write_tenure(root: int, tenure: Tenure) -> Json:
     return {
         "epoch": tenure.epoch,
         "root": root_text(root),
-        "holder": _write_id(tenure.holder),
+        "holder": _write_key(id_bytes(tenure.holder)),
         "since": float(tenure.since),
     }
 
@@ -185,11 +184,23 @@ def _write_note(seal: NoteSeal) -> Json:
     return {**place, "size": size, "crc": checksum}
 
 
-def _write_effect(effect: Effect) -> Json:
+def _write_effect(effect: EffectRow) -> Json:
+    root, key, data = effect
+    place = {"root": root_text(root) if root else None}
+    if is_series(key):
+        with suppress(JournalDamagedError):
+            return {**place, **_write_series(effect)}
+    return {**place, "id": _write_key(key), "outcome": _write_data(data)}
+
+
+def _write_series(effect: EffectRow) -> Json:
+    """Return the outcomes of executions that were counted, by id, and what they were packed as."""
+    _, numbers, outcomes = read_series(effect)
+    ids = map(execution_text, numbers)
     return {
-        "root": root_text(effect.root) if effect.root else None,
-        "id": _write_id(effect.execution_id),
-        "outcome": _write_data(effect.outcome),
+        "outcomes": dict(zip(ids, map(_write_data, outcomes), strict=True)),
+        "key": b64encode(effect.key).decode(),
+        "zlib": b64encode(effect.data).decode(),
     }
 
 
@@ -232,13 +243,12 @@ def _value_of(data: bytes) -> Json:
     return value
 
 
-def _write_id(text: str) -> Json:
-    """Return a text; one with half a character, which is no Unicode, as base64 of its bytes."""
+def _write_key(key: bytes) -> Json:
+    """Return the text that bytes are; of half a character, which is no Unicode, base64."""
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return {"base64": b64encode(id_bytes(text)).decode()}
-    return text
+        return key.decode()
+    except UnicodeDecodeError:
+        return {"base64": b64encode(key).decode()}
 
 
 # --- a store from lines ---
@@ -358,7 +368,7 @@ def _read_branch(told: Json) -> Branch:
 
 def _read_tenure(told: Json) -> tuple[int, Tenure]:
     root = _root(told["root"])
-    tenure = Tenure(told["epoch"], _read_id(told["holder"]), told["since"])
+    tenure = Tenure(told["epoch"], id_of(_read_key(told["holder"])), told["since"])
     root_checksum(0, root, tenure)
     return root, tenure
 
@@ -370,7 +380,7 @@ def _read_row(told: Json) -> Row:
     effects = [_read_effect(each) for each in told.get("effects", ())]
     log = told.get("log", {"size": 0, "crc": log_checksum(number, b"")})
     epochs = [(_root(root), epoch) for root, epoch in told.get("epochs", {}).items()]
-    checksums = effect_checksums(number, effects)
+    checksums = [each.checksum for each in sealed_effects(number, effects)]
     header = Header(
         *(number, [seal for seal, _ in parts], notes, epochs, len(effects), sum(checksums)),
         *(log["size"], log["crc"]),
@@ -391,9 +401,11 @@ def _read_note(told: Json) -> NoteSeal:
     return NoteSeal(_root(told["root"]), *numbers)
 
 
-def _read_effect(told: Json) -> Effect:
+def _read_effect(told: Json) -> EffectRow:
     root = 0 if told["root"] is None else _root(told["root"])
-    return Effect(root, _read_id(told["id"]), _read_data(told["outcome"]))
+    if "outcomes" in told:
+        return EffectRow(root, _read_bytes(told["key"]), _read_bytes(told["zlib"]))
+    return EffectRow(root, _read_key(told["id"]), _read_data(told["outcome"]))
 
 
 def _read_checkpoint(told: Json) -> Checkpoint:
@@ -411,14 +423,18 @@ def _read_optional(told: Mapping[str, Json]) -> bytes | None:
 def _read_data(told: Json) -> bytes:
     """Return the bytes that `_write_data` wrote."""
     if "base64" in told:
-        return b64decode(told["base64"], validate=True)
+        return _read_bytes(told["base64"])
     if "zlib" in told:
-        return COMPRESSED + b64decode(told["zlib"], validate=True)
+        return COMPRESSED + _read_bytes(told["zlib"])
     return (PLAIN if "packed" in told else b"") + _text(told["json"]).encode()
 
 
-def _read_id(told: Json) -> str:
-    return told if isinstance(told, str) else id_of(b64decode(told["base64"], validate=True))
+def _read_key(told: Json) -> bytes:
+    return told.encode() if isinstance(told, str) else _read_bytes(told["base64"])
+
+
+def _read_bytes(told: Json) -> bytes:
+    return b64decode(told, validate=True)
 
 
 def _root(text: str) -> int:

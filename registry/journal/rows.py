@@ -11,14 +11,13 @@ from zlib import crc32
 from registry.errors import JournalDamagedError
 from registry.journal.chain import (
     branch_text,
-    id_bytes,
-    id_of,
     log_checksum,
     part_checksum,
     part_text,
     root_bytes,
     root_of,
 )
+from registry.journal.effects import id_bytes, id_of
 from registry.journal.port import Checkpoint, Part
 from registry.journal.rules import Branch, BranchKey, Tenure
 from registry.journal.sqlite_file import version_at

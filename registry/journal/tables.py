@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from registry.journal.chain import effect_checksums, id_bytes, log_checksum
+from registry.journal.chain import log_checksum, sealed_effects
 from registry.journal.rows import branch_values, checkpoint_checksum, root_values
 from registry.journal.rules import NOBODY, BranchKey
 from registry.journal.sqlite_file import place_of
@@ -72,11 +72,8 @@ class _Filling:
 
     def _effects(self, row: Row) -> Iterator[tuple[str, Values]]:
         number = row.header.row
-        checksums = effect_checksums(number, row.effects)
-        for effect, checksum in zip(row.effects, checksums, strict=True):
-            root, execution_id, outcome = effect
+        for (root, key, data), checksum in sealed_effects(number, row.effects):
             if root not in self._roots:
                 self._roots[root] = len(self._roots)
                 yield "roots", root_values(self._roots[root], root, NOBODY)
-            indexed = id_bytes(execution_id)
-            yield "effects", (self._roots[root], indexed, number, checksum, outcome)
+            yield "effects", (self._roots[root], key, number, checksum, data)

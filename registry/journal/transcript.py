@@ -16,16 +16,16 @@ from registry.journal.chain import (
     Header,
     PartSeal,
     digest_of,
-    effect_checksums,
     genesis,
-    id_bytes,
     log_checksum,
     part_checksum,
     part_text,
     read_header,
+    sealed_effects,
 )
+from registry.journal.effects import EffectRow
 from registry.journal.head_file import Head
-from registry.journal.port import Checkpoint, Effect, Part
+from registry.journal.port import Checkpoint, Part
 from registry.journal.rules import Branch, BranchKey, Tenure
 
 _T = TypeVar("_T")
@@ -38,14 +38,14 @@ class Row(NamedTuple):
         header: What it held.
         digest: See `chain.py`.
         parts: One for each in the header; None if it was let go, or its branch taken out.
-        effects: All that there were, by root and id.
+        effects: All that there were, by root and key.
         log: None if it was let go, or if there was none.
     """
 
     header: Header
     digest: bytes
     parts: Sequence[Part | None]
-    effects: Sequence[Effect]
+    effects: Sequence[EffectRow]
     log: bytes | None
 
 
@@ -107,7 +107,7 @@ def check_row(row: Row, before: Head) -> Head:
     for told, part in zip(header.parts, row.parts, strict=True):
         if part is not None and told != seal_of(number, part):
             raise JournalDamagedError(part_text(*told[:4], number), "are not what was written")
-    checksums = effect_checksums(number, row.effects)
+    checksums = [each.checksum for each in sealed_effects(number, row.effects)]
     if (len(checksums), sum(checksums)) != (header.effect_count, header.effect_sum):
         raise JournalDamagedError(f"row {number}, outcomes", "are not what was written")
     if row.log is not None:
@@ -179,13 +179,13 @@ class _Effects:
         self._rows = groupby(found, key=lambda each: each.row)
         self._next: tuple[int, Iterator[StoredEffect]] | None = next(self._rows, None)
 
-    def of(self, row: int) -> list[Effect]:
+    def of(self, row: int) -> list[EffectRow]:
         """Return those of the next row."""
         if self._next is None or self._next[0] != row:
             return []
-        found = [each.effect for each in self._next[1]]
+        found = sorted(each.effect for each in self._next[1])
         self._next = next(self._rows, None)
-        return sorted(found, key=lambda each: (each.root, id_bytes(each.execution_id)))
+        return found
 
     def end(self) -> None:
         """See that there are no more."""

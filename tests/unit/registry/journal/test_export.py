@@ -16,9 +16,20 @@ from pydantic import Field
 
 from registry import Entity, Workspace
 from registry.errors import ExportDamagedError, JournalDamagedError, JournalError, PrunedError
+from registry.ids import EXECUTION_BITS
 from registry.journal import journaled_tree
 from registry.journal.compaction import compact
-from registry.journal.export import _text, _write_data, export_lines, import_lines
+from registry.journal.effects import EffectRow
+from registry.journal.export import (
+    _read_data,
+    _read_effect,
+    _Sums,
+    _text,
+    _write_data,
+    _write_effect,
+    export_lines,
+    import_lines,
+)
 from registry.journal.histories import check_histories
 from registry.journal.memory import MemoryJournal
 from registry.journal.port import Checkpoint, Journal
@@ -71,8 +82,6 @@ def refused(lines: list[bytes]) -> ExportDamagedError:
 
 def sealed(lines: list[bytes]) -> list[bytes]:
     """Return lines with the sums that they should have: whoever wrote them meant it."""
-    from registry.journal.export import _Sums
-
     seal = _Sums().seal
     told = [json.loads(line) for line in lines]
     return [seal({name: each for name, each in one.items() if name != "sum"}) for one in told]
@@ -131,6 +140,33 @@ def test_lines_are_plain_json_that_says_what_the_store_holds(journal: MemoryJour
     assert end["end"] == 10
 
 
+def test_what_was_counted_is_found_by_its_ids(journal: MemoryJournal) -> None:
+    first = 3 << EXECUTION_BITS
+    numbers, outcomes = [first, first + 7], [b"[1,1]", b"\xff"]
+    journal.append(group(series=[(SHOP, numbers, outcomes), (0, numbers[:1], [b"null"])]))
+    lines = exported(journal)
+
+    row = next(told for line in lines if (told := json.loads(line)).get("row") == 4)
+    outside, inside = row["effects"]
+    assert (outside["root"], outside["outcomes"]) == (None, {f"{first:x}": {"json": None}})
+    assert inside["outcomes"] == {
+        f"{first:x}": {"json": [1, 1]},
+        f"{first + 7:x}": {"base64": "/w=="},
+    }
+    again = imported(lines)
+    assert exported(again) == lines
+    assert again.outcome(SHOP, f"{first + 7:x}") == b"\xff"
+
+
+def test_a_series_that_holds_none_is_only_bytes() -> None:
+    row = EffectRow(SHOP, b"\xffkey", b"\xffdata")
+
+    written = json.loads(_text(_write_effect(row)))
+
+    assert written["id"] == {"base64": "/2tleQ=="}
+    assert _read_effect(written) == row
+
+
 def test_a_store_from_lines_gives_the_same_lines(journal: MemoryJournal) -> None:
     lines = exported(journal)
 
@@ -173,8 +209,6 @@ def test_any_bytes_come_back_as_they_were(data: bytes) -> None:
 
 @given(st.binary())
 def test_any_bytes_at_all_do(data: bytes) -> None:
-    from registry.journal.export import _read_data
-
     for each in (data, b"P" + data, b"Z" + data, b"Z" + zlib.compress(data)):
         assert _read_data(json.loads(_text(_write_data(each)))) == each
 

@@ -365,6 +365,24 @@ class RunnerContract:
         assert batch.counts() == Counts(ok=4)
         assert sorted(log_of(runner, root)) == [0, 1, 2, 3]
 
+    def test_what_depends_on_a_job_waits_for_its_last_attempt(self, runner: Runner, root: Ref):
+        good, bad = (f"waits {next(self.keys)}" for _ in range(2))
+        jobs = [
+            Job("stumble", root, {"key": good, "times": 1}, "good"),
+            Job("stumble", root, {"key": bad, "times": 9}, "bad"),
+            Job("add_up", None, {"a": ResultOf("good"), "b": 40}, "sum"),
+            Job("note", root, {"number": 7}, "never", Options(depends_on="bad")),
+        ]
+        retries = Retries(2, wait=wait_fixed(0.01))
+
+        outcomes = list(runner.submit(jobs, ordered=True, options=Options(retries=retries)))
+
+        assert [(each.id, each.status, each.attempts) for each in outcomes] == [
+            *(("good", "ok", 2), ("bad", "failed", 2), ("sum", "ok", 1), ("never", "skipped", 1)),
+        ]
+        assert outcomes[2].value == 42
+        assert log_of(runner, root) == [2]
+
     def test_a_job_has_its_own_number_of_attempts(self, runner: Runner, root: Ref):
         names = [f"own {next(self.keys)}" for _ in range(3)]
         jobs = [Job("stumble", root, {"key": name, "times": 9}) for name in names]

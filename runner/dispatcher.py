@@ -23,6 +23,7 @@ from time import monotonic
 from typing import Any, NamedTuple, get_args
 
 from registry import Ref, ids
+from registry.clock import Clock
 from registry.errors import FencedError, TreerunnerError
 from runner.batch import Counts, ErrorInfo, Job, Outcome, Status
 from runner.directory import NOWHERE, Directory, Entry, rootless_owner
@@ -88,6 +89,7 @@ class Dispatcher:
         wire: How chunks are written.
         settings: The bounds.
         one_by_one: Whether to wait for each chunk as it is sent, which is faster for one alone.
+        clock: Returns seconds; only differences are used.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Dispatcher:
         settings: Settings,
         *,
         one_by_one: bool = False,
+        clock: Clock = monotonic,
     ) -> None:
         self.number = ids.first_execution_number()
         self.ready: deque[Outcome] = deque()
@@ -115,6 +118,7 @@ class Dispatcher:
         self._meter = meter
         self._wire = wire
         self._settings = settings
+        self._clock = clock
         self._lanes: dict[int, Lane] = {}
         self._flights: dict[int, Flight] = {}
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
@@ -125,7 +129,7 @@ class Dispatcher:
         self._is_cancelled = False
         self._cancel_deadline_s: float | None = None
         limit_s = settings.timeout_s
-        self._watch = None if limit_s is None else Watch(limit_s, self.number, fleet.running)
+        self._watch = None if limit_s is None else Watch(limit_s, self.number, fleet.running, clock)
 
     def advance(self, waiting: int = 0) -> bool:
         """Go on until an outcome is ready; False: the batch has ended.
@@ -177,14 +181,15 @@ class Dispatcher:
         Stops early if the source is slow, so that what it gave does not wait for what it has not.
         The first job counts as slow: nobody knows yet how fast the source is.
         """
-        now_s = monotonic()
+        clock = self._clock
+        now_s = clock()
         deadline_s = now_s + self._settings.linger_s if self._taken else LONG_AGO_S
         taken = 0
         try:
             for job in islice(self._jobs, max(0, count)):
                 taken += 1
                 self._accept(job, now_s)
-                if monotonic() > deadline_s:
+                if clock() > deadline_s:
                     self._send_lingering()
                     break
             else:
@@ -258,7 +263,7 @@ class Dispatcher:
         if not sent.indexes:
             return
         flight = Flight(lane, sent._replace(values=[]), lane.opened_s, payload)
-        lane.opened_s = monotonic()
+        lane.opened_s = self._clock()
         self._let_go(flight, self._send_chunk)
 
     def _let_go(self, flight: Flight, send: Callable[[int, bytes, Deliver], None]) -> None:
@@ -291,7 +296,7 @@ class Dispatcher:
     def _await_arrival(self) -> None:
         timeout_s = None if self._watch is None else self._watch.wait_s
         if self._cancel_deadline_s is not None:
-            timeout_s = max(0.0, self._cancel_deadline_s - monotonic())
+            timeout_s = max(0.0, self._cancel_deadline_s - self._clock())
         try:
             self._collect(self._arrivals.get(timeout=timeout_s))
         except queue.Empty:
@@ -344,7 +349,7 @@ class Dispatcher:
         lane, job_count = flight.lane, len(flight.chunk.indexes)
         failed_before = self._done["failed"]
         run_us = sum(reply.columns[0])
-        since_opened_us = (monotonic() - flight.opened_s) / SECONDS_PER_US
+        since_opened_us = (self._clock() - flight.opened_s) / SECONDS_PER_US
         self._finish_run(flight.chunk, reply, since_opened_us - run_us)
 
         run_s = run_us * SECONDS_PER_US
@@ -590,7 +595,7 @@ class Dispatcher:
             if row[1] is not None:
                 self._finish_lost(row, lane.host)
             else:
-                self._lane(self._fleet.ready_host(row[2])).add(row, monotonic())
+                self._lane(self._fleet.ready_host(row[2])).add(row, self._clock())
 
     def _finish_lost(self, row: Row, host: int) -> None:
         root = row[1]
@@ -603,7 +608,7 @@ class Dispatcher:
         """Once cancelled: finish what was not sent, and give hosts a moment for what was."""
         if self._cancel_deadline_s is not None:
             return
-        self._cancel_deadline_s = monotonic() + self._settings.cancel_grace_s
+        self._cancel_deadline_s = self._clock() + self._settings.cancel_grace_s
         for lane in self._lanes.values():
             self._end_lane(lane, None)
             if lane.under_way:

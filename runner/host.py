@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
+from time import perf_counter
 from typing import Any, TypeAlias
 
 from registry import Entity, Ref, Workspace, ids
+from registry.clock import Clock, system_clock
 from registry.errors import FencedError, JournalBusyError, JournalError, TreerunnerError
 from registry.journal.port import Entry
 from runner import wire
@@ -56,13 +58,23 @@ class Host:
     Args:
         is_interruptible: Whether Ctrl-C is meant for this process; if not, a KeyboardInterrupt is
             an error of the callable that raised it, as any other.
+        clock: Where the time of workspaces and of the store comes from.
+        timer: Where the time that jobs take comes from: seconds; only differences are used.
 
     Attributes:
         running: Which job it is at; other threads may look.
     """
 
-    def __init__(self, *, is_interruptible: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        is_interruptible: bool = False,
+        clock: Clock = system_clock,
+        timer: Clock = perf_counter,
+    ) -> None:
         self.running = IDLE
+        self._clock = clock
+        self._timer = timer
         self._is_interruptible = is_interruptible
         self._was_interrupted = False
         self._code: LoadedCode | None = None
@@ -290,7 +302,7 @@ class Host:
         owner.run_each(*shape, calls, replies, note)
 
     def _load(self, code: bytes) -> None:
-        self._code = load_code(code)
+        self._code = load_code(code, self._clock)
         self._wire = Wire(by_value=self._code.by_value)
         self._store = self._code.store
         self._begin()
@@ -298,7 +310,7 @@ class Host:
     def _begin(self) -> None:
         # What is born without a parent is of one owner, also after another host has taken over.
         group = 0 if self._store is None else int(ids.new_key())
-        self._rootless = Owner(self._make_workspace(owner=group), None)
+        self._rootless = Owner(self._make_workspace(owner=group), None, self._timer)
 
     def _open(self, roots: list[int]) -> list[int]:
         """Become the writer of stored roots; return the keys of those that there are."""
@@ -309,7 +321,7 @@ class Host:
             root = Ref(ids.plain(owner), ids.plain(owner))
             is_there = any(each.root == owner for each in entries)
             workspace = self._make_workspace(entries, owner)
-            made = Owner(workspace, root if is_there else None)
+            made = Owner(workspace, root if is_there else None, self._timer)
             for entry in entries:
                 self._owners[entry.root] = made
                 opened.append(entry.root)
@@ -320,7 +332,7 @@ class Host:
         root = wire.loads(tree)
         workspace = self._make_workspace(owner=int(ids.from_uuid(root.lineage_id).key))
         ref = workspace.add_owned(root, name)
-        self._owners[ref.root] = Owner(workspace, ref)
+        self._owners[ref.root] = Owner(workspace, ref, self._timer)
         return ref
 
     def _add_again(self, request: tuple[bytes, str | None]) -> Ref:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from registry import Ref, Retention, ids
+from registry.clock import Clock, system_clock
 from registry.journal.catalog import read_about
 from registry.journal.outcomes import Answered, Failed, read_outcome, write_outcome
 from registry.journal.port import Entry
@@ -41,17 +42,20 @@ class HostStore:
 
     Args:
         store: Where it is.
+        clock: Where time comes from.
 
     Raises:
         JournalError: It cannot be opened.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock = system_clock) -> None:
         self._store = store
+        self._clock = clock
         self._open()
 
     def _open(self) -> None:
-        journal = open_journal(self._store.place, durability=self._store.durability)
+        place, durability = self._store
+        journal = open_journal(place, durability=durability, clock=self._clock)
         self._writer = Writer(journal)
 
     def session(

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple, Self, cast
 
 from registry import (
@@ -29,6 +30,7 @@ from registry import (
     ids,
     snapshot_from_pages,
 )
+from registry.clock import Clock
 from registry.journal.sqlite_file import Durability
 from runner.batch import Batch, Job, Outcome, RaiseOn
 from runner.code import App, collect_code, find_workspace
@@ -379,7 +381,13 @@ class _Session(NamedTuple):
     wire: Wire
 
     def dispatcher(
-        self, jobs: Iterable[Job], meter: Meter, settings: Settings, *, one_by_one: bool = False
+        self,
+        jobs: Iterable[Job],
+        meter: Meter,
+        settings: Settings,
+        *,
+        one_by_one: bool = False,
+        clock: Clock = monotonic,
     ) -> Dispatcher:
         """Return what runs a batch."""
         return Dispatcher(
@@ -391,6 +399,7 @@ class _Session(NamedTuple):
             self.wire,
             settings,
             one_by_one=one_by_one,
+            clock=clock,
         )
 
     def ask(self, target: Ref | str, method: str, *arguments: Any) -> Any:

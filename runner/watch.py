@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 
+from registry.clock import Clock
 from runner.lane import Lane
 from runner.wire import Running
 
@@ -32,7 +33,7 @@ class Watch:
         limit_s: float,
         batch: int,
         look: Callable[[int], Running | None],
-        clock: Callable[[], float] = monotonic,
+        clock: Clock = monotonic,
     ) -> None:
         self.pause_s = limit_s / LOOKS
         self._limit_s = limit_s

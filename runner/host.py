@@ -186,7 +186,8 @@ class Host:
             self._was_interrupted = True
         finally:
             self.running = IDLE
-        replies += CANCELLED * (len(chunk.indexes) - len(replies) // len(CANCELLED))
+        for index in chunk.indexes[len(replies) // len(CANCELLED) :]:  # of a cancelled batch
+            replies += known.reply(index, replies) if known.covers(index) else CANCELLED
         if self._store is None:
             return Reply.of(replies, born)
         stored = self._born_before(chunk, known, born)
@@ -248,7 +249,7 @@ class Host:
         if self._is_behind and self._store is not None:
             self._store.reopen()
             self._begin()
-            self._open(self._to_recover)
+            self._house(self._store.written(self._to_recover))
             self._to_recover, self._is_behind = [], False
 
     def close(self) -> None:
@@ -316,8 +317,12 @@ class Host:
         """Become the writer of stored roots; return the keys of those that there are."""
         if self._store is None:
             raise CodeError("this host has no store", "send it 'load' with one first")
+        return self._house(self._store.acquire(roots))
+
+    def _house(self, found: dict[int, list[Entry]]) -> list[int]:
+        """Make owners for stored branches; return the keys of their roots."""
         opened: list[int] = []
-        for owner, entries in self._store.acquire(roots).items():
+        for owner, entries in found.items():
             root = Ref(ids.plain(owner), ids.plain(owner))
             is_there = any(each.root == owner for each in entries)
             workspace = self._make_workspace(entries, owner)

@@ -239,6 +239,15 @@ class Simulation:
         for root, log in logs.items():
             assert list(reader.snapshot(root).numbers) == log
 
+    def figures(self) -> dict[str, int]:
+        """Return how often some things went wrong."""
+        events = self.transport.events
+        return {
+            "hosts declared dead": sum("is declared dead" in each for each in events),
+            "jobs that stay": sum("stays at job" in each for each in events),
+            "cancelled batches": len(self.cancelled),
+        }
+
     def statuses(self) -> Counter[str]:
         """Return how many outcomes of each kind there were."""
         return Counter(str(each.status) for batch in self.outcomes for each in batch)

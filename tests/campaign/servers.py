@@ -26,7 +26,7 @@ JOBS = 500
 SETTINGS = Settings(chunk_jobs=50)
 PAUSE_S = 0.05
 PATIENCE_S = 60.0
-LONGEST_PEACE_S = 0.2
+LONGEST_PEACE_S = 0.5
 ERRORS = {"JournalError", "JournalBusyError"}
 
 Trouble = Callable[[random.Random], None]

@@ -25,7 +25,8 @@ BIRTH_COMMIT = 1
 BIRTH = BIRTH_COMMIT
 """Branch 0, commit 1: the stamp of an entity that has not changed since it was born."""
 
-_EXECUTION_BITS = 40
+EXECUTION_BITS = 40
+"""Numbers that a process counts executions by, from one that is drawn: no batch is longer."""
 _LOW_BITS = 62
 _LOW_MASK = (1 << _LOW_BITS) - 1
 _VERSION_AND_VARIANT = (8 << 76) | (0b10 << 62)
@@ -74,7 +75,7 @@ def plain(key: int) -> Key:
 
 def first_execution_number() -> int:
     """Return a number from which a process may count its executions: no other counts there."""
-    return new_key() << _EXECUTION_BITS
+    return new_key() << EXECUTION_BITS
 
 
 def execution_text(number: int | str) -> str:

@@ -13,12 +13,19 @@ from typing import Any, NamedTuple
 from registry import Ref, Retention, ids
 from registry.clock import Clock, system_clock
 from registry.journal.catalog import read_about
-from registry.journal.outcomes import Answered, Failed, read_outcome, write_outcome
-from registry.journal.port import Entry
+from registry.journal.outcomes import (
+    Answered,
+    Failed,
+    read_outcome,
+    usual_outcome,
+    write_outcome,
+)
+from registry.journal.port import Entry, Series
 from registry.journal.session import Session, process_name
 from registry.journal.sqlite_file import Durability
 from registry.journal.store import open_journal
 from registry.journal.writer import Writer
+from registry.semantics import MUTATION
 from runner.batch import ErrorInfo
 from runner.directory import NOWHERE, Directory
 from runner.directory import Entry as Placed
@@ -118,15 +125,50 @@ class HostStore:
     def note(self, chunk: Chunk, reply: Reply, known: Known) -> None:
         """Note what became of the jobs of a chunk, to be stored with what they did.
 
-        Cost: 1 us each.
+        Cost: 0.5 us each; 1 us with an id of its own.
         """
+        if known or any(chunk.own_ids) or NOT_RUN in reply.columns[1]:
+            self._note_each(chunk, reply, known)
+            return
+        roots, columns = chunk.roots, reply.columns
+        if roots.count(roots[0]) == len(roots):
+            self._note_counted(chunk.batch, roots[0], chunk.indexes, columns)
+            return
+        places: dict[Ref | None, list[int]] = {}
+        for at, root in enumerate(roots):
+            places.setdefault(root, []).append(at)
+        for root, some in places.items():
+            indexes = [chunk.indexes[at] for at in some]
+            self._note_counted(
+                chunk.batch, root, indexes, [[each[at] for at in some] for each in columns]
+            )
+
+    def _note_each(self, chunk: Chunk, reply: Reply, known: Known) -> None:
         effects: dict[tuple[int, str], bytes] = {}
-        batch = chunk.batch
+        counted: dict[Ref | None, list[tuple[int, ReplyRow]]] = {}
         for (_, root, index, own_id), row in zip(chunk.heads(), reply.rows(), strict=True):
-            if row[1] != NOT_RUN and not (known and known.covers(index)):
-                execution_id = own_id or f"{batch + index:x}"
-                effects[0 if root is None else root[0], execution_id] = _outcome(row, root)
+            if row[1] == NOT_RUN or (known and known.covers(index)):
+                continue
+            if own_id:
+                effects[_scope(root), own_id] = _outcome(row, root)
+            else:
+                counted.setdefault(root, []).append((index, row))
         self._writer.note_effects(effects)
+        for root, rows in counted.items():
+            indexes = [index for index, _ in rows]
+            columns = list(zip(*[row for _, row in rows], strict=True))
+            self._note_counted(chunk.batch, root, indexes, columns)
+
+    def _note_counted(
+        self, batch: int, root: Ref | None, indexes: Sequence[int], columns: Sequence[Sequence[Any]]
+    ) -> None:
+        """Note what became of jobs for one root that have no ids of their own."""
+        outcomes = list(_outcomes(columns, root))
+        numbers = [batch + index for index in indexes]
+        if numbers != sorted(numbers):
+            pairs = sorted(zip(numbers, outcomes, strict=True))
+            numbers, outcomes = map(list, zip(*pairs, strict=True))
+        self._writer.note_series([Series(_scope(root), numbers, outcomes)])
 
     def sync(self) -> None:
         """Return when all that was done is durable.
@@ -222,6 +264,25 @@ def enter_stored(store: Store, directory: Directory) -> None:
 def owner_of(entry: Entry) -> int:
     """Return the key of the root whose owner has a stored branch."""
     return read_about(entry).owner or entry.root
+
+
+def _outcomes(columns: Sequence[Sequence[Any]], root: Ref | None) -> Iterable[bytes]:
+    """Return the outcomes of jobs for one root as bytes.
+
+    The usual ones, all of which changed the root and returned it, are told by counting: a list
+    compares the very same objects in 10 ns.
+    """
+    _, versions, changed, semantics, values, outputs = columns
+    count = len(versions)
+    is_usual = (
+        root is not None
+        and outputs.count((root,)) == count
+        and semantics.count(MUTATION) == count
+        and values.count(root) == count
+    )
+    if is_usual:
+        return map(usual_outcome, versions, changed)
+    return [_outcome(row, root) for row in zip(*columns, strict=True)]
 
 
 def _outcome(row: ReplyRow, root: Ref | None) -> bytes:

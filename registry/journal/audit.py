@@ -19,17 +19,19 @@ from registry.journal.chain import (
     Header,
     NoteSeal,
     PartSeal,
+    SealedEffect,
     branch_text,
     digest_of,
-    effect_checksums,
     log_checksum,
     part_checksum,
     part_text,
     read_header,
     root_text,
+    sealed_effects,
 )
+from registry.journal.effects import EffectRow, key_text
 from registry.journal.head_file import Head
-from registry.journal.port import Checkpoint, Effect, Part, Problem
+from registry.journal.port import Checkpoint, Part, Problem
 from registry.journal.rules import NOBODY, Branch, BranchKey, Tenure
 
 
@@ -46,7 +48,13 @@ class StoredEffect(NamedTuple):
 
     row: int
     checksum: int
-    effect: Effect
+    effect: EffectRow
+
+
+def is_right(stored: StoredEffect) -> bool:
+    """Tell whether an effect is what was written."""
+    sealed = sealed_effects(stored.row, [stored.effect])
+    return sealed == [SealedEffect(stored.effect, stored.checksum)]
 
 
 class Stored(Protocol):
@@ -273,13 +281,13 @@ class _Audit:
                 yield _problem(each)
                 continue
             row, checksum, effect = each
-            place = f"row {row}, execution {effect.execution_id}"
+            place = f"row {row}, {key_text(effect.key)}"
             at = bisect_left(self.numbers, row)
             if at == rows or self.numbers[at] != row:
                 yield Problem(place, f"row {row}", "a row that is there")
                 continue
             counts[at] += 1
-            if [checksum] == effect_checksums(row, [effect]):
+            if is_right(each):
                 sums[at] += checksum
             else:
                 yield Problem(place, "another content", f"checksum {checksum}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 
+from registry import ids
 from registry.clock import Clock, system_clock
 from registry.errors import (
     DuplicateExecutionError,
@@ -25,6 +26,13 @@ from registry.journal.chain import (
     seal,
     seal_epochs,
 )
+from registry.journal.effects import (
+    found_in,
+    id_bytes,
+    number_of,
+    numbers_by_root,
+    spans_of,
+)
 from registry.journal.head_file import Head
 from registry.journal.port import Checkpoint, Entry, Group, Part, Problem
 from registry.journal.rules import (
@@ -32,6 +40,7 @@ from registry.journal.rules import (
     Branch,
     BranchKey,
     Tenure,
+    check_apart,
     check_epochs,
     follow,
     readable,
@@ -49,7 +58,7 @@ class _Tables:
         self.tenure_of: dict[int, Tenure] = {}
         self.branch_of: dict[BranchKey, Branch] = {}
         self.parts_of: dict[BranchKey, dict[int, StoredPart]] = {}
-        self.effect_of: dict[tuple[int, str], StoredEffect] = {}
+        self.effect_of: dict[tuple[int, bytes], StoredEffect] = {}
         self.checkpoints_of: dict[BranchKey, dict[int, Checkpoint]] = {}
 
     def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
@@ -114,9 +123,8 @@ class MemoryJournal:
             for part, told in parts:
                 stored = StoredPart(row, told.checksum, part)
                 self._has.parts_of.setdefault((part.root, part.branch), {})[part.last] = stored
-            for effect, checksum in zip(group.effects, sealed.effects, strict=True):
-                stored_effect = StoredEffect(row, checksum, effect)
-                self._has.effect_of[effect.root, effect.execution_id] = stored_effect
+            for effect, checksum in sealed.effects:
+                self._has.effect_of[effect.root, effect.key] = StoredEffect(row, checksum, effect)
             if group.log:
                 self._has.log_of[row] = sealed.header.log_checksum, group.log
             for key, branch in after.items():
@@ -164,8 +172,19 @@ class MemoryJournal:
     def outcomes(self, root: int, execution_ids: Iterable[str]) -> dict[str, bytes]:
         """Return the outcomes of those executions that are stored, by id."""
         with self._held():
-            found = {each: self._has.effect_of.get((root, each)) for each in execution_ids}
-        return {each: stored.effect.outcome for each, stored in found.items() if stored}
+            wanted = list(execution_ids)
+            given = {each: self._has.effect_of.get((root, id_bytes(each))) for each in wanted}
+            found = {each: stored.effect.data for each, stored in given.items() if stored}
+            numbers = [number for each in wanted if (number := number_of(each)) is not None]
+            counted = self._counted(root, numbers)
+        return {ids.execution_text(each): data for each, data in counted} | found
+
+    def _counted(self, root: int, numbers: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+        """Yield those numbers that are stored, with their outcomes."""
+        for span in spans_of(numbers):
+            for (of, key), stored in self._has.effect_of.items():
+                if of == root and span.low <= key < span.high:
+                    yield from found_in(stored.effect, span)
 
     def logs(self, before: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (row number, packed records), newest first. See `Journal.logs`."""
@@ -254,9 +273,11 @@ class MemoryJournal:
         return header.row
 
     def _check_effects(self, group: Group) -> None:
+        for root, numbers in numbers_by_root(group):
+            check_apart(root, numbers, self._counted(root, numbers))
         seen = set()
         for root, execution_id, _ in group.effects:
-            key = (root, execution_id)
+            key = (root, id_bytes(execution_id))
             if key in self._has.effect_of or key in seen:
                 raise DuplicateExecutionError(root_text(root), execution_id)
             seen.add(key)

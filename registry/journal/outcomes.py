@@ -68,10 +68,15 @@ def write_outcome(outcome: Answered | Failed, root: Ref | None) -> bytes:
     version, changed, semantic, value, outputs = outcome
     # The very same object is both in the usual case, and compared once.
     if semantic == MUTATION and value == root and outputs == (value,):
-        return b"[%d,%d]" % (version, changed)
+        return usual_outcome(version, changed)
     if value is None and not outputs:
         return b"[%d,%d,0]" % (version, changed)
     return to_json(_whole(outcome), inf_nan_mode="constants")
+
+
+def usual_outcome(version: int, changed: int) -> bytes:
+    """Return the bytes of the usual outcome: the root was changed and returned, nothing else."""
+    return b"[%d,%d]" % (version, changed)
 
 
 def _whole(outcome: Answered) -> list[Any]:

@@ -66,6 +66,21 @@ class Effect(NamedTuple):
     outcome: bytes
 
 
+class Series(NamedTuple):
+    """Executions that a process counted, and their outcomes.
+
+    Attributes:
+        root: Root of the tree that they were sent to; 0 without one.
+        numbers: Their numbers, ascending, all of one count (see `ids.first_execution_number`).
+            The id of each is its text.
+        outcomes: What their callers were answered, packed, in that order.
+    """
+
+    root: int
+    numbers: Sequence[int]
+    outcomes: Sequence[bytes]
+
+
 class Group(NamedTuple):
     """What is made durable together.
 
@@ -75,6 +90,7 @@ class Group(NamedTuple):
             changed, before the parts; an empty `about` takes the branch out of the catalog, after
             them, with its parts and checkpoints. A branch without a note starts from 0.
         effects: The executions that had given ids.
+        series: Those that are counted, as far as anybody may send them again.
         log: Their records, packed; empty if there are none.
         epochs: For every root of parts and notes that is not new: the epoch that its writer holds.
             A root that is new has epoch 1 from then on, and its writer holds it.
@@ -85,6 +101,7 @@ class Group(NamedTuple):
     effects: Sequence[Effect] = ()
     log: bytes = b""
     epochs: Mapping[int, int] = {}
+    series: Sequence[Series] = ()
 
 
 class Checkpoint(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from registry import ids
 from registry.clock import Clock, system_clock
 from registry.errors import (
     DuplicateExecutionError,
@@ -23,14 +24,12 @@ from registry.errors import (
     PrunedError,
     TreerunnerError,
 )
-from registry.journal.audit import audit
+from registry.journal.audit import StoredEffect, audit, is_right
 from registry.journal.chain import (
     Header,
     Sealed,
     branch_text,
     digest_of,
-    effect_checksums,
-    id_bytes,
     log_checksum,
     part_checksum,
     part_text,
@@ -40,8 +39,19 @@ from registry.journal.chain import (
     seal,
     seal_epochs,
 )
+from registry.journal.effects import (
+    EffectRow,
+    effect_roots,
+    found_in,
+    id_bytes,
+    id_of,
+    key_text,
+    number_of,
+    numbers_by_root,
+    spans_of,
+)
 from registry.journal.head_file import Head
-from registry.journal.port import Checkpoint, Effect, Entry, Group, Part, Problem
+from registry.journal.port import Checkpoint, Entry, Group, Part, Problem
 from registry.journal.postgres_audit import StoredOnServer
 from registry.journal.postgres_server import (
     Database,
@@ -58,6 +68,7 @@ from registry.journal.rules import (
     Branch,
     BranchKey,
     Tenure,
+    check_apart,
     check_epochs,
     follow,
     readable,
@@ -101,6 +112,14 @@ _PUT_PARTS: LiteralString = (
 _PUT_EFFECTS: LiteralString = (
     "INSERT INTO treerunner.effects SELECT * FROM unnest(%b::bigint[], %b::bytea[],"
     " %b::bigint[], %b::bigint[], %b::bytea[], %b::bytea[]) ON CONFLICT DO NOTHING"
+)
+_GIVEN: LiteralString = (
+    "SELECT id, row, checksum, outcome, whole FROM treerunner.effects"
+    " WHERE root = %b AND id = ANY(%b::bytea[])"
+)
+_COUNTED: LiteralString = (
+    "SELECT id, row, checksum, outcome, whole FROM treerunner.effects"
+    " WHERE root = %b AND id >= %b AND id < %b"
 )
 _PUT_CHECKPOINT: LiteralString = (
     "INSERT INTO treerunner.checkpoints VALUES (%b, %b, %b) ON CONFLICT (place) DO UPDATE SET"
@@ -177,7 +196,7 @@ class PostgresJournal:
 
     def _append(self, db: Database, newest: Head, group: Group) -> Head:
         row = newest.row + 1
-        effected = [effect.root for effect in group.effects]
+        effected = effect_roots(group)
         roots = _roots(db, [*written_roots(group), *group.epochs, *effected])
         new = check_epochs(group, {root: tenure for root, (_, tenure) in roots.items()})
         known = _branches(db, written_branches(group))
@@ -302,22 +321,17 @@ class PostgresJournal:
     def outcomes(self, root: int, execution_ids: Iterable[str]) -> dict[str, bytes]:
         """Return the outcomes of those executions that are stored, by id."""
         wanted = {indexed_id(id_bytes(each))[0]: each for each in execution_ids}
-        query: LiteralString = (
-            "SELECT id, row, checksum, outcome FROM treerunner.effects"
-            " WHERE root = %b AND id = ANY(%b::bytea[])"
-        )
+        found = {}
         with self._using() as db:
             number = _roots(db, [root]).get(root, (0, NOBODY))[0]
             if not wanted or (root and not number):
                 return {}
-            rows = db.execute(query, (number, list(wanted)), binary=True).fetchall()
-        found = {}
-        for data, row, checksum, outcome in rows:
-            effect = Effect(root, wanted[data], outcome)
-            if effect_checksums(row, (effect,)) != [checksum]:
-                place = f"row {row}, execution {effect.execution_id}"
-                raise JournalDamagedError(place, "has another outcome")
-            found[effect.execution_id] = outcome
+            numbers = [each for text in wanted.values() if (each := number_of(text)) is not None]
+            for each, outcome in _counted(db, root, number, numbers):
+                found[ids.execution_text(each)] = outcome
+            rows = db.execute(_GIVEN, (number, list(wanted)), binary=True).fetchall()
+        for effect in _effects(rows, root):
+            found[id_of(effect.key)] = effect.data
         return found
 
     def logs(self, before: int | None = None) -> Iterator[tuple[int, bytes]]:
@@ -607,16 +621,38 @@ def _highest(db: Database, query: LiteralString) -> int:
     return 0 if found is None else int(found[0])
 
 
-def _put_effects(db: Database, group: Group, sealed: Sealed, number_of: dict[int, int]) -> None:
+def _put_effects(db: Database, group: Group, sealed: Sealed, root_numbers: dict[int, int]) -> None:
     """Store the executions of a group, if none of them is there."""
     row = sealed.header.row
+    for root, numbers in numbers_by_root(group):
+        check_apart(root, numbers, _counted(db, root, root_numbers.get(root, 0), numbers))
     rows = []
-    for (root, execution_id, outcome), checksum in zip(group.effects, sealed.effects, strict=True):
-        indexed, whole = indexed_id(id_bytes(execution_id))
-        rows.append((number_of.get(root, 0), indexed, row, checksum, outcome, whole))
+    for (root, key, data), checksum in sealed.effects:
+        indexed, whole = indexed_id(key)
+        rows.append((root_numbers.get(root, 0), indexed, row, checksum, data, whole))
     if _put(db, _PUT_EFFECTS, rows) < len(rows):
-        root, execution_id, _ = group.effects[_first_stored_before(db, row, rows)]
-        raise DuplicateExecutionError(root_text(root), execution_id)
+        root, key, _ = sealed.effects[_first_stored_before(db, row, rows)].effect
+        raise DuplicateExecutionError(root_text(root), id_of(key))
+
+
+def _counted(
+    db: Database, root: int, root_number: int, numbers: Iterable[int]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield those executions that are counted and stored, with their outcomes."""
+    for span in spans_of(numbers):
+        values = (root_number, span.low, span.high)
+        for effect in _effects(db.execute(_COUNTED, values, binary=True), root):
+            yield from found_in(effect, span)
+
+
+def _effects(rows: Iterable[Sequence[Any]], root: int) -> Iterator[EffectRow]:
+    """Yield effects as they are read, if they are what was written."""
+    for indexed, row, checksum, data, whole in rows:
+        key = indexed if whole is None else whole
+        stored = StoredEffect(row, checksum, EffectRow(root, key, data))
+        if not is_right(stored):
+            raise JournalDamagedError(f"row {row}, {key_text(key)}", "has another outcome")
+        yield stored.effect
 
 
 def _first_stored_before(db: Database, row: int, rows: Rows) -> int:

@@ -8,8 +8,9 @@ from typing import Any, LiteralString
 
 from registry.errors import JournalDamagedError
 from registry.journal.audit import StoredEffect, StoredPart
-from registry.journal.chain import effect_checksums, id_of, log_checksum, part_checksum, part_text
-from registry.journal.port import Checkpoint, Effect, Part
+from registry.journal.chain import log_checksum, part_checksum, part_text, sealed_effects
+from registry.journal.effects import EffectRow, key_text
+from registry.journal.port import Checkpoint, Part
 from registry.journal.postgres_server import Opened, indexed_id
 from registry.journal.rules import Branch, BranchKey, Tenure
 from registry.journal.sqlite_file import number_at, place_of
@@ -86,21 +87,21 @@ class StoredOnServer:
 
     def effects(self) -> Iterator[StoredEffect | JournalDamagedError]:
         """Give all effects."""
-        for number, indexed, row, checksum, outcome, whole in self._all(
+        for number, indexed, row, checksum, data, whole in self._all(
             "SELECT root, id, row, checksum, outcome, whole FROM treerunner.effects"
         ):
             try:
                 with sound(f"row {row}, an execution"):
-                    execution_id = indexed if whole is None else whole
-                    effect = Effect(self.roots[number], id_of(execution_id), outcome)
-                    effect_checksums(row, [effect])
+                    key = indexed if whole is None else whole
+                    effect = EffectRow(self.roots[number], key, data)
+                    sealed_effects(row, [effect])
             except JournalDamagedError as error:
                 yield error
                 continue
-            if indexed_id(execution_id)[0] == indexed:
+            if indexed_id(key)[0] == indexed:
                 yield StoredEffect(row, checksum, effect)
             else:
-                place = f"row {row}, execution {effect.execution_id}"
+                place = f"row {row}, {key_text(key)}"
                 yield JournalDamagedError(place, "is not found under its id")
 
     def log(self, row: int) -> tuple[int, bytes] | None:

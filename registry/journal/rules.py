@@ -6,10 +6,12 @@ what comes out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from registry.errors import FencedError, JournalGapError, PrunedError
+from registry import ids
+from registry.errors import DuplicateExecutionError, FencedError, JournalGapError, PrunedError
 from registry.journal.chain import branch_text, root_text
 from registry.journal.port import Entry, Group
 
@@ -127,6 +129,25 @@ def follow(
             raise JournalGapError(root_text(part.root), part.branch, known.head, part.first)
         after[key] = known._replace(head=part.last)
     return {key: None if gone.get(key) else branch for key, branch in after.items()}
+
+
+def check_apart(root: int, numbers: Iterable[int], stored: Iterable[tuple[int, bytes]]) -> None:
+    """Refuse executions that are stored already, or come twice.
+
+    Args:
+        root: Their root.
+        numbers: Their numbers.
+        stored: Those of them that are stored.
+
+    Raises:
+        DuplicateExecutionError: One is; names the one with the lowest number.
+    """
+    again = min((number for number, _ in stored), default=None)
+    if again is None:
+        counts = Counter(numbers)
+        again = min((each for each, count in counts.items() if count > 1), default=None)
+    if again is not None:
+        raise DuplicateExecutionError(root_text(root), ids.execution_text(again))
 
 
 class Range(NamedTuple):

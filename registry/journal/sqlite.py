@@ -15,6 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from registry import ids
 from registry.clock import Clock, system_clock
 from registry.errors import (
     DuplicateExecutionError,
@@ -26,14 +27,12 @@ from registry.errors import (
     TreerunnerError,
 )
 from registry.journal import sqlite_file
-from registry.journal.audit import audit
+from registry.journal.audit import StoredEffect, audit, is_right
 from registry.journal.chain import (
     Header,
     Sealed,
     branch_text,
     digest_of,
-    effect_checksums,
-    id_bytes,
     log_checksum,
     part_checksum,
     part_text,
@@ -42,12 +41,24 @@ from registry.journal.chain import (
     seal,
     seal_epochs,
 )
+from registry.journal.effects import (
+    EffectRow,
+    effect_roots,
+    found_in,
+    id_bytes,
+    id_of,
+    key_text,
+    number_of,
+    numbers_by_root,
+    spans_of,
+)
 from registry.journal.head_file import Head, head_path, read_head
-from registry.journal.port import Checkpoint, Effect, Entry, Group, Part, Problem
+from registry.journal.port import Checkpoint, Entry, Group, Part, Problem
 from registry.journal.rules import (
     NOBODY,
     Branch,
     Tenure,
+    check_apart,
     check_epochs,
     follow,
     readable,
@@ -81,7 +92,7 @@ _PAUSE_S = 0.005
 _PARTS_AT_ONCE = 32
 _LOGS_AT_ONCE = 16
 _IDS_AT_ONCE = 500
-_EFFECTS = "SELECT id, row, checksum, outcome FROM effects WHERE root = ? AND id IN"
+_EFFECTS = "SELECT id, row, checksum, outcome FROM effects WHERE root = ? AND id"
 _PAGE = (
     "SELECT place, first, row, checksum, data FROM parts"
     " WHERE place > ? AND place < ? ORDER BY place LIMIT ?"
@@ -194,19 +205,18 @@ class SqliteJournal:
         self._file.head.write(head)
 
     def _put_effects(self, db: sqlite3.Connection, group: Group, sealed: Sealed) -> None:
-        numbers = {root: self._number(db, root) for root in {each.root for each in group.effects}}
+        numbers = {root: self._number(db, root) for root in effect_roots(group)}
+        for root, some in numbers_by_root(group):
+            check_apart(root, some, self._counted(db, root, numbers[root], some))
         rows = [
-            (numbers[root], id_bytes(execution_id), sealed.header.row, checksum, outcome)
-            for (root, execution_id, outcome), checksum in zip(
-                group.effects, sealed.effects, strict=True
-            )
+            (numbers[root], key, sealed.header.row, checksum, data)
+            for (root, key, data), checksum in sealed.effects
         ]
         try:
             db.executemany("INSERT INTO effects VALUES (?, ?, ?, ?, ?)", rows)
         except sqlite3.IntegrityError as error:
-            at = _first_stored_before(db, rows)
-            root, execution_id, _ = group.effects[at]
-            raise DuplicateExecutionError(root_text(root), execution_id) from error
+            root, key, _ = sealed.effects[_first_stored_before(db, rows)].effect
+            raise DuplicateExecutionError(root_text(root), id_of(key)) from error
 
     def _settle(self, db: sqlite3.Connection, known: Numbered | None, branch: Branch | None) -> int:
         """Write what is known of a branch; return its number, 0 if it is taken out."""
@@ -356,17 +366,23 @@ class SqliteJournal:
             number = self._root(db, root)[0] if root else 0
             if root and not number:
                 return {}
+            numbers = [each for text in wanted.values() if (each := number_of(text)) is not None]
+            for each, outcome in self._counted(db, root, number, numbers):
+                found[ids.execution_text(each)] = outcome
             for page in _pages(list(wanted)):
-                query = f"{_EFFECTS} ({', '.join('?' * len(page))})"
-                rows = db.execute(query, (number, *page)).fetchall()
-                with sound(f"outcomes of root {root_text(root)}"):
-                    for data, row, checksum, outcome in rows:
-                        effect = Effect(root, wanted[data], outcome)
-                        if effect_checksums(row, (effect,)) != [checksum]:
-                            place = f"row {row}, execution {effect.execution_id}"
-                            raise JournalDamagedError(place, "has another outcome")
-                        found[effect.execution_id] = outcome
+                query = f"{_EFFECTS} IN ({', '.join('?' * len(page))})"
+                for effect in _effects(db.execute(query, (number, *page)).fetchall(), root):
+                    found[wanted[effect.key]] = effect.data
         return found
+
+    def _counted(
+        self, db: sqlite3.Connection, root: int, number: int, numbers: Iterable[int]
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield those executions that are counted and stored, with their outcomes."""
+        for span in spans_of(numbers):
+            rows = db.execute(f"{_EFFECTS} >= ? AND id < ?", (number, span.low, span.high))
+            for effect in _effects(rows, root):
+                yield from found_in(effect, span)
 
     def logs(self, before: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (row number, packed records), newest first. See `Journal.logs`."""
@@ -614,6 +630,16 @@ def _put_row(db: sqlite3.Connection, newest: Head, header: Header) -> Head:
 def _pages(items: list[bytes]) -> Iterator[list[bytes]]:
     for at in range(0, len(items), _IDS_AT_ONCE):
         yield items[at : at + _IDS_AT_ONCE]
+
+
+def _effects(rows: Iterable[Sequence[Any]], root: int) -> Iterator[EffectRow]:
+    """Yield effects as they are read, if they are what was written."""
+    for key, row, checksum, data in rows:
+        stored = StoredEffect(row, checksum, EffectRow(root, key, data))
+        with sound(f"outcomes of root {root_text(root)}"):
+            if not is_right(stored):
+                raise JournalDamagedError(f"row {row}, {key_text(key)}", "has another outcome")
+        yield stored.effect
 
 
 def _part_page(db: sqlite3.Connection, found: Numbered, after: int) -> list[Part]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from registry.errors import JournalDamagedError
 from registry.journal.audit import StoredEffect, StoredPart
-from registry.journal.chain import effect_checksums, id_of, log_checksum, part_checksum, part_text
-from registry.journal.port import Checkpoint, Effect, Part
+from registry.journal.chain import log_checksum, part_checksum, part_text, sealed_effects
+from registry.journal.effects import EffectRow
+from registry.journal.port import Checkpoint, Part
 from registry.journal.rules import Branch, BranchKey, Tenure
 from registry.journal.sqlite_file import SqliteFile, number_at, place_of
 from registry.journal.sqlite_records import read_branch, read_checkpoint, read_tenure, sound
@@ -72,13 +73,11 @@ class StoredInFile:
 
     def effects(self) -> Iterator[StoredEffect | JournalDamagedError]:
         """Give all effects."""
-        for number, execution_id, row, checksum, outcome in self.db.execute(
-            "SELECT * FROM effects"
-        ):
+        for number, key, row, checksum, data in self.db.execute("SELECT * FROM effects"):
             try:
                 with sound(f"row {row}, an execution"):
-                    effect = Effect(self.roots[number], id_of(execution_id), outcome)
-                    effect_checksums(row, [effect])
+                    effect = EffectRow(self.roots[number], key, data)
+                    sealed_effects(row, [effect])
                 yield StoredEffect(row, checksum, effect)
             except JournalDamagedError as error:
                 yield error

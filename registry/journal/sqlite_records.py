@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from registry.errors import JournalDamagedError
-from registry.journal.chain import branch_text, id_bytes, id_of, root_bytes, root_of
+from registry.journal.chain import branch_text, root_bytes, root_of
+from registry.journal.effects import id_bytes, id_of
 from registry.journal.port import Checkpoint
 from registry.journal.rules import Branch, BranchKey, Tenure
 from registry.journal.sqlite_file import version_at

@@ -19,7 +19,7 @@ from registry.errors import JournalBusyError, TreerunnerError
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.logs import write_entry, write_output
 from registry.journal.packing import Packer
-from registry.journal.port import Effect, Group, Journal
+from registry.journal.port import Effect, Group, Journal, Series
 from registry.outputs import PendingOutput
 from registry.records import Packed
 
@@ -49,6 +49,7 @@ class Writer:
         self._stored: Sequence[JournaledTree] = ()
         self._branches: dict[tuple[int, int], tuple[int, bytes]] = {}
         self._effects: dict[tuple[int, str], bytes] = {}
+        self._series: list[Series] = []
         self._log = Packer()
         self._failure: TreerunnerError | None = None
 
@@ -87,6 +88,11 @@ class Writer:
         """Note the outcomes of executions that had given ids, by root and id."""
         with self._gathering:
             self._effects.update(outcomes)
+
+    def note_series(self, series: Iterable[Series]) -> None:
+        """Note the outcomes of executions that are counted."""
+        with self._gathering:
+            self._series += series
 
     def outcome(self, root: int, execution_id: str) -> bytes | None:
         """Return the outcome of an execution that was noted or stored."""
@@ -141,21 +147,24 @@ class Writer:
             self._stored = trees
             branches, self._branches = self._branches, {}
             effects, self._effects = self._effects, {}
+            series, self._series = self._series, []
             log, self._log = self._log, Packer()
             parts = [part for tree in trees if (part := tree.take()) is not None]
             log.mark()
             packed = log.take()
-        if not (parts or branches or effects or packed):
+        if not (parts or branches or effects or series or packed):
             return None
         # Also of what was only read: whoever is no longer the writer may not know the newest state.
         roots = {int(tree.key) for tree in trees}
         roots.update(root for places in (branches, effects) for root, _ in places)
+        roots.update(each.root for each in series)
         return Group(
             parts,
             [(*place, *about) for place, about in branches.items()],
             [Effect(*place, outcome) for place, outcome in effects.items()],
             packed,
             {root: self.epochs[root] for root in roots & self.epochs.keys()},
+            series,
         )
 
     def own(self, roots: Iterable[int], holder: str) -> None:

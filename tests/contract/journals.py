@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from registry.clock import Clock
 from registry.journal.memory import MemoryJournal
-from registry.journal.port import Effect, Group, Journal, Part
+from registry.journal.port import Effect, Group, Journal, Part, Series
 from registry.journal.sqlite import SqliteJournal
 from registry.journal.store import without_password
 from tests.own_server import OwnServer
@@ -86,8 +86,16 @@ def group(
     effects: Iterable[tuple[int, str, bytes]] = (),
     log: bytes = b"",
     epochs: Mapping[int, int] | None = None,
+    series: Iterable[tuple[int, Sequence[int], Sequence[bytes]]] = (),
 ) -> Group:
     """Return a group; epochs are 1 for every root of its parts that goes on."""
     if epochs is None:
         epochs = {each.root: 1 for each in parts if each.first > 1}
-    return Group(parts, tuple(notes), [Effect(*each) for each in effects], log, epochs)
+    return Group(
+        parts,
+        tuple(notes),
+        [Effect(*each) for each in effects],
+        log,
+        epochs,
+        [Series(*each) for each in series],
+    )

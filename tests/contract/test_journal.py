@@ -16,7 +16,7 @@ from registry.errors import (
     NotFoundError,
     PrunedError,
 )
-from registry.ids import to_uuid
+from registry.ids import EXECUTION_BITS, to_uuid
 from registry.journal.port import Checkpoint, Entry, Group, Journal
 from tests.contract.journals import BACKENDS, DEPOT, SHOP, YARD, OnServer, Store, group, part
 
@@ -267,6 +267,86 @@ def test_any_text_is_an_execution_id(journal: Journal, execution_id: str) -> Non
 
     assert journal.outcome(SHOP, execution_id) == b"outcome"
     assert list(journal.check()) == []
+
+
+COUNT = 7 << EXECUTION_BITS
+"""Where somebody began to count."""
+
+
+def counted(root: int, *indexes: int, since: int = COUNT) -> tuple[int, list[int], list[bytes]]:
+    """Return a series with an outcome for each."""
+    return root, [since + each for each in indexes], [b"out\n%d" % each for each in indexes]
+
+
+def texts(*indexes: int, since: int = COUNT) -> list[str]:
+    return [f"{since + each:x}" for each in indexes]
+
+
+def test_what_is_counted_is_found_by_the_text_of_its_number(journal: Journal) -> None:
+    journal.append(group(part(SHOP, 1), series=[counted(SHOP, 0, 2, 5), counted(DEPOT, 1, 3)]))
+    journal.append(group(series=[counted(SHOP, 6, 9, 1 << 33), counted(0, 4)]))
+    journal.append(group(series=[counted(SHOP, 0, 1, since=COUNT * 2)]))
+
+    asked = [*texts(*range(10), 1 << 33), *texts(0, 1, since=COUNT * 2), "5", "no number"]
+    assert journal.outcomes(SHOP, asked) == {
+        **{text: b"out\n%d" % at for at, text in zip((0, 2, 5), texts(0, 2, 5), strict=True)},
+        **{text: b"out\n%d" % at for at, text in zip((6, 9), texts(6, 9), strict=True)},
+        texts(1 << 33)[0]: b"out\n%d" % (1 << 33),
+        **{text: b"out\n%d" % at for at, text in enumerate(texts(0, 1, since=COUNT * 2))},
+    }
+    assert journal.outcomes(0, asked) == {texts(4)[0]: b"out\n4"}
+    assert journal.outcome(DEPOT, texts(3)[0]) == b"out\n3"
+    assert journal.outcome(YARD, texts(3)[0]) is None
+    assert list(journal.check()) == []
+
+
+def test_series_may_lie_in_each_other(journal: Journal) -> None:
+    """What had to wait has a low number, and comes late."""
+    journal.append(group(series=[counted(SHOP, 10, 20, 30)]))
+    journal.append(group(series=[counted(SHOP, 5, 40)]))
+    journal.append(group(series=[counted(SHOP, 11, 12), counted(SHOP, 1)]))
+
+    found = journal.outcomes(SHOP, texts(*range(50)))
+
+    assert list(found) != []
+    assert found == {
+        text: b"out\n%d" % at
+        for at, text in enumerate(texts(*range(50)))
+        if at in (1, 5, 10, 11, 12, 20, 30, 40)
+    }
+
+
+@pytest.mark.parametrize("again", [(0,), (5,), (1, 2, 3), (0, 2, 5), (4, 5, 6)])
+def test_what_is_counted_is_stored_once_per_root(journal: Journal, again: tuple[int, ...]) -> None:
+    journal.append(group(part(SHOP, 1), series=[counted(SHOP, 0, 2, 5)]))
+    before = everything(journal)
+
+    with pytest.raises(DuplicateExecutionError) as caught:
+        journal.append(group(part(SHOP, 2), series=[counted(SHOP, *again)], log=b"l"))
+
+    first = next(each for each in (0, 2, 5) if each in again)
+    assert (caught.value.root, caught.value.execution_id) == (str(to_uuid(SHOP)), *texts(first))
+    assert everything(journal) == before
+    journal.append(group(series=[counted(DEPOT, *again), counted(0, *again)]))
+
+
+def test_what_is_counted_twice_in_a_group_is_refused(journal: Journal) -> None:
+    with pytest.raises(DuplicateExecutionError) as caught:
+        journal.append(group(series=[counted(SHOP, 1, 4), counted(SHOP, 2, 4)]))
+
+    assert caught.value.execution_id == texts(4)[0]
+    assert everything(journal) == ([], [], [], [])
+
+
+def test_an_id_that_is_the_text_of_a_number_names_what_was_counted(journal: Journal) -> None:
+    journal.append(group(series=[counted(SHOP, 3)]))
+
+    with pytest.raises(DuplicateExecutionError):
+        journal.append(group(effects=[(SHOP, texts(3)[0], b"")]))
+    journal.append(group(effects=[(SHOP, texts(4)[0], b"given")]))
+    assert journal.outcomes(SHOP, texts(3, 4)) == dict(
+        zip(texts(3, 4), (b"out\n3", b"given"), strict=True)
+    )
 
 
 def test_errors_are_found_in_one_order(journal: Journal) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from registry.errors import PrunedError
+from registry.ids import EXECUTION_BITS
 from registry.journal.memory import MemoryJournal
-from registry.journal.port import Checkpoint, Effect, Entry, Group, Journal, Part
+from registry.journal.port import Checkpoint, Effect, Entry, Group, Journal, Part, Series
 
 Step = Callable[[Journal], object]
 """One call that writes."""
@@ -141,7 +142,13 @@ class Author:
         epochs = {root: self.epochs[root] for root in roots if root in self.epochs}
         self.epochs.update(dict.fromkeys(roots - self.epochs.keys(), 1))
         log = self.bytes(200) if self.dice.random() < 0.7 else b""
-        return Group(parts, notes, effects, log, epochs)
+        series = []
+        if self.dice.random() < 0.5:
+            since = self.dice.getrandbits(74) << EXECUTION_BITS
+            numbers = [since + each for each in sorted(self.dice.sample(range(200), 9))]
+            series.append(Series(parts[0].root, numbers, [self.bytes(8) for _ in numbers]))
+            self.ids += [(parts[0].root, f"{each:x}") for each in numbers]
+        return Group(parts, notes, effects, log, epochs, series)
 
     def id(self) -> str:
         """Return an id of an execution."""

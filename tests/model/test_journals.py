@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from registry.errors import TreerunnerError
+from registry.ids import EXECUTION_BITS
 from registry.journal.memory import MemoryJournal
-from registry.journal.port import Checkpoint, Effect, Group, Journal, Part
+from registry.journal.port import Checkpoint, Effect, Group, Journal, Part, Series
 from registry.journal.sqlite import SqliteJournal
 from tests.model.conftest import histories
 from tests.model.dice import Dice
 
 ROOTS = (3, (1 << 74) - 1, 1 << 73)
 BRANCHES = (0, 1)
+COUNTS = (5 << EXECUTION_BITS, 6 << EXECUTION_BITS)
 IDS = ("", "a", "b", "é", "long" * 50)
 
 DATA = (b"", b"x", b"y" * 40, bytes(range(256)) * 20)
@@ -106,11 +108,17 @@ class Journals(RuleBasedStateMachine):
             Effect(dice.of((0, *ROOTS)), dice.of(IDS) + f"{dice.below(5)}", dice.of(DATA))
             for _ in range(dice.of((0, 1, 2)))
         ]
+        series = []
+        for _ in range(dice.of((0, 0, 1, 2))):
+            some = sorted({dice.below(12) for _ in range(1 + dice.below(4))})
+            numbers = [count + each for count in (dice.of(COUNTS),) for each in some]
+            outcomes = [dice.of(DATA) for _ in numbers]
+            series.append(Series(dice.of((0, *ROOTS)), numbers, outcomes))
         written = {part.root for part in parts} | {note[0] for note in notes}
         if not dice.one_in(4) and written & known:
             self.take(writer, written & known)
         epochs = {root: epoch for root, epoch in self.held[writer].items() if root in written}
-        group = Group(parts, notes, effects, dice.of(DATA), epochs)
+        group = Group(parts, notes, effects, dice.of(DATA), epochs, series)
         if type(self.same(lambda journal: journal.append(group))) is int:
             self.held[writer].update({root: 1 for root in written if root not in epochs})
 
@@ -171,6 +179,8 @@ class Journals(RuleBasedStateMachine):
             for text in IDS:
                 for number in range(5):
                     self.same(lambda journal, key=(root, f"{text}{number}"): journal.outcome(*key))  # type: ignore[misc]
+            texts = [f"{count + each:x}" for count in COUNTS for each in range(12)]
+            self.same(lambda journal, key=(root, texts): journal.outcomes(*key))  # type: ignore[misc]
         for entry in self.memory.catalog():
             self.same(lambda journal, key=entry[:2]: journal.parts(*key))  # type: ignore[misc]
         self.same(lambda journal: journal.logs())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from registry.errors import JournalDamagedError
-from registry.journal import chain
+from registry.journal import chain, effects
 from registry.journal.chain import Header, digest_of, genesis, read_header, seal
 from registry.journal.port import Effect, Group, Part
 
@@ -106,9 +106,9 @@ def test_checksums_are_over_the_place_as_well() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "\ud800", "é\0b"])
 def test_any_text_is_an_id_and_comes_back(text: str) -> None:
-    assert chain.id_of(chain.id_bytes(text)) == text
+    assert effects.id_of(effects.id_bytes(text)) == text
 
 
 def test_what_was_damaged_can_still_be_named() -> None:
-    assert chain.id_of(b"\xff\xfe") == "\\xff\\xfe"
+    assert effects.id_of(b"\xff\xfe") == "\\xff\\xfe"
     assert chain.root_text(1 << 79) == "80000000000000000000"

@@ -247,9 +247,9 @@ class Host:
             TreerunnerError: It still does.
         """
         if self._is_behind and self._store is not None:
-            self._store.reopen()
+            found = self._store.reopen(self._to_recover)
             self._begin()
-            self._house(self._store.written(self._to_recover))
+            self._house(found)
             self._to_recover, self._is_behind = [], False
 
     def close(self) -> None:

@@ -178,30 +178,27 @@ class HostStore:
         """
         self._writer.sync()
 
-    def reopen(self) -> None:
+    def reopen(self, roots: Iterable[int]) -> dict[int, list[Entry]]:
         """Open it again, after it failed; whoever uses it must load what they have anew.
 
         Nothing is acquired: if another host has become the writer of a root meanwhile, it stays so.
-        """
-        epochs = self._writer.epochs
-        self._writer.journal.close()
-        self._open()
-        self._writer.epochs = epochs
-
-    def written(self, roots: Iterable[int]) -> dict[int, list[Entry]]:
-        """Return the branches of those roots that are stored, by owner, to go on writing them.
 
         Args:
-            roots: Roots that only this host wrote, as far as it knows.
+            roots: Those that only this host wrote, as far as it knows.
+
+        Returns:
+            Their branches by owner, as far as they are stored.
 
         Cost: a look at each stored branch.
         """
-        wanted = set(roots)
+        # One whose first group was stored, and not answered, has its first epoch.
+        epochs = {root: self._writer.epochs.get(root, 1) for root in roots}
+        self._writer.journal.close()
+        self._open()
+        self._writer.epochs = epochs
         found: dict[int, list[Entry]] = {}
         for entry in self._writer.journal.catalog():
-            if entry.root in wanted:
-                # One whose first group was stored, and not answered, has its first epoch.
-                self._writer.epochs.setdefault(entry.root, 1)
+            if entry.root in epochs:
                 found.setdefault(owner_of(entry), []).append(entry)
         return found
 

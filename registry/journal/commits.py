@@ -10,6 +10,7 @@ may be deep inside another one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from registry.changes import rename
@@ -17,6 +18,7 @@ from registry.errors import JournalDamagedError
 from registry.history import Cell, DictCell, ListCell, Node
 from registry.ids import Key, plain
 from registry.journal.evolution import opaque_names
+from registry.journal.packing import Unpacker
 from registry.journal.states import StateReader, StateWriter
 from registry.tree import TreeRegistry
 
@@ -24,56 +26,109 @@ COMMIT, OUTPUTS, SOURCES, BIRTH = range(4)
 """Kinds of entries, their first item."""
 TAKE_OUT, PUT_IN, SPLICES, ITEMS, MEMBERS = range(5)
 """Kinds of changes of containers, their second item; the first is the number."""
+_NO_KEY = -1
+_START, _HEAD = 4, 8
+"""Numbers before the counts of a usual commit, and before what is counted."""
 
 
-def write_commit(tree: TreeRegistry, commit: tuple[Any, ...], to: StateWriter) -> list[Any]:
-    """Return what a version that was just stored did.
+def write_commit(tree: TreeRegistry, commit: tuple[Any, ...], to: StateWriter) -> None:
+    """Write down what a version that was just stored did, where the writer's entries are.
+
+    The usual commit is numbers alone: entities moved, fields changed. It is put into the list of
+    the entries number by number, without a list of its own, because thousands of lists that wait to
+    be stored are a third of the time that the garbage collector takes.
 
     Args:
         tree: The tree; its `deltas` are those of the commit.
         commit: The fields of a `Commit`, and more.
         to: Writes values.
 
-    Cost: about 3 us for a move.
+    Cost: about 2 us for a move.
     """
     version, now, number, name, changed, created, removed, moved, outputs, pages = commit[:10]
     pack, nodes = to.pack, tree.nodes
-    keys = pack.keys
+    index = pack.keys.__getitem__
     states, opaque = [], []
     for key in changed:
         node = nodes[key]
         versions = node.versions
         if versions and versions[-1] == version:
-            states.append([keys[key], *to.difference(node)])
+            states.append([index(key), *to.difference(node)])
         if node.opaque:
-            opaque.append([keys[key], *node.opaque])
+            opaque.append([index(key), *node.opaque])
+    is_usual = not (created or removed or opaque or outputs)
     deltas: list[Any] = []
     for cell, change in tree.deltas:
         kind = type(change)
         if kind is int:
-            deltas.append((cell.number, TAKE_OUT, change))
+            deltas += (cell.number, change, _NO_KEY)
         elif kind is tuple and type(cell) is ListCell:
-            deltas.append((cell.number, PUT_IN, change[0], keys[change[1]]))
+            deltas += (cell.number, change[0], index(change[1]))
         else:
-            deltas.append(_write_change(cell, change, to))
-    entry: list[Any] = [
-        *(COMMIT, pack.time(now), pack.number(number), pack.text(name), pages),
-        *(deltas, [keys[key] for key in changed]),
-    ]
-    if moved:
-        entry.append([part for key in moved for part in (keys[key], keys[nodes[key].parent.key])])  # type: ignore[union-attr]  # what moved has a parent
-    if states or created or removed or opaque or outputs:
-        entry += [
-            *([] if moved else [()]),
+            is_usual = False
+            break
+    counts = len(deltas), len(changed), len(moved), len(states)
+    start = (pack.time(now), pack.number(number), pack.text(name), pages)
+    if is_usual:
+        entries = pack.entries
+        entries += (*start, *counts, *deltas, *map(index, changed), *states)
+        for key in moved:
+            entries += (index(key), index(nodes[key].parent.key))  # type: ignore[union-attr]  # what moved has a parent
+        return
+    pack.entries.append(
+        [
+            *(COMMIT, *start, [_write_delta(*delta, to) for delta in tree.deltas]),
+            [index(key) for key in changed],
+            [part for key in moved for part in (index(key), index(nodes[key].parent.key))],  # type: ignore[union-attr]  # as above
             states,
             [to.arrival(nodes[key]) for key in created],
-            [keys[key] for key in removed],
+            [index(key) for key in removed],
             opaque,
-            [(keys[key], stamp) for key, stamp in outputs],
+            [(index(key), stamp) for key, stamp in outputs],
         ]
-        while not entry[-1]:
-            entry.pop()
-    return entry
+    )
+
+
+def entries_of(unpack: Unpacker) -> Iterator[list[Any]]:
+    """Yield the entries of one branch, each as a list that begins with its kind.
+
+    Raises:
+        ValueError, TypeError, IndexError: They are none.
+    """
+    items = list(unpack)
+    at = 0
+    while at < len(items):
+        if type(items[at]) is list:
+            yield items[at]
+            at += 1
+            continue
+        start, counts = items[at : at + _START], items[at + _START : at + _HEAD]
+        deltas, changed, moved, states = counts
+        of_deltas = at + _HEAD
+        of_changed = of_deltas + deltas
+        of_states = of_changed + changed
+        of_moved = of_states + states
+        at = of_moved + 2 * moved
+        if at > len(items):
+            raise ValueError("the last commit is not whole")
+        numbers = iter(items[of_deltas:of_changed])
+        yield [
+            *(COMMIT, *start),
+            [
+                (cell, TAKE_OUT, place) if key == _NO_KEY else (cell, PUT_IN, place, key)
+                for cell, place, key in zip(numbers, numbers, numbers, strict=True)
+            ],
+            *(items[of_changed:of_states], items[of_moved:at], items[of_states:of_moved]),
+        ]
+
+
+def _write_delta(cell: Cell, change: Any, to: StateWriter) -> Sequence[Any]:
+    kind = type(change)
+    if kind is int:
+        return (cell.number, TAKE_OUT, change)
+    if kind is tuple and type(cell) is ListCell:
+        return (cell.number, PUT_IN, change[0], to.pack.keys[change[1]])
+    return _write_change(cell, change, to)
 
 
 def _write_change(cell: Cell, change: Any, to: StateWriter) -> list[Any]:
@@ -95,7 +150,7 @@ def redo_commit(tree: TreeRegistry, entry: list[Any], by: StateReader) -> None:
 
     Args:
         tree: The tree as of the version before.
-        entry: What `write_commit` returned.
+        entry: One of `entries_of`.
         by: Reads values, and knows the containers by number.
 
     Cost: about that of the changes.

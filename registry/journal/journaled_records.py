@@ -57,17 +57,22 @@ class JournaledRecords(RecordLog):
         if packed[0] is None and len(packed) > _BY_NOBODY:
             adoptions.append(packed)  # by an execution: nothing without it
         elif not adoptions:
-            self._writer.note(packed, self._trees_of(packed))
+            self._note(packed)
         else:
             with self._writer.together():
                 for each in (*adoptions, packed):
-                    self._writer.note(each, self._trees_of(each))
+                    self._note(each)
             adoptions.clear()
+
+    def _note(self, packed: Packed) -> None:
+        if packed[0] is None or type(packed[1]) is str:
+            self._writer.note(packed, self._trees_of(packed))
+        else:  # a commit and its record in one
+            tree = self._trees.by_root.get((packed[10], packed[11]))
+            self._writer.note_joint(packed, tree if isinstance(tree, JournaledTree) else None)
 
     def _trees_of(self, packed: Packed) -> Sequence[JournaledTree]:
         """Return the trees that a record, or an adoption, tells of, if they are held here."""
-        if type(packed[1]) is not str:  # a commit and its record in one
-            return self._trees.members([(packed[10], packed[11])])
         if packed[0] is None:
             return self._trees.members([(packed[2], packed[3])])
         trees = packed[4]

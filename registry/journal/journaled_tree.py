@@ -73,7 +73,7 @@ class JournaledTree(TreeRegistry):
                 checked before they were stored.
         """
         if self.head or self.base is not None:
-            self.states.pack.entries.append(write_commit(self, commit, self.states))
+            write_commit(self, commit, self.states)
             self.deltas = ()
             super().add_commit(commit)
         else:

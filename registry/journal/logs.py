@@ -10,23 +10,21 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from registry.ids import Key
+from registry.journal.arguments import read_argument, write_argument
 from registry.journal.codec import decode, encode
+from registry.journal.joints import JOINT, JOINTS, read_joint, read_joints
 from registry.journal.packing import Packer, Unpacker, reading, writable
-from registry.kept import keep_text
-from registry.records import Packed, apart
+from registry.records import Packed
 
 Output: TypeAlias = tuple[Key, tuple[str, int | str, Any, float]]
 """Key of an output entity, and what it was told as."""
 
-_SAME = frozenset({bool, float})
-_BIG = 1 << 64
-
 
 def write_entry(packed: Packed, pack: Packer) -> list[Any]:
-    """Return what the log of a workspace keeps: a record, or an adoption. About 2 us."""
+    """Return what the log of a workspace keeps: a record that is no joint, or an adoption."""
     if packed[0] is None:
         return _write_adoption(packed, pack)
-    return _write_record(packed, pack) if type(packed[1]) is str else _write_joint(packed, pack)
+    return _write_record(packed, pack)
 
 
 def read_log(data: bytes, row: int) -> tuple[list[Packed], list[Output]]:
@@ -43,6 +41,8 @@ def read_log(data: bytes, row: int) -> tuple[list[Packed], list[Output]]:
         for entry in unpack:  # in order: times and numbers are differences
             if entry[0] == OUTPUT:
                 outputs.append(read_output(entry, unpack))
+            elif entry[0] == JOINTS:
+                records += read_joints(entry, unpack)
             else:
                 records.append(read_entry(entry, unpack))
     return records, outputs
@@ -53,60 +53,7 @@ def read_entry(entry: list[Any], unpack: Unpacker) -> Packed:
     return _READ[entry[0]](entry, unpack)
 
 
-(_RECORD, _JOINT, _ADOPTION, OUTPUT) = range(4)
-
-
-def _write_joint(packed: Packed, pack: Packer) -> list[Any]:
-    """Return a record that is kept together with its commit: the usual one."""
-    version, _, number, name, *_, root, branch, at, names, values, outputs, changed = packed[:17]
-    index = pack.keys.__getitem__
-    written = [
-        value
-        if (cls := type(value)) in _SAME
-        or (cls is int and -_BIG < value < _BIG)
-        or (cls is str and value.isascii())
-        else None
-        for value in values
-    ]
-    written[at] = index(values[at])
-    if None in written:
-        written = [
-            index(value) if each == at else _value(value, pack) for each, value in enumerate(values)
-        ]
-    return [
-        *(_JOINT, pack.number(number), pack.text(name), index(root), branch, version, at),
-        *(pack.tuple_of(names), written, outputs and _outputs(outputs, index), changed),
-        *(pack.time(packed[17]), int(packed[18] * _NS), int(packed[19] * _NS)),
-    ]
-
-
-def _outputs(outputs: tuple[Any, ...], index: Any) -> list[Any]:
-    return [
-        index(each) if at % 2 == 0 and at < len(outputs) - 1 else each
-        for at, each in enumerate(outputs)
-    ]
-
-
-def _read_joint(entry: list[Any], unpack: Unpacker) -> Packed:
-    _, number, name, root, branch, version, at, names, values, outputs, *rest = entry
-    changed, started, run_s, commit_s = rest
-    keys = unpack.keys
-    given = [_value_of(each, unpack) for each in values]
-    given[at] = int(keys[values[at]])
-    if outputs:
-        last = len(outputs) - 1
-        outputs = tuple(
-            [int(keys[each]) if n % 2 == 0 and n < last else each for n, each in enumerate(outputs)]
-        )
-    elif outputs is not None:
-        outputs = ()
-    return apart(
-        (
-            *(version, 0.0, unpack.number(number), unpack.texts[name], *((),) * 5, 0),
-            *(int(keys[root]), branch, at, unpack.tuple_of(names), tuple(given), outputs, changed),
-            *(unpack.time(started), run_s / _NS, commit_s / _NS),
-        )
-    )
+_RECORD, _ADOPTION, OUTPUT = 0, 2, 3
 
 
 def _write_adoption(packed: Packed, pack: Packer) -> list[Any]:
@@ -158,7 +105,7 @@ def _write_record(packed: Packed, pack: Packer) -> list[Any]:
         [each if at % 4 else index(each) for at, each in enumerate(trees)],
         [index(each) if at % 2 else text(each) for at, each in enumerate(inputs)],
         pack.tuple_of(names),
-        [_value(each, pack) for each in values],
+        [write_argument(each, pack) for each in values],
         [each if at % 2 else index(each) for at, each in enumerate(outputs)],
     ]
     if error_type or borrowed or parent is not None or queued_s:
@@ -176,7 +123,7 @@ def _read_record(entry: list[Any], unpack: Unpacker) -> Packed:
         tuple([each if at % 4 else int(keys[each]) for at, each in enumerate(trees)]),
         tuple([int(keys[each]) if at % 2 else texts[each] for at, each in enumerate(inputs)]),
         unpack.tuple_of(names),
-        tuple([_value_of(each, unpack) for each in values]),
+        tuple([read_argument(each, unpack) for each in values]),
         tuple([each if at % 2 else int(keys[each]) for at, each in enumerate(outputs)]),
         *(changed, error_type, error, unpack.time(started), run_s / _NS, commit_s / _NS),
         _read_sources(borrowed, unpack),
@@ -184,39 +131,13 @@ def _read_record(entry: list[Any], unpack: Unpacker) -> Packed:
     )
 
 
-_READ = {_RECORD: _read_record, _JOINT: _read_joint, _ADOPTION: _read_adoption}
+_READ = {_RECORD: _read_record, JOINT: read_joint, _ADOPTION: _read_adoption}
 _NS = 1_000_000_000
-_TUPLE, _OTHER = 0, 1
 
 
 def _ns(seconds: float) -> int:
     """Return whole nanoseconds: what a clock tells beyond them is noise."""
     return int(seconds * _NS)
-
-
-def _value(value: Any, pack: Packer) -> Any:
-    """Return what a record keeps of an argument, see `kept.py`, as plain data."""
-    cls = type(value)
-    if cls in _SAME or (cls is str and value.isascii()) or value is None:
-        return value
-    if cls is int and -_BIG < value < _BIG:
-        return value
-    if cls is tuple:
-        return [_TUPLE, *[_value(each, pack) for each in value]]
-    try:
-        return [_OTHER, pack.encoder.value(value)]
-    except Exception:  # noqa: BLE001 - whatever an object of the user's raises
-        pack.encoder.reset()
-        return _value(keep_text(value), pack)
-
-
-def _value_of(written: Any, unpack: Unpacker) -> Any:
-    if type(written) is not list:
-        return written
-    kind, *items = written
-    if kind == _TUPLE:
-        return tuple([_value_of(each, unpack) for each in items])
-    return decode(items[0], unpack.table)
 
 
 def _sources(borrowed: tuple[Any, ...], pack: Packer) -> list[Any]:

@@ -8,9 +8,10 @@ times are differences. The rest is left to the compression of the whole.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from operator import sub
+from typing import Any, cast
 
 from pydantic_core import from_json, to_json
 
@@ -26,7 +27,9 @@ from registry.journal.classes import class_name
 from registry.journal.coding import Encoder, KeyTable
 from registry.schema import Schema
 
-FORMAT = 1
+FORMAT = 2
+"""What is written; 1 had no usual commits, see `commits.py`, and is read as well."""
+_READABLE = (1, FORMAT)
 _PLAIN, _COMPRESSED = b"P", b"Z"
 _WORTH_COMPRESSING = 128
 _LEVEL = 1
@@ -105,6 +108,24 @@ class Packer:
         since, self._clock = ticks - self._clock, ticks
         return since
 
+    def numbers(self, many: Sequence[int | str]) -> list[int | str]:
+        """Return the numbers of executions, each as `number` does."""
+        if {*map(type, many)} != {int}:
+            return [self.number(each) for each in many]
+        numbers = cast("Sequence[int]", many)
+        since = map(sub, numbers, (self._number, *numbers))
+        self._number = numbers[-1]
+        return list(since)
+
+    def times(self, many: Sequence[float]) -> list[int | float]:
+        """Return times, each as `time` does."""
+        ticks = [int(seconds * _TICKS) for seconds in many]
+        if [each / _TICKS for each in ticks] != [*many]:
+            return [self.time(each) for each in many]
+        since = map(sub, ticks, (self._clock, *ticks))
+        self._clock = ticks[-1]
+        return list(since)
+
     def mark(self) -> None:
         """Note that an execution is complete with the entries so far."""
         self._marked = (len(self.entries), self._clock, self._number)
@@ -156,8 +177,8 @@ class Unpacker:
             self.table = KeyTable.read(keys)
         except (ValueError, TypeError, zlib.error) as error:
             raise JournalDamagedError(place, f"{type(error).__name__}: {error}") from error
-        if version != FORMAT:
-            raise JournalDamagedError(place, f"format {version}, not {FORMAT}")
+        if version not in _READABLE:
+            raise JournalDamagedError(place, f"format {version}, not {FORMAT} or older")
         self.keys: list[Key] = self.table.keys
 
     def tuple_of(self, at: int) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from registry import ids
 from registry.errors import JournalDamagedError, PrunedError
-from registry.journal.commits import BIRTH, COMMIT, OUTPUTS, SOURCES, redo_commit
+from registry.journal.commits import BIRTH, COMMIT, OUTPUTS, SOURCES, entries_of, redo_commit
 from registry.journal.images import forget_gone, read_checkpoint, read_image
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.packing import Unpacker, reading
@@ -56,7 +56,7 @@ def recover(tree: JournaledTree, journal: Journal, head: int, needed: int) -> No
             if part.first != tree.head + 1:  # checkpoints are put where parts end
                 raise JournalDamagedError(place, f"do not follow version {tree.head}")
             with reading(place):
-                for entry in by.unpack:
+                for entry in entries_of(by.unpack):
                     if tree.head == head and entry[0] == COMMIT:
                         break
                     _REDO[entry[0]](tree, entry, by)

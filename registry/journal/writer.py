@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from registry.errors import JournalBusyError, TreerunnerError
+from registry.journal.joints import write_joints
 from registry.journal.journaled_tree import JournaledTree
 from registry.journal.logs import write_entry, write_output
 from registry.journal.packing import Packer
@@ -51,6 +52,7 @@ class Writer:
         self._effects: dict[tuple[int, str], bytes] = {}
         self._series: list[Series] = []
         self._log = Packer()
+        self._joints: list[Packed] = []
         self._failure: TreerunnerError | None = None
 
     @contextlib.contextmanager
@@ -68,7 +70,23 @@ class Writer:
             for tree in trees:
                 tree.mark()
                 self._trees[tree] = None
+            self._write_joints()
             self._log.entries.append(write_entry(packed, self._log))
+
+    def note_joint(self, packed: Packed, tree: JournaledTree | None) -> None:
+        """Note the usual record, which is one with its commit, as `note` does.
+
+        It cannot change any more, so it is written when it is stored, with others like it.
+        """
+        with self._gathering:
+            if tree is not None:
+                tree.mark()
+                self._trees[tree] = None
+            self._joints.append(packed)
+
+    def _write_joints(self) -> None:
+        joints, self._joints = self._joints, []
+        self._log.entries += write_joints(joints, self._log)
 
     def note_output(self, output: PendingOutput) -> None:
         """Note an output entity; it belongs to the record that comes next.
@@ -77,6 +95,7 @@ class Writer:
             NotJournalableError: Its value cannot be written.
         """
         with self._gathering:
+            self._write_joints()  # differences are to what comes before
             self._log.entries.append(write_output(output.key, output.told, self._log))
 
     def note_branch(self, root: int, branch: int, start: int, about: bytes) -> None:
@@ -148,6 +167,7 @@ class Writer:
             branches, self._branches = self._branches, {}
             effects, self._effects = self._effects, {}
             series, self._series = self._series, []
+            self._write_joints()
             log, self._log = self._log, Packer()
             parts = [part for tree in trees if (part := tree.take()) is not None]
             log.mark()

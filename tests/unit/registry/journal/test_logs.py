@@ -12,7 +12,8 @@ from pydantic import Field
 from registry import Entity, Workspace
 from registry.errors import NotJournalableError
 from registry.ids import new_key
-from registry.journal.logs import read_entry, read_output, write_entry, write_output
+from registry.journal.joints import write_joints
+from registry.journal.logs import read_log, read_output, write_entry, write_output
 from registry.journal.memory import MemoryJournal
 from registry.journal.packing import Packer, Unpacker, writable
 from registry.kept import KeptText, keep, shown
@@ -36,11 +37,13 @@ class Tree(Entity):
 
 def again(packed: Packed) -> Packed:
     pack = Packer()
-    pack.entries.append(write_entry(packed, pack))
+    if packed[0] is None or type(packed[1]) is str:
+        pack.entries.append(write_entry(packed, pack))
+    else:
+        pack.entries += write_joints([packed], pack)
     pack.mark()
-    unpack = Unpacker(pack.take(), "here")
-    [entry] = unpack
-    return read_entry(entry, unpack)
+    [found], _ = read_log(pack.take(), 1)
+    return found
 
 
 def opened(store: MemoryJournal | None) -> Workspace:

@@ -142,7 +142,7 @@ def test_another_format_is_told() -> None:
     with pytest.raises(JournalDamagedError) as caught:
         Unpacker(b"P" + to_json([99, *GOOD[1:]]), "here")
 
-    assert caught.value.found == "format 99, not 1"
+    assert caught.value.found == "format 99, not 2 or older"
 
 
 @given(st.text(st.characters(exclude_categories=())))

@@ -146,6 +146,7 @@ class _Story:
         self._count = count
         self._sent: dict[str, Sent] = {}
         self._enough = threading.Event()
+        self._goes_on = threading.Event()
 
     def run(self) -> None:
         """Run it, and check."""
@@ -163,6 +164,8 @@ class _Story:
         dice = random.Random("trouble")
         try:
             while self.troubles < self._count and not self.problems:
+                self._goes_on.wait(PATIENCE_S)  # else nothing is ever done on a slow machine
+                self._goes_on.clear()
                 threading.Event().wait(dice.uniform(0, LONGEST_PEACE_S))
                 self._trouble(dice)
                 self.troubles += 1
@@ -176,6 +179,7 @@ class _Story:
                 jobs = list(islice(source, JOBS))
                 self.jobs += jobs
                 self._run_until_done(runner, jobs)
+                self._goes_on.set()
         except Exception as exc:  # noqa: BLE001 - that is what is looked for
             self.problems.append(f"a batch: {type(exc).__name__}: {exc}")
 

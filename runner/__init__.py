@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runner.batch import Batch, Counts, ErrorInfo, Job, Outcome
 from runner.errors import ExecutionError, RunnerError
+from runner.options import Options, ResultOf, Retries
 from runner.runner import Runner
 from runner.settings import Settings
 from runner.statistics import Statistics
@@ -14,7 +15,10 @@ __all__ = [
     "ErrorInfo",
     "ExecutionError",
     "Job",
+    "Options",
     "Outcome",
+    "ResultOf",
+    "Retries",
     "Runner",
     "RunnerError",
     "Settings",

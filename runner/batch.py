@@ -11,6 +11,7 @@ on is in `dispatcher.py`.
         ──> cancelled    its batch ended first
         ──> timed_out  it ran longer than it may; nothing changed
         ──> quarantined  it ended the process of its host, more than once; nothing changed
+        ──> skipped      one that it depends on did not succeed; it did not run
 """
 
 from __future__ import annotations
@@ -19,25 +20,28 @@ import linecache
 import sys
 import sysconfig
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypedDict, Unpack
 
 import pydantic
 
 import registry
 from registry import Ref, ids
 from runner.errors import BatchError, ExecutionError
+from runner.options import Options, ResultOf
 
 RaiseOn = Literal["never", "first", "end"]
 
-Status = Literal["ok", "failed", "lost", "cancelled", "quarantined", "timed_out"]
+Status = Literal["ok", "failed", "lost", "cancelled", "quarantined", "timed_out", "skipped"]
 
 MESSAGE_LIMIT_CHARS = 10_000
 FRAME_LIMIT = 20
 CAUSE_LIMIT = 5
+KNOWN_CLASSES = 1_000
 
 _OUR_FOLDERS = tuple(
     f"{Path(file).parent}/" for file in (__file__, registry.__file__, pydantic.__file__) if file
@@ -51,15 +55,20 @@ class Job(NamedTuple):
     callable: str
     """Name that the callable is registered under."""
 
-    root: Ref | str | None = None
-    """Root to run on: ref, name or address. It becomes the callable's first entity argument, unless
-    `arguments` has that; None: the entities among the arguments say it."""
+    root: Ref | str | ResultOf | None = None
+    """Root to run on: ref, name or address, or the result of an earlier job. It becomes the
+    callable's first entity argument, unless `arguments` has that; None: the entities among the
+    arguments say it."""
 
     arguments: Mapping[str, Any] = {}
-    """Keyword arguments; entities as refs, or as names or addresses of roots."""
+    """Keyword arguments; entities as refs, or as names or addresses of roots; a `ResultOf` in the
+    place of what an earlier job returns."""
 
     id: str | None = None
     """Execution id; None: one is made from the batch and the index."""
+
+    options: Options | None = None
+    """What it asks for beside; None: what its batch does."""
 
 
 class ErrorInfo(NamedTuple):
@@ -70,6 +79,8 @@ class ErrorInfo(NamedTuple):
     frames: tuple[str, ...] = ()
     """The user's own frames, outermost first, then those of its causes; none of ours."""
     notes: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+    """Names of the classes that its class inherits from, without `object`; none if not known."""
 
     @property
     def traceback(self) -> str:
@@ -85,6 +96,7 @@ class ErrorInfo(NamedTuple):
             _message(error),
             tuple(_frames(error)),
             tuple(str(note) for note in notes),
+            _bases(type(error)),  # type: ignore[arg-type]  # a class is hashable
         )
 
 
@@ -114,7 +126,9 @@ class Outcome(NamedTuple):
     queued_s: float = 0.0
     """Seconds that its chunk was open, on its way or in an inbox, and the jobs before it ran."""
     run_s: float = 0.0
-    """Seconds that it ran, commit included."""
+    """Seconds that it ran, commit included; of several attempts, the last one."""
+    attempts: int = 1
+    """Which attempt this is the outcome of, see `Retries`."""
 
     @property
     def id(self) -> str:
@@ -147,12 +161,31 @@ class Counts:
     cancelled: int = 0
     quarantined: int = 0
     timed_out: int = 0
+    skipped: int = 0
 
     @property
     def done(self) -> int:
         """Number of jobs whose outcome is known."""
-        ended = self.quarantined + self.timed_out
+        ended = self.quarantined + self.timed_out + self.skipped
         return self.ok + self.failed + self.lost + self.cancelled + ended
+
+
+class SubmitOptions(TypedDict, total=False):
+    """What `Runner.submit` takes beside jobs; what is not given is as there."""
+
+    ordered: bool
+    chunk: int | None
+    window: int | None
+    timeout_s: float | None
+    options: Options
+    raise_on: RaiseOn
+
+
+class Submit(Protocol):
+    """`Runner.submit`, as far as a batch knows it."""
+
+    def __call__(self, jobs: Iterable[Job], /, **options: Unpack[SubmitOptions]) -> Batch:
+        """Return a batch."""
 
 
 class Progress(Protocol):
@@ -169,6 +202,15 @@ class Progress(Protocol):
     def counts(self) -> Counts:
         """Return how far it is."""
 
+    def failed_jobs(self, *, cancelled: bool = False) -> list[Job]:
+        """Return the jobs that did not succeed so far."""
+
+    def learn(self, outcome: Outcome) -> None:
+        """Note what became of a job that is not sent, since that is known."""
+
+    def learn_from(self, other: Self) -> None:
+        """Note what the jobs of another batch became."""
+
 
 class Batch:
     """Jobs submitted together. Iterate over it, once, for the outcomes as they come.
@@ -178,12 +220,24 @@ class Batch:
     and leaving a `with` block cancels what is left. Ctrl-C in a loop cancels too.
 
     Not thread-safe, but for `cancel`.
+
+    Args:
+        progress: What makes it go on.
+        submit: Submits jobs again.
+        is_ordered: See `Runner.submit`.
+        raise_on: Likewise.
     """
 
     def __init__(
-        self, progress: Progress, *, is_ordered: bool = False, raise_on: RaiseOn = "never"
+        self,
+        progress: Progress,
+        submit: Submit,
+        *,
+        is_ordered: bool = False,
+        raise_on: RaiseOn = "never",
     ) -> None:
         self._progress = progress
+        self._submit = submit
         self._is_ordered = is_ordered
         self._raise_on = raise_on
         self._failed: Outcome | None = None
@@ -225,6 +279,37 @@ class Batch:
         """Return how many outcomes of each kind there are so far."""
         return self._progress.counts()
 
+    def retry_failed(self, *, cancelled: bool = False, **options: Unpack[SubmitOptions]) -> Batch:
+        """Return a new batch of the jobs that did not succeed so far, in their order.
+
+        What failed is stored under its id, so another attempt is an execution of its own: after
+        that of job `a` comes `a#2`. A job that is `lost` may have taken effect: it is sent again
+        as it was, and the store decides. `Outcome.id` is the id as in this batch, also of jobs
+        without an id of their own; indexes are those of the new batch.
+
+        Args:
+            cancelled: Whether jobs that were cancelled are among them; of a list also those that
+                were not taken.
+            options: As `Runner.submit`; nothing is taken over from this batch.
+
+        Raises:
+            JobsNotKeptError: The jobs did not come from a list, and more of them than
+                `Settings.kept_failures` did not succeed, or some were cancelled.
+        """
+        return self._submit(self._progress.failed_jobs(cancelled=cancelled), **options)
+
+    def learn(self, outcome: Outcome) -> None:
+        """Let jobs of this batch depend on one that is not in it, whose outcome is known.
+
+        For those that ran before, see `Runner.known`, and were left out. Say it before a job that
+        depends on it is taken from the source.
+        """
+        self._progress.learn(outcome)
+
+    def learn_from(self, before: Batch) -> None:
+        """Let jobs of this batch depend on those of one that has ended, as `learn`."""
+        self._progress.learn_from(before._progress)
+
     def close(self) -> None:
         """Cancel what is left and wait for the counts to be final."""
         self.cancel()
@@ -256,6 +341,12 @@ class Batch:
         if is_first and self._raise_on == "first":
             self._progress.cancel()
             raise BatchError(outcome, self.counts())
+
+
+@lru_cache(maxsize=KNOWN_CLASSES)
+def _bases(cls: type[BaseException]) -> tuple[str, ...]:
+    # One object per class: a pickle of many failures holds it once.
+    return tuple(each.__name__ for each in cls.__mro__[1:] if each is not object)
 
 
 def _message(error: BaseException) -> str:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import IO, Any, NoReturn, get_args
 
 import click
@@ -22,6 +23,7 @@ from runner import inspection, store_commands
 from runner.app_module import AppModule, load_app_module
 from runner.job_run import JobRun
 from runner.jobs import JobReader, count_lines, file_digest
+from runner.options import Options, Retries
 from runner.report import Progress, show_result
 from runner.runner import Runner
 
@@ -29,6 +31,22 @@ PROGRAM = "treerunner"
 EXIT_FAILED_JOBS = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+
+
+class Bytes(click.ParamType[int]):
+    """A number of bytes: 1000000, 500M, 2G."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return how many bytes a text means."""
+        text = str(value).strip().upper().removesuffix("B").removesuffix("I")
+        factor = _UNITS.get(text[-1:], 1)
+        number = text[:-1] if factor > 1 else text
+        if not (number.isascii() and number.isdigit() and int(number)):
+            self.fail(f"{value!r} is not a size such as 1000000, 500M or 2G", param, ctx)
+        return int(number) * factor
 
 
 class _OneLineGroup(click.Group):
@@ -138,6 +156,25 @@ def main() -> None:
 @click.option(
     "--resume", is_flag=True, help="Look into the store what was done before, and send the rest."
 )
+@click.option(
+    "--retries",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Run a job that failed again after a pause, until it was run N times in all.",
+)
+@click.option(
+    "--timeout-s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="End a job that runs longer, with its host, which is replaced. It takes --store.",
+)
+@click.option(
+    "--memory",
+    "memory_bytes",
+    type=Bytes(),
+    metavar="SIZE",
+    help="Let a job that takes more memory fail: bytes, or with K, M or G behind them.",
+)
 @click.option("--quiet", is_flag=True, help="Show neither progress nor tables.")
 def run_jobs(jobs: IO[bytes], app_name: str, out: str | None, quiet: bool, **options: Any) -> None:
     """Run the executions in JOBS, a file of JSON lines, or - for standard input.
@@ -146,7 +183,12 @@ def run_jobs(jobs: IO[bytes], app_name: str, out: str | None, quiet: bool, **opt
     {"callable": "depart", "root": "UA", "arguments": {...}, "id": "optional"}
 
     `root` is the name of one of the app's roots, or an address. A line that is not a job, and an
-    execution that fails, cost only themselves.
+    execution that fails, cost only themselves. Its line may have `retries`, `timeout_s` and
+    `memory_bytes`, which count for it instead of the options here.
+
+    A job with "depends_on": ["a", "b"] waits for earlier ones with these ids, and is skipped if one
+    did not succeed; {"$result": "a"} in the place of an argument is what that one returned. Of jobs
+    that wait to be sent, those with a higher "priority" go first.
 
     With --store, run the same command again after whatever ended it: the result is as if nothing
     had. For that a job without an id gets one of the content of JOBS and its line; none if JOBS is
@@ -155,15 +197,18 @@ def run_jobs(jobs: IO[bytes], app_name: str, out: str | None, quiet: bool, **opt
     Exit code: 0 if every execution succeeded, 1 if one did not, 2 if the call itself is at fault,
     130 after Ctrl-C.
     """  # noqa: D301 - click keeps the lines of a paragraph that begins with a backspace
+    limits = {key: options.pop(key) for key in ("retries", "timeout_s", "memory_bytes")}
     _check_options(**options)
+    _check_limits(**limits, in_process=options["in_process"], store=options["store"])
     resume = options.pop("resume")
     try:
+        asked = _options(**limits)
         app = load_app_module(app_name)
         runner = _runner(app, **options)
         with click.open_file(out, "wb") if out is not None else nullcontext() as file:
             ids = None if options["store"] is None else file_digest(jobs)
-            reader = JobReader(jobs, ids, runner.known if resume else None)
-            run = JobRun(reader, file)
+            known = partial(runner.known, options=asked) if resume else None
+            run = JobRun(JobReader(jobs, ids, known), file, asked)
             console = Console(stderr=True, quiet=quiet)
             interrupted = _carry_out(run, app, runner, console, total=count_lines(jobs))
     except TreerunnerError as exc:
@@ -188,6 +233,29 @@ def _check_options(
         raise click.UsageError("--in-process has no hosts: leave --hosts and --address out")
     if store is None and (durability is not None or resume):
         raise click.UsageError("--durability and --resume are about a store: give --store as well")
+
+
+def _check_limits(
+    *,
+    retries: int | None,
+    timeout_s: float | None,
+    memory_bytes: int | None,
+    in_process: bool,
+    store: str | None,
+) -> None:
+    del retries
+    if in_process and (timeout_s is not None or memory_bytes is not None):
+        raise click.UsageError(
+            "--timeout-s and --memory are limits of hosts: leave --in-process out"
+        )
+    if timeout_s is not None and store is None:
+        raise click.UsageError(
+            "--timeout-s ends a host, and its roots go on from a store: give --store as well"
+        )
+
+
+def _options(*, retries: int | None, **limits: Any) -> Options:
+    return Options(retries=None if retries is None else Retries(retries), **limits)
 
 
 def _runner(app: AppModule, *, durability: Durability | None, **options: Any) -> Runner:

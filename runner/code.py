@@ -79,6 +79,10 @@ class LoadedCode:
             for each in code.registrations
         ]
 
+    def find_callable(self, name: str) -> RegisteredCallable | None:
+        """Return a callable, the same object that all workspaces have; None if there is none."""
+        return next((each for each in self._callables if each.name == name), None)
+
     def make_workspace(self, entries: Iterable[Entry] = (), owner: int = 0) -> Workspace:
         """Return a workspace with these callables.
 

@@ -7,7 +7,8 @@
 Everything happens in the thread that asks for outcomes, except that answers arrive in a queue from
 any thread. So a slow reader slows the source down, and an endless source needs no more memory than
 `Settings.held_jobs`. Jobs for one root keep their order: a lane is a queue, and a host serves
-chunks in the order in which they were sent.
+chunks in the order in which they were sent. Those with a higher priority overtake others in a lane.
+A job that depends on others waits in `order.py`, before it comes to a lane.
 
 Where a job goes is decided in `routing.py`; how bytes get there is in `fleet.py`, `transport.py`.
 """
@@ -20,52 +21,40 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
 from time import monotonic
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 from registry import Ref, ids
 from registry.clock import Clock
 from registry.errors import FencedError, TreerunnerError
+from runner.asked import Asked
+from runner.attempts import Attempts, status_of
 from runner.batch import Counts, ErrorInfo, Job, Outcome, Status
 from runner.directory import NOWHERE, Directory, Entry, rootless_owner
 from runner.errors import (
     CancelledError,
     HostLostError,
     JobError,
-    JobTimeoutError,
-    PoisonError,
     RootLostError,
     RunnerError,
+    SkippedError,
     WireError,
 )
+from runner.failures import Failures
 from runner.fleet import Fleet
-from runner.lane import Lane
+from runner.flight import Flight, Parts
+from runner.lane import SECONDS_PER_US, Lane, next_chunk_jobs
+from runner.options import NO_OPTIONS, Options
+from runner.order import Held, Order
 from runner.routing import Routing
 from runner.settings import Settings
 from runner.statistics import Meter
 from runner.transport import Deliver
 from runner.watch import Watch
-from runner.wire import HEAD_PARTS, NOT_RUN, Chunk, Reply, Row, Wire, chunk_of
+from runner.wire import NOT_RUN, Chunk, Reply, Row, Wire
 
-SECONDS_PER_US = 1e-6
 FIRST_ANSWER_PAUSE_S = 0.000_1
 make_outcome = tuple.__new__
 LONG_AGO_S = float("-inf")
-
-
-class Flight(NamedTuple):
-    """A chunk that was sent and not yet answered."""
-
-    lane: Lane
-    chunk: Chunk
-    """Its jobs, without the values of their arguments."""
-    opened_s: float
-    payload: bytes
-    deaths: int = 0
-    """Hosts that died with it as the first of what they had to answer."""
-    refusals: int = 0
-    """Times that it could not be stored."""
-    verdict: tuple[Status, Exception] | None = None
-    """What its one job is, if it turns out that it was never stored; it is not run any more."""
 
 
 class Arrival(NamedTuple):
@@ -88,6 +77,7 @@ class Dispatcher:
         meter: Counts what is answered.
         wire: How chunks are written.
         settings: The bounds.
+        options: What each job asks for that does not say otherwise.
         one_by_one: Whether to wait for each chunk as it is sent, which is faster for one alone.
         clock: Returns seconds; only differences are used.
     """
@@ -101,6 +91,7 @@ class Dispatcher:
         meter: Meter,
         wire: Wire,
         settings: Settings,
+        options: Options = NO_OPTIONS,
         *,
         one_by_one: bool = False,
         clock: Clock = monotonic,
@@ -119,17 +110,25 @@ class Dispatcher:
         self._wire = wire
         self._settings = settings
         self._clock = clock
+        missing, is_apart = fleet.missing_for_limits, fleet.has_processes
+        self._asked = Asked(options, settings.timeout_s, missing, has_processes=is_apart)
+        self._attempts = Attempts(self.number, self._asked, clock)
+        self._failures = Failures(self.number, jobs, settings.kept_failures)
+        self._parts = Parts(self.number, wire, self._asked, settings)
+        self._options = options
+        self._order: Order | None = None
+        """What waits for other jobs; from the first job with an id or options on."""
         self._lanes: dict[int, Lane] = {}
         self._flights: dict[int, Flight] = {}
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._taken = 0
         self._done: dict[Status, int] = dict.fromkeys(get_args(Status), 0)
         self._sent = 0
+        self._chunks = 0
         self._is_exhausted = False
         self._is_cancelled = False
         self._cancel_deadline_s: float | None = None
-        limit_s = settings.timeout_s
-        self._watch = None if limit_s is None else Watch(limit_s, self.number, fleet.running, clock)
+        self._watch = None if settings.timeout_s is None else self._make_watch()
 
     def advance(self, waiting: int = 0) -> bool:
         """Go on until an outcome is ready; False: the batch has ended.
@@ -141,25 +140,36 @@ class Dispatcher:
             BaseException: What the source raised, after the outcomes of all jobs before it.
         """
         while not self.ready:
-            arrived = self._collect_arrived()
-            if self._is_cancelled:
-                self._wind_up()
-            elif not self._is_exhausted:
-                room = self._settings.held_jobs - waiting - self._open_jobs() - len(self.ready)
-                if self._take(min(room, arrived + self._settings.pull_jobs)):
-                    self._let_first_answers_in()
-                    continue
-            if self.ready:
-                return True
-            self._send_waiting()
-            if self.ready:  # of jobs that could not be sent
-                return True
-            if not self._flights:
-                if any(lane.heads for lane in self._lanes.values()):
-                    continue
+            goes_on = self._go_on(waiting)
+            if self._order is not None and self.ready:
+                self._let_go_on(self._order)
+            if not goes_on:
                 return self._end()
-            self._await_arrival()
         return True
+
+    def _go_on(self, waiting: int) -> bool:
+        """Go one step further; False: there is nothing more to do."""
+        arrived = self._collect_arrived()
+        if self._attempts.is_any_waiting and not self._is_cancelled:
+            self._run_due()
+        if self._is_cancelled:
+            self._wind_up()
+        elif not self._is_exhausted:
+            room = self._settings.held_jobs - waiting - self._open_jobs() - len(self.ready)
+            if self._take(min(room, arrived + self._settings.pull_jobs)):
+                self._let_first_answers_in()
+                return True
+        if self.ready:
+            return True
+        self._send_waiting()
+        if self.ready:  # of jobs that could not be sent
+            return True
+        if not self._flights and any(lane.has_jobs for lane in self._lanes.values()):
+            return True
+        if self._flights or self._attempts.is_any_waiting:
+            self._await_arrival()
+            return True
+        return False
 
     def cancel(self) -> None:
         """Take no more jobs, skip what has not begun, and let `advance` end the batch soon.
@@ -172,6 +182,26 @@ class Dispatcher:
     def counts(self) -> Counts:
         """Return how many outcomes of each kind there are so far."""
         return Counts(**self._done)
+
+    def failed_jobs(self, *, cancelled: bool = False) -> list[Job]:
+        """Return the jobs that did not succeed so far, in order, to be run as other attempts.
+
+        Args:
+            cancelled: Whether those that were cancelled are among them.
+
+        Raises:
+            JobsNotKeptError: There were too many, and they did not come from a list.
+        """
+        return self._failures.jobs(taken=self._taken, cancelled=cancelled)
+
+    def learn(self, outcome: Outcome) -> None:
+        """Note what became of a job that is not sent, since that is known."""
+        self._begun_order().learn(outcome)
+
+    def learn_from(self, other: Dispatcher) -> None:
+        """Note what the jobs of another batch became."""
+        if other._order is not None:
+            self._begun_order().learn_from(other._order)
 
     # --- from the source into lanes ---
 
@@ -199,11 +229,26 @@ class Dispatcher:
             self._is_exhausted = True
         return taken
 
-    def _accept(self, job: Job, now_s: float) -> None:
-        index = self._taken
-        self._taken += 1
+    def _accept(self, job: Job, now_s: float, held: Held | None = None) -> None:
+        """Put a job into the lane of its host; *held* is what it waited as, if it did."""
+        rank = 0
+        if held is None:
+            index = self._taken
+            self._taken += 1
+        else:
+            index = held.index
         try:
+            if self._order is not None or job.options is not None or job.id is not None:
+                order = self._order or self._begun_order()
+                free = order.accept(job, index) if held is None else order.release(held)
+                if free is None:
+                    return
+                job = free
+                if job.options is not None:
+                    rank = self._rank(job.options)
             entry, row = self._routing.route(job, index)
+            if job.options is not None:
+                row = self._ask(row, job.options)
             if entry is not None and entry.host == NOWHERE:
                 entry = self._fleet.house(entry)
         except Exception as exc:  # noqa: BLE001 - a bad job costs only itself
@@ -212,8 +257,64 @@ class Dispatcher:
         lane = None if entry is None else self._lanes.get(entry.host)
         if lane is None:
             lane = self._lane(self._fleet.ready_host(index) if entry is None else entry.host)
-        if lane.add(row, now_s):
+        if lane.add_ranked(row, rank, now_s) if rank else lane.add(row, now_s):
             self._send(lane)
+
+    def _ask(self, row: Row, options: Options) -> Row:
+        """Note what a job asks for, and return it as it is sent first."""
+        self._asked.note(row[2], options)
+        if options.timeout_s is not None:
+            self._watch = self._watch or self._make_watch()
+            self._watch.hurry(options.timeout_s)
+        return self._attempts.begin(row, options.attempts_before)
+
+    def _run_due(self) -> None:
+        """Let jobs that have waited for another attempt take their places at the end of lanes."""
+        for row in self._attempts.due():
+            _, root, index, *_ = row
+            try:
+                entry = None if root is None else self._directory.entry(root)
+                if entry is not None and entry.host == NOWHERE:
+                    entry = self._fleet.house(entry)
+                lane = self._lane(self._fleet.ready_host(index) if entry is None else entry.host)
+            except RunnerError as exc:
+                self._finish(row, "lost" if isinstance(exc, RootLostError) else "failed", exc)
+                continue
+            own = self._asked.own(index)
+            rank = 0 if own is None else self._rank(own)
+            if lane.add_ranked(row, rank, self._clock()) if rank else lane.add(row, self._clock()):
+                self._send(lane)
+
+    def _make_watch(self) -> Watch:
+        return Watch(self._asked, self.number, self._fleet.running, self._next_jobs, self._clock)
+
+    def _next_jobs(self, lane: Lane) -> list[int]:
+        """Return the indexes of the jobs that the host of a lane is to answer next."""
+        flights = (each for _, each in sorted(self._flights.items()) if each.lane is lane)
+        first = next(flights, None)
+        return [] if first is None else first.chunk.indexes
+
+    def _begun_order(self) -> Order:
+        if self._order is None:
+            self._order = Order(self._routing, self._settings.remembered_outcomes)
+        return self._order
+
+    def _rank(self, options: Options) -> int:
+        """Return how much higher the priority of a job is than that of its batch."""
+        usual = self._options.priority or 0
+        return 0 if options.priority is None else options.priority - usual
+
+    def _let_go_on(self, order: Order) -> None:
+        """Note what ended just now, and accept what waited for it; again for what ends by that.
+
+        Whatever is in `ready` has ended for good.
+        """
+        noted = 0
+        while count := len(self.ready) - noted:
+            noted += count
+            for held in order.note([*islice(reversed(self.ready), count)]):
+                self._accept(held.job, self._clock(), held)
+            self._send_lingering()
 
     def _lane(self, host: int) -> Lane:
         lane = self._lanes.get(host)
@@ -230,6 +331,7 @@ class Dispatcher:
         return lane
 
     def _refuse(self, job: Job, index: int, error: Exception) -> None:
+        self._failures.keep(index, job)
         if not isinstance(job, Job):
             kind = type(job).__name__
             job, error = Job("", None), JobError(f"job {index}", f"is a {kind}, expected a Job")
@@ -237,6 +339,8 @@ class Dispatcher:
             error = JobError(f"job {index}", f"cannot be read ({type(error).__name__}: {error})")
         root = self._routing.root_of(job)
         status: Status = "lost" if isinstance(error, RootLostError) else "failed"
+        if isinstance(error, SkippedError | CancelledError):
+            status = "skipped" if isinstance(error, SkippedError) else "cancelled"
         self._finish(((job.callable, ()), root, index, job.id, ()), status, error)
 
     # --- from lanes to hosts ---
@@ -245,19 +349,23 @@ class Dispatcher:
         """Send what waits to idle hosts; and to all that have room, if no more will come."""
         for lane in self._lanes.values():
             window = lane.window if self._is_exhausted else 1
-            while lane.heads and lane.under_way < window and not lane.held:
+            while lane.has_jobs and lane.under_way < window and not lane.held:
                 self._send(lane)
 
     def _send_lingering(self) -> None:
         for lane in self._lanes.values():
-            if lane.heads and not (lane.under_way or lane.held):
+            if lane.has_jobs and not (lane.under_way or lane.held):
                 self._send(lane)
 
     def _send(self, lane: Lane) -> None:
         if lane.error is not None:
             self._end_lane(lane, lane.error)
             return
-        payload, sent, rejected = self._wire.dumps_chunk(lane.take(self.number))
+        self._chunks += 1
+        chunk = lane.take(self.number)
+        memory = self._asked.memory(chunk.indexes)
+        chunk = chunk._replace(number=self._chunks, memory=memory)
+        payload, sent, rejected = self._wire.dumps_chunk(chunk)
         for row, error in rejected:
             self._finish(row, "failed", error)
         if not sent.indexes:
@@ -294,7 +402,8 @@ class Dispatcher:
                 self._collect(self._arrivals.get(timeout=FIRST_ANSWER_PAUSE_S))
 
     def _await_arrival(self) -> None:
-        timeout_s = None if self._watch is None else self._watch.wait_s
+        waits = (self._attempts.wait_s, None if self._watch is None else self._watch.wait_s)
+        timeout_s = min((each for each in waits if each is not None), default=None)
         if self._cancel_deadline_s is not None:
             timeout_s = max(0.0, self._cancel_deadline_s - self._clock())
         try:
@@ -328,7 +437,7 @@ class Dispatcher:
             reply = self._wire.loads_reply(arrival.payload)
         except Exception as exc:  # noqa: BLE001 - a class that cannot be imported here, say
             reason = f"{type(exc).__name__}: {exc}"
-            self._finish_all(flight.chunk, "failed", WireError("the answer of its host", reason))
+            self._finish_flight(flight, "failed", WireError("the answer of its host", reason))
             self._send_held(flight.lane)
             return
         if reply.refusal is not None:
@@ -339,10 +448,6 @@ class Dispatcher:
         for root, owner in reply.stored:
             if root.root not in self._directory.entries:
                 self._directory.enter(Entry(root, NOWHERE, owner))
-        if flight.verdict is not None and reply.columns[1] == [NOT_RUN]:
-            self._finish_all(flight.chunk, *flight.verdict)
-            self._send_held(flight.lane)
-            return
         self._settle(flight, reply, len(arrival.payload))
 
     def _settle(self, flight: Flight, reply: Reply, bytes_received: int) -> None:
@@ -350,7 +455,7 @@ class Dispatcher:
         failed_before = self._done["failed"]
         run_us = sum(reply.columns[0])
         since_opened_us = (self._clock() - flight.opened_s) / SECONDS_PER_US
-        self._finish_run(flight.chunk, reply, since_opened_us - run_us)
+        self._finish_run(flight, reply, since_opened_us - run_us)
 
         run_s = run_us * SECONDS_PER_US
         self._meter.count(
@@ -368,9 +473,10 @@ class Dispatcher:
         while lane.is_ready:
             self._send(lane)
 
-    def _finish_run(self, chunk: Chunk, reply: Reply, queued_us: float) -> None:
+    def _finish_run(self, flight: Flight, reply: Reply, queued_us: float) -> None:
         """Make outcomes of what ran, in the order in which it did."""
-        append, first_number = self.ready.append, self.number
+        chunk, append, first_number = flight.chunk, self.ready.append, self.number
+        before = len(self.ready)
         ok_count = 0
         for shape, root, index, own_id, run_us, version, changed, semantic, value, outputs in zip(
             *(chunk.shapes, chunk.roots, chunk.indexes, chunk.own_ids),
@@ -382,7 +488,7 @@ class Dispatcher:
                 if version == NOT_RUN:
                     self._finish(row, "cancelled", CancelledError("was not begun"))
                 else:
-                    self._finish(row, "failed", value, queued_us, run_us)
+                    self._finish_failed(flight, row, value, queued_us, run_us)
                     queued_us += run_us
                 continue
             error = None
@@ -405,12 +511,44 @@ class Dispatcher:
                         error,
                         queued_us * SECONDS_PER_US,
                         run_us * SECONDS_PER_US,
+                        1,
                     ),
                 )
             )
             ok_count += 1
             queued_us += run_us
         self._done["ok"] += ok_count
+        if self._attempts or self._asked:
+            self._tell_attempts(len(self.ready) - before)
+        self._parts.forget()
+
+    def _tell_attempts(self, count: int) -> None:
+        """Let the newest outcomes be those of jobs, where they are of second attempts."""
+        newest = [self.ready.pop() for _ in range(count)]
+        for outcome in reversed(newest):
+            self._asked.forget(outcome.index)
+            self.ready.append(self._attempts.told(outcome))
+
+    def _finish_failed(
+        self, flight: Flight, row: Row, error: ErrorInfo, queued_us: float, run_us: int
+    ) -> None:
+        """Let a job that failed wait for its next attempt; else make its outcome."""
+        status = status_of(error)
+        policy = self._attempts.policy(row[2], status, error)
+        is_again = policy is not None and not self._is_cancelled
+        if is_again or self._failures.wants_jobs:
+            row = self._parts.whole(flight, row)
+        if policy is not None and is_again:
+            try:
+                # What a store answers took no time: it ran before this batch, and has waited.
+                is_known = run_us == 0 and flight.verdict is None
+                self._attempts.let_wait(row, policy, error, is_known=is_known)
+            except Exception as exc:  # noqa: BLE001 - a wait of the user's own may raise anything
+                note = f"it was not run again: {type(exc).__name__}: {exc}"
+                error = error._replace(notes=(*error.notes, note))
+            else:
+                return
+        self._finish(row, status, error, queued_us, run_us, is_stored=True)
 
     def _finish(
         self,
@@ -419,26 +557,42 @@ class Dispatcher:
         error: Exception | ErrorInfo,
         queued_us: float = 0.0,
         run_us: int = 0,
+        *,
+        is_stored: bool = False,
     ) -> None:
         """Make the outcome of a job that did not succeed."""
         (callable_name, _), root, index, own_id, _ = row
         self._done[status] += 1
-        self.ready.append(
-            Outcome(
-                index,
-                own_id or self.number + index,
-                callable_name,
-                root,
-                status,
-                error=error if isinstance(error, ErrorInfo) else ErrorInfo.of(error),
-                queued_s=queued_us * SECONDS_PER_US,
-                run_s=run_us * SECONDS_PER_US,
-            )
+        outcome = Outcome(
+            index,
+            own_id or self.number + index,
+            callable_name,
+            root,
+            status,
+            error=error if isinstance(error, ErrorInfo) else ErrorInfo.of(error),
+            queued_s=queued_us * SECONDS_PER_US,
+            run_s=run_us * SECONDS_PER_US,
         )
+        outcome = self._attempts.told(outcome)
+        self._failures.note(outcome, is_stored=is_stored)
+        if self._failures.wants_jobs and status != "cancelled":
+            self._failures.keep_row(row, outcome.id, self._asked.own(index))
+        self._asked.forget(index)
+        self.ready.append(outcome)
 
     def _finish_all(self, chunk: Chunk, status: Status, error: Exception | ErrorInfo) -> None:
-        for shape, root, index, own_id in chunk.heads():
-            self._finish((shape, root, index, own_id, ()), status, error)
+        for row in chunk.rows():
+            self._finish(row, status, error)
+
+    def _finish_flight(self, flight: Flight, status: Status, error: Exception) -> None:
+        for row in self._sent_rows(flight):
+            self._finish(row, status, error)
+
+    def _sent_rows(self, flight: Flight) -> Iterator[Row]:
+        """Yield the jobs of a chunk; with the values of arguments, if somebody wants them."""
+        for head in flight.chunk.heads():
+            row = (*head, ())
+            yield self._parts.whole(flight, row) if self._failures.wants_jobs else row
 
     def _enter_born(self, root: Ref, parent: Ref | None, host: int) -> None:
         if root.root in self._directory.entries:  # it was born before, and this is told again
@@ -463,10 +617,14 @@ class Dispatcher:
         flights = [self._flights.pop(number) for number in sorted(numbers)]
         lane.under_way = 0
         if flights and lane.overdue is not None and flights[0].verdict is None:
-            flights[:1] = self._without_overdue(flights[0], lane.overdue)
+            flights[:1] = self._parts.without_overdue(flights[0], lane.overdue)
         elif flights:
             first = flights[0]._replace(deaths=flights[0].deaths + 1)
-            flights[:1] = self._apart(first)
+            if first.verdict is not None and self._parts.is_deadly(first):
+                self._finish_flight(first, *first.verdict)  # not even looking it up goes well
+                del flights[:1]
+            else:
+                flights[:1] = self._parts.apart(first)
         lane.overdue = None
         lane.hold(flights)
         if error is not None or self._is_cancelled:
@@ -486,70 +644,13 @@ class Dispatcher:
         lane = flight.lane
         flight = flight._replace(refusals=flight.refusals + 1)
         if isinstance(error, WireError | FencedError):
-            self._finish_all(flight.chunk, "failed", error)
+            self._finish_flight(flight, "failed", error)
         elif self._is_cancelled or lane.error or flight.refusals >= self._settings.store_attempts:
             lane.held.appendleft(flight)
             self._end_lane(lane, None if self._is_cancelled else error)
         else:
             lane.hold([flight])
         self._send_held(lane)
-
-    def _without_overdue(self, flight: Flight, overdue: int) -> Iterator[Flight]:
-        """Yield the rest of a chunk, without the job that its host was ended for.
-
-        A host that did not tell which has only its next jobs one by one to say.
-        """
-        limit_s = self._settings.timeout_s or 0.0
-        rows = [*self._wire.loads_chunk(flight.payload).rows()]
-        if overdue < 0 and len(rows) > 1:
-            yield from (self._part(flight, [row], flight.deaths) for row in rows)
-            return
-        for row in rows:
-            if overdue in (row[2], -1):
-                error = JobTimeoutError(row[0][0], limit_s)
-                yield self._over(self._part(flight, [row], 0), "timed_out", error)
-        rest = [row for row in rows if overdue not in (row[2], -1)]
-        if rest:
-            yield self._part(flight, rest, flight.deaths)
-
-    def _apart(self, flight: Flight) -> Iterator[Flight]:
-        """Yield the chunk that a host died with in parts.
-
-        First a few jobs of it, whose outcomes tell that it goes on; once it killed hosts, it comes
-        job by job, and a job that did so alone is set aside, unless the last host stored it.
-        """
-        size = len(flight.chunk.indexes)
-        is_poison = flight.deaths >= self._settings.poison_deaths
-        if size == 1 and flight.deaths >= self._settings.lone_poison_deaths:
-            shape, *_ = next(flight.chunk.heads())
-            error = PoisonError(shape[0], flight.deaths)
-            if flight.verdict is None:
-                yield self._over(flight, "quarantined", error)
-            else:  # it is not even run any more
-                self._finish_all(flight.chunk, "quarantined", error)
-        elif is_poison and size > 1:
-            rows = self._wire.loads_chunk(flight.payload).rows()
-            yield from (self._part(flight, [row], deaths=0) for row in rows)
-        elif size <= self._settings.first_chunk_jobs:
-            yield flight
-        else:
-            rows = self._wire.loads_chunk(flight.payload).rows()
-            yield self._part(flight, islice(rows, self._settings.first_chunk_jobs), flight.deaths)
-            yield self._part(flight, rows, flight.deaths)
-
-    def _over(self, flight: Flight, status: Status, error: Exception) -> Flight:
-        """Return a job that is only looked up; its arguments stay here."""
-        payload, *_ = self._wire.dumps_chunk(flight.chunk)
-        return flight._replace(payload=payload, deaths=0, verdict=(status, error))
-
-    def _part(self, flight: Flight, rows: Iterable[Row], deaths: int) -> Flight:
-        heads: list[Any] = []
-        values: list[Any] = []
-        for row in rows:
-            heads += row[:HEAD_PARTS]
-            values += row[HEAD_PARTS]
-        payload, chunk, _ = self._wire.dumps_chunk(chunk_of(self.number, heads, values))
-        return flight._replace(chunk=chunk._replace(values=[]), payload=payload, deaths=deaths)
 
     def _send_held(self, lane: Lane) -> None:
         """Send the next of what another host did not answer; one at a time, so that all is clear.
@@ -576,12 +677,12 @@ class Dispatcher:
         if error is None:
             unknown = "was under way, and whether it took effect is not known"
             for flight in held:
-                self._finish_all(flight.chunk, "cancelled", CancelledError(unknown))
+                self._finish_flight(flight, "cancelled", CancelledError(unknown))
             self._finish_all(rest, "cancelled", CancelledError("was not begun"))
             return
         lane.error = error
         for flight in held:  # it may be stored
-            self._finish_all(flight.chunk, "lost", error)
+            self._finish_flight(flight, "lost", error)
         self._finish_all(rest, "failed", error)
 
     def _lose(self, flight: Flight) -> None:
@@ -589,8 +690,8 @@ class Dispatcher:
         lane = flight.lane
         self._fleet.bury(lane.host)
         self._lanes.pop(lane.host, None)
-        for shape, root, index, own_id in flight.chunk.heads():
-            self._finish_lost((shape, root, index, own_id, ()), lane.host)
+        for row in self._sent_rows(flight):
+            self._finish_lost(row, lane.host)
         for row in lane.take_all(self.number).rows():
             if row[1] is not None:
                 self._finish_lost(row, lane.host)
@@ -609,10 +710,16 @@ class Dispatcher:
         if self._cancel_deadline_s is not None:
             return
         self._cancel_deadline_s = self._clock() + self._settings.cancel_grace_s
+        for held in () if self._order is None else self._order.take_all():
+            self._refuse(held.job, held.index, CancelledError("was not begun"))
         for lane in self._lanes.values():
             self._end_lane(lane, None)
             if lane.under_way:
                 self._fleet.cancel(lane.host, self.number)
+        for row, failed in self._attempts.drain():
+            error = CancelledError("was to be run again")
+            error.add_note(f"it failed with {failed.type}: {failed.message}")
+            self._finish(row, "cancelled", error, is_stored=False)
         if self._job_count is not None:
             self._done["cancelled"] += max(0, self._job_count - self._taken)
         self._is_exhausted = True
@@ -620,7 +727,7 @@ class Dispatcher:
     def _give_up(self) -> None:
         error = CancelledError("was under way, and whether it took effect is not known")
         for flight in self._flights.values():
-            self._finish_all(flight.chunk, "cancelled", error)
+            self._finish_flight(flight, "cancelled", error)
         self._flights.clear()
 
     def _end(self) -> bool:
@@ -632,18 +739,3 @@ class Dispatcher:
     def _open_jobs(self) -> int:
         """Return how many jobs were taken and have no outcome."""
         return self._taken - sum(self._done.values())
-
-
-def next_chunk_jobs(sent: int, run_s: float, settings: Settings) -> int:
-    """Return how many jobs the next chunk of a host may have, going by its last one.
-
-    Slow jobs get small chunks, so that outcomes come soon; fast ones get large chunks, because a
-    request costs as much as dozens of them.
-
-    Args:
-        sent: Jobs in the last chunk.
-        run_s: How long they ran.
-        settings: Target and limits.
-    """
-    fitting = int(sent * settings.chunk_target_s / max(run_s, SECONDS_PER_US))
-    return max(1, min(fitting, sent * settings.chunk_growth, settings.chunk_jobs))

@@ -13,7 +13,7 @@ from registry.errors import TransientError, TreerunnerError, UsageError
 
 if TYPE_CHECKING:
     from registry import Ref
-    from runner.batch import Counts, ErrorInfo, Outcome
+    from runner.batch import Counts, ErrorInfo, Outcome, Status
 
 
 class RunnerError(TreerunnerError):
@@ -23,7 +23,8 @@ class RunnerError(TreerunnerError):
 class ExecutionError(RunnerError):
     """What `Outcome.result` raises for an execution that did not succeed.
 
-    A note carries the user's own frames, so that an uncaught one prints where it happened.
+    A note carries the user's own frames, so that an uncaught one prints where it happened; others
+    are those of the error, the last of them the root and its version.
     """
 
     def __init__(self, callable_name: str, execution_id: str, info: ErrorInfo) -> None:
@@ -31,8 +32,9 @@ class ExecutionError(RunnerError):
         self.callable_name = callable_name
         self.execution_id = execution_id
         self.info = info
-        if info.frames:
-            self.add_note(info.traceback)
+        for note in (info.traceback, *info.notes):
+            if note:
+                self.add_note(note)
 
     def __str__(self) -> str:
         return (
@@ -168,6 +170,21 @@ class PoisonError(RunnerError, UsageError):
         )
 
 
+class JobsNotKeptError(RunnerError):
+    """Jobs that did not succeed cannot be run again by their batch: it does not have them."""
+
+    def __init__(self, failed: int, kept: int) -> None:
+        super().__init__(failed, kept)
+        self.failed = failed
+        self.kept = kept
+
+    def __str__(self) -> str:
+        return (
+            f"of {self.failed:,} jobs to run again {self.kept:,} were kept, since they did not "
+            "come from a list; submit a list, or raise Settings.kept_failures"
+        )
+
+
 class HostFaultError(RunnerError):
     """A host failed where it should not, whatever the jobs: a fault of Treerunner itself."""
 
@@ -225,6 +242,30 @@ class CancelledError(RunnerError):
 
     def __str__(self) -> str:
         return f"the batch was cancelled; this execution {self.progress}"
+
+
+class SkippedError(RunnerError):
+    """A job did not run, because one that it depends on did not succeed.
+
+    Attributes:
+        dependency: Id of that one.
+        status: What became of it.
+        error_type: Name of the class of its error; that of the first one, if it was skipped itself.
+        message: Text of that.
+    """
+
+    def __init__(self, dependency: str, status: Status, error_type: str, message: str) -> None:
+        super().__init__(dependency, status, error_type, message)
+        self.dependency = dependency
+        self.status = status
+        self.error_type = error_type
+        self.message = message
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.dependency!r}, which it depends on, is {self.status} "
+            f"({self.error_type}: {self.message}); it runs when that one is ok"
+        )
 
 
 class ClusterError(RunnerError, UsageError):

@@ -38,12 +38,14 @@ class Fleet:
     Attributes:
         max_hosts: Most hosts before roots share them.
         is_durable: Whether roots outlive their host.
+        has_processes: Whether each host is a process of its own.
     """
 
     def __init__(
         self, transport: Transport, code: Code, directory: Directory, settings: Settings
     ) -> None:
         self.is_durable = code.store is not None
+        self.has_processes = transport.has_processes
         self.max_hosts = settings.max_hosts or default_max_hosts(transport.cpu_count)
         self._transport = transport
         self._code = dump_code(code)
@@ -60,6 +62,13 @@ class Fleet:
 
     def __len__(self) -> int:
         return len(self._loaded)
+
+    @property
+    def missing_for_limits(self) -> str | None:
+        """Return what a limit of time takes that is not here, in words; None if nothing."""
+        if not self.has_processes:
+            return "hosts of their own"
+        return None if self.is_durable else "a store"
 
     def start(self, count: int) -> None:
         """Begin to start hosts until there are *count*; does not wait for them."""

@@ -11,7 +11,8 @@ Plain Python; `ray_host.py` puts it into an actor, `transport.py` runs it in the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
 from time import perf_counter
@@ -26,6 +27,7 @@ from runner.batch import ErrorInfo
 from runner.code import LoadedCode, load_code
 from runner.errors import CodeError, HostFaultError, RootNotFoundError, WireError
 from runner.host_store import HostStore, Known, known_jobs
+from runner.memory import limited_callable
 from runner.owner import Owner
 from runner.wire import (
     CANCELLED,
@@ -118,7 +120,8 @@ class Host:
             is_again: Whether it was sent before, and not answered or refused: what the store knows
                 of is not run. Once one chunk of a batch is refused, all are, until the first of
                 them is sent again: jobs for one root keep their order.
-            is_run: Whether the others are run; else they are answered as if cancelled.
+            is_run: Whether the others are run; else they are answered and stored as failed with
+                the verdict of the chunk, or as if cancelled if there is none.
         """
         try:
             chunk = self._wire.loads_chunk(payload)
@@ -149,15 +152,15 @@ class Host:
         return self._wire.dumps_reply(reply)
 
     def _is_new(self, chunk: Chunk) -> bool:
-        """Tell whether a chunk was not delivered before: jobs of a batch come in their order.
+        """Tell whether a chunk was not delivered before: chunks of a batch come in their order.
 
         One that was refused is sent again as such, in its place.
         """
-        last = self._delivered.pop(chunk.batch, -1)
+        last = self._delivered.pop(chunk.batch, 0)
         if len(self._delivered) >= BATCHES_KEPT:
             del self._delivered[next(iter(self._delivered))]
-        self._delivered[chunk.batch] = max(last, chunk.indexes[-1])
-        return chunk.indexes[0] > last
+        self._delivered[chunk.batch] = max(last, chunk.number)
+        return chunk.number > last
 
     def _refuse(self, batch: int, error: TreerunnerError) -> TreerunnerError:
         if len(self._refused) >= BATCHES_KEPT:
@@ -181,7 +184,13 @@ class Host:
                         replies += known.reply(row[2], replies)
                     continue
                 for (shape, root), group in groupby(part, key=_shape_and_root):
-                    self._run_group(shape, root, self._calls(chunk.batch, group), replies, born)
+                    calls = self._calls(chunk.batch, group)
+                    if chunk.memory is None:
+                        self._run_group(shape, root, calls, replies, born)
+                        continue
+                    # Closed, so that no limit stays that was set for one of them.
+                    with closing(self._limited(calls, shape[0], chunk.memory)) as limited:
+                        self._run_group(shape, root, limited, replies, born)
         except KeyboardInterrupt:  # between two jobs
             self._was_interrupted = True
         finally:
@@ -197,14 +206,23 @@ class Host:
         return reply
 
     def _recall_chunk(self, chunk: Chunk) -> Reply:
-        """Answer what is known of a chunk, and run nothing."""
+        """Answer what is known of a chunk, run nothing, and store its verdict on the others.
+
+        So whoever sends them again, with the same ids, is answered that; and whoever still runs
+        them, since it is not as dead as it seemed, cannot store another outcome.
+        """
         known = self._known(chunk, is_again=True)
+        unknown = CANCELLED if chunk.verdict is None else failure(0, chunk.verdict)
         replies: list[Any] = []
         for index in chunk.indexes:
-            replies += known.rows.get(index, CANCELLED)
+            replies += known.rows.get(index, unknown)
         born: list[tuple[Ref, Ref | None]] = []
         stored = self._born_before(chunk, known, born)
-        return Reply.of(replies, born, stored)
+        reply = Reply.of(replies, born, stored)
+        if self._store is not None:
+            self._store.note(chunk, reply, known)
+            self._store.sync()
+        return reply
 
     def _born_before(
         self, chunk: Chunk, known: Known, born: list[tuple[Ref, Ref | None]]
@@ -277,6 +295,22 @@ class Host:
             self.running = Running(batch, index)
             yield values, own_id or batch + index
 
+    def _limited(
+        self,
+        calls: Iterator[tuple[tuple[Any, ...], int | str]],
+        name: str,
+        limits: Mapping[int, int],
+    ) -> Generator[tuple[tuple[Any, ...], int | str]]:
+        """Yield calls of a callable; each is run under its limit of memory before the next one."""
+        registered = None if self._code is None else self._code.find_callable(name)
+        for call in calls:
+            limit = limits.get(self.running.job)
+            if limit is None or registered is None:
+                yield call
+            else:
+                with limited_callable(registered, limit):
+                    yield call
+
     def _run_group(
         self,
         shape: Shape,
@@ -300,7 +334,7 @@ class Host:
             if self._is_interruptible and _is_interrupt(reply):
                 raise KeyboardInterrupt
 
-        owner.run_each(*shape, calls, replies, note)
+        owner.run_each(*shape, calls, replies, note, root)
 
     def _load(self, code: bytes) -> None:
         self._code = load_code(code, self._clock)

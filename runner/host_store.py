@@ -23,7 +23,7 @@ from registry.journal.outcomes import (
 from registry.journal.port import Entry, Series
 from registry.journal.session import Session, process_name
 from registry.journal.sqlite_file import Durability
-from registry.journal.store import open_journal
+from registry.journal.store import open_journal, without_password
 from registry.journal.writer import Writer
 from registry.semantics import MUTATION
 from runner.batch import ErrorInfo
@@ -42,6 +42,11 @@ class Store(NamedTuple):
 
     place: str
     durability: Durability = "fsync"
+
+    def __repr__(self) -> str:
+        """Show where it is without a password: logs and tracebacks show this."""
+        place = without_password(self.place) if "://" in self.place else self.place
+        return f"Store(place={place!r}, durability={self.durability!r})"
 
 
 class HostStore:

@@ -9,6 +9,7 @@ from registry import Ref
 from runner.batch import Batch, Outcome
 from runner.errors import JobLineError
 from runner.jobs import JobReader, format_outcome, format_refusal
+from runner.options import NO_OPTIONS, Options
 from runner.report import NO_ROOT, Tally
 from runner.runner import Runner
 
@@ -19,18 +20,22 @@ class JobRun:
     Args:
         reader: Where the jobs come from.
         out: Takes the outcomes as JSON lines, in the order of the jobs; None: nobody does.
+        options: What each job asks for that does not say otherwise.
 
     Attributes:
         tally: The counts.
         known: How many of the outcomes were known before.
     """
 
-    def __init__(self, reader: JobReader, out: IO[bytes] | None = None) -> None:
+    def __init__(
+        self, reader: JobReader, out: IO[bytes] | None = None, options: Options = NO_OPTIONS
+    ) -> None:
         self.tally = Tally(place=lambda _: f"line {self._line}")
         self.known = 0
         self._line = 0
         self._reader = reader
         self._out = out
+        self._options = options
 
     def run(self, runner: Runner, names: Mapping[Ref, str]) -> bool:
         """Run every job to its outcome; return whether Ctrl-C ended it before.
@@ -40,8 +45,16 @@ class JobRun:
             names: What people call the roots.
         """
         self.tally.begin()
+        before: Batch | None = None
         while not self._reader.is_at_end:
-            batch = runner.submit(self._reader, ordered=self._out is not None)
+            batch = runner.submit(
+                self._reader, ordered=self._out is not None, options=self._options
+            )
+            # A job may depend on one that ran before, or in a batch before.
+            self._reader.learn = batch.learn
+            if before is not None:
+                batch.learn_from(before)
+            before = batch
             try:
                 self._take_all(batch, names)
             except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from typing import Any
 
 from registry import Ref, Workspace
 from registry.clock import Clock
-from registry.errors import JournalBusyError, JournalError
+from registry.errors import JournalBusyError, JournalError, TreerunnerError
 from runner.batch import ErrorInfo
 from runner.wire import ReplyRow, failure
 
@@ -50,6 +50,7 @@ class Owner:
         calls: Iterable[tuple[tuple[Any, ...], int | str]],
         replies: list[Any],
         note: Callable[[ReplyRow], None],
+        about: Ref | None = None,
     ) -> None:
         """Run jobs of one shape; whatever one raises comes back as data, and changes nothing.
 
@@ -59,6 +60,7 @@ class Owner:
             calls: Values of the arguments, and the execution's number or id, for each.
             replies: What became of each is added here, end to end.
             note: Learns of each reply that is not about the root alone.
+            about: The root that they are for; a failure tells its version.
 
         Raises:
             JournalError, JournalBusyError: The store failed, where a tree is still there only.
@@ -75,7 +77,7 @@ class Owner:
                 if isinstance(done, JournalError | JournalBusyError):
                     raise done  # the tree could not be read; that says nothing about the job
                 if isinstance(done, BaseException):
-                    row = failure(run_us, ErrorInfo.of(done))
+                    row = failure(run_us, self._told(done, about))
                 else:
                     _, semantic, version, changed, value, outputs = done
                     # Most callables return the root. The very same objects each time: `wire.py`.
@@ -87,3 +89,17 @@ class Owner:
                     row = (run_us, version, changed, semantic, value, outputs)
                 replies += row
                 note(row)
+
+    def _told(self, error: BaseException, root: Ref | None) -> ErrorInfo:
+        """Return an error as data, with the root and its version as the last note."""
+        info = ErrorInfo.of(error)
+        if root is None:
+            return info
+        try:
+            snapshot, name = self.workspace.snapshot(root), self.workspace.name_of(root)
+        except TreerunnerError:  # it is not here, or was dropped: that is the error then
+            return info
+        # By name where it has one: the same jobs then give the same outcomes, run after run.
+        label = root.address if name is None else repr(name)
+        place = f"{type(snapshot).__name__} {label} at version {snapshot.version}"
+        return info._replace(notes=(*info.notes, place))

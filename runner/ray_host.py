@@ -71,6 +71,7 @@ class RayTransport:
     """Reaches hosts that are actors of a cluster."""
 
     by_value = True
+    has_processes = True
 
     def __init__(self, cluster: Cluster) -> None:
         self.name = cluster.name

@@ -32,12 +32,14 @@ from registry import (
 )
 from registry.clock import Clock
 from registry.journal.sqlite_file import Durability
+from runner.asked import check_memory
 from runner.batch import Batch, Job, Outcome, RaiseOn
 from runner.code import App, collect_code, find_workspace
 from runner.directory import NOWHERE, Directory, Entry
 from runner.dispatcher import Dispatcher
 from runner.errors import (
     HostLostError,
+    JobError,
     RootNotFoundError,
     RunnerClosedError,
     RunnerError,
@@ -45,11 +47,13 @@ from runner.errors import (
 )
 from runner.fleet import Fleet
 from runner.host_store import KnownOutcomes, Store, enter_stored
+from runner.known import find_outcomes
+from runner.options import NO_OPTIONS, Options
 from runner.routing import Routing
 from runner.settings import DEFAULT, Settings
 from runner.statistics import Meter, Statistics
 from runner.transport import InProcessTransport, Transport
-from runner.wire import FAILED, ReplyRow, Wire
+from runner.wire import Wire
 
 ADD_ATTEMPTS = 3
 """Hosts that a root is offered to, if they die before they have it."""
@@ -219,35 +223,47 @@ class Runner:
         chunk: int | None = None,
         window: int | None = None,
         timeout_s: float | None = None,
+        options: Options = NO_OPTIONS,
         raise_on: RaiseOn = "never",
     ) -> Batch:
         """Return a batch, which runs as its outcomes are taken.
 
         Args:
-            jobs: A list, or a generator of any length. Jobs for one root run in this order.
+            jobs: A list, or a generator of any length. Jobs for one root run in this order, but for
+                their priorities.
             ordered: Whether outcomes come in the order of the jobs, not as they are done.
             chunk: Most jobs in one request to a host; None: as in the settings.
             window: Most requests on their way to one host; None: as in the settings.
             timeout_s: Longest that a job may run; None: as in the settings. One that runs longer is
                 ended with its host, which another one replaces, after up to a half longer.
+            options: What each job asks for that does not say otherwise.
             raise_on: Whether iterating raises a `BatchError` for a job that did not succeed: at the
                 `first`, which also cancels what is left, or at the `end`. Its outcome is in the
                 error; those of others come if iteration goes on.
 
         Raises:
-            TimeLimitError: A limit was given, and the runner has no store, or no hosts of its own.
+            TimeLimitError: A limit of time was given, and the runner has no store, or no hosts of
+                its own. A job's own limit is an outcome then.
+            JobError: Likewise, a limit of memory without hosts of its own. Or `options` says that
+                the jobs depend on others, which each job must say itself.
         """
         session = self._opened("submit")
+        if options.depends_on:
+            subject = f"Options.depends_on {list(options.depends_on)} of a batch"
+            raise JobError(subject, "would be those of its first job, too; give them to jobs")
         settings = replace(
             self._settings,
             chunk_jobs=chunk or self._settings.chunk_jobs,
             window_chunks=window or self._settings.window_chunks,
-            timeout_s=timeout_s or self._settings.timeout_s,
+            timeout_s=timeout_s or options.timeout_s or self._settings.timeout_s,
         )
-        if settings.timeout_s is not None and (self._in_process or self._store is None):
-            raise TimeLimitError("hosts of their own" if self._in_process else "a store")
-        dispatcher = session.dispatcher(jobs, self._meter, settings)
-        batch = Batch(dispatcher, is_ordered=ordered, raise_on=raise_on)
+        missing = session.fleet.missing_for_limits
+        if settings.timeout_s is not None and missing is not None:
+            raise TimeLimitError(missing)
+        if options.memory_bytes is not None:
+            check_memory(has_processes=session.fleet.has_processes)
+        dispatcher = session.dispatcher(jobs, self._meter, settings, options)
+        batch = Batch(dispatcher, self.submit, is_ordered=ordered, raise_on=raise_on)
         self._batches.add(batch)
         return batch
 
@@ -263,11 +279,16 @@ class Runner:
         dispatcher.advance()
         return dispatcher.ready.popleft()
 
-    def known(self, jobs: Iterable[Job]) -> list[Outcome | None]:
+    def known(self, jobs: Iterable[Job], options: Options = NO_OPTIONS) -> list[Outcome | None]:
         """Return what the store says became of jobs that ran before; none is sent.
 
-        None for a job that is not known to have run, without an id, or that cannot be sent at all.
+        None for a job that is not known to have run, without an id, or that cannot be sent at all;
+        and for one that failed and would be run again, unless that was done.
         An index is that among these jobs; what ran before took no time now.
+
+        Args:
+            jobs: The jobs.
+            options: As those of `submit`: when a job that failed is run again.
 
         Raises:
             JournalError, JournalDamagedError: The store cannot be read.
@@ -282,11 +303,9 @@ class Runner:
         given = list(jobs)
         found: list[Outcome | None] = [None] * len(given)
         for root, some in _by_root(session.routing, given).items():
-            replies = self._outcomes.find(root, [given[index].id or "" for index in some])
-            for index in some:
-                job = given[index]
-                if (reply := replies.get(job.id or "")) is not None:
-                    found[index] = _outcome_of(job, index, root, reply)
+            wanted = {index: given[index] for index in some}
+            for outcome in find_outcomes(self._outcomes, root, wanted, options):
+                found[outcome.index] = outcome
         return found
 
     # --- reading ---
@@ -385,6 +404,7 @@ class _Session(NamedTuple):
         jobs: Iterable[Job],
         meter: Meter,
         settings: Settings,
+        options: Options = NO_OPTIONS,
         *,
         one_by_one: bool = False,
         clock: Clock = monotonic,
@@ -398,6 +418,7 @@ class _Session(NamedTuple):
             meter,
             self.wire,
             settings,
+            options,
             one_by_one=one_by_one,
             clock=clock,
         )
@@ -469,14 +490,6 @@ def _by_root(routing: Routing, jobs: Iterable[Job]) -> dict[Ref | None, list[int
                 _, (_, root, *_) = routing.route(job, index)
                 found.setdefault(root, []).append(index)
     return found
-
-
-def _outcome_of(job: Job, index: int, root: Ref | None, reply: ReplyRow) -> Outcome:
-    _, version, changed, semantic, value, outputs = reply
-    head = (index, job.id or "", job.callable, root)
-    if version == FAILED:
-        return Outcome(*head, "failed", error=value)
-    return Outcome(*head, "ok", semantic, version, changed, value, outputs)
 
 
 def _whole_path(store: str | PathLike[str]) -> str:

@@ -30,6 +30,9 @@ class Settings:
     held_jobs: int = 50_000
     """Most jobs that a batch has taken from its source and not yet handed out: its memory."""
 
+    remembered_outcomes: int = 100_000
+    """Most jobs with ids that ended, and that a later job of the batch may depend on still."""
+
     pull_jobs: int = 256
     """Jobs taken from the source between two looks at what has arrived."""
 
@@ -48,6 +51,9 @@ class Settings:
 
     store_attempts: int = 3
     """Times that a chunk is run which could not be stored, before its jobs are lost."""
+
+    kept_failures: int = 10_000
+    """Most jobs that are kept for `Batch.retry_failed` if their source is no list."""
 
     spare_hosts: int = 2
     """Hosts that are started ahead of need, with a store: the next ones to replace a dead one."""

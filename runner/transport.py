@@ -37,6 +37,10 @@ class Transport(Protocol):
     def by_value(self) -> bool:
         """Return whether hosts are other processes, which cannot import `__main__`."""
 
+    @property
+    def has_processes(self) -> bool:
+        """Return whether each host is a process of its own, which can be ended, or be limited."""
+
     def start_host(self) -> int:
         """Begin to start a host and return its number; requests may be sent to it at once."""
 
@@ -71,6 +75,7 @@ class InProcessTransport:
     name = "this process"
     cpu_count = 1
     by_value = False
+    has_processes = False
 
     def __init__(self) -> None:
         self._numbers = itertools.count()

@@ -47,12 +47,14 @@ class Failed(NamedTuple):
         error: Its text.
         frames: Where it was raised, in words, as far as anybody noted.
         notes: The notes that it carried.
+        bases: Names of the classes that its class inherits from; none if nobody noted them.
     """
 
     error_type: str
     error: str
     frames: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
 
 
 def write_outcome(outcome: Answered | Failed, root: Ref | None) -> bytes:
@@ -110,8 +112,8 @@ def read_outcome(data: bytes, root: Ref | None, place: str) -> Answered | Failed
     try:
         version, *rest = from_json(data, allow_inf_nan=True)
         if version == _FAILED:
-            error_type, error, frames, notes = rest
-            return Failed(error_type, error, tuple(frames), tuple(notes))
+            error_type, error, *texts = rest  # older stores have no bases
+            return Failed(error_type, error, *map(tuple, texts))
         if len(rest) == 1:
             return Answered(version, rest[0], MUTATION, root, () if root is None else (root,))
         if len(rest) == 2:

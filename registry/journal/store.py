@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from os import PathLike, fspath
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from registry.clock import Clock, system_clock
@@ -10,7 +12,8 @@ from registry.errors import JournalError
 from registry.journal.memory import MemoryJournal
 from registry.journal.port import Journal
 from registry.journal.sqlite import SqliteJournal
-from registry.journal.sqlite_file import Durability
+from registry.journal.sqlite_file import Durability, new_database
+from registry.journal.transcript import Transcript
 
 IN_MEMORY = ":memory:"
 _POSTGRESQL = ("postgresql", "postgres")
@@ -47,6 +50,28 @@ def open_journal(
         return _on_server(where, durability, read_only, clock)
     problem = f"has the unknown scheme {scheme!r}"
     raise JournalError(without_password(where), problem, "give a path, or postgresql://...")
+
+
+def restore_to(store: str | PathLike[str], transcript: Transcript) -> None:
+    """Make a store the one that a transcript is of: a new file, or one without rows.
+
+    A new file has its name only when it is whole and on the disk. Whatever is raised, by the
+    transcript as well, nothing is left of it.
+
+    Args:
+        store: A path, or `postgresql://...`.
+        transcript: Is read to its end.
+
+    Raises:
+        JournalError: The store has rows already, or cannot be made.
+    """
+    where = fspath(store)
+    if "://" in where or Path(where).exists():
+        with closing(open_journal(where)) as journal:
+            journal.restore(transcript)
+    else:
+        with new_database(Path(where)) as path, closing(SqliteJournal(path)) as journal:
+            journal.restore(transcript)
 
 
 def _on_server(dsn: str, durability: Durability, read_only: bool, clock: Clock) -> Journal:

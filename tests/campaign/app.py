@@ -27,9 +27,12 @@ from registry.journal.sqlite import SqliteJournal
 
 CONTROL = "TREERUNNER_CAMPAIGN_CONTROL"
 """Environment variable: a folder."""
+MEMORY = "memory past its limit"
+"""The poison that is run with a limit of memory."""
 ACQUIRED = "acquired"
 """Point after a host became the writer of roots, and before anybody knows."""
 _MODULUS = 1_000_003
+_HOARD_BYTES = 2**31
 
 app = Workspace()
 
@@ -124,6 +127,12 @@ def _loop() -> NoReturn:
         pass
 
 
+def _hoard() -> str:
+    """Take memory, but not all that the machine has, should nobody stop it."""
+    taken = [bytearray(2**24) for _ in range(_HOARD_BYTES // 2**24)]
+    return f"nobody stopped it at {len(taken)}"
+
+
 def _leave_thread() -> str:
     threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
     return "left"
@@ -141,6 +150,7 @@ POISONS: dict[str, Any] = {
     "sys.exit(0)": partial(_exit, 0),
     "sys.exit(1)": partial(_exit, 1),
     "recursion without end": _recurse,
+    MEMORY: _hoard,
     "result of 400 MiB": lambda: b"x" * (400 * 2**20),
     "result that cannot be pickled": lambda: threading.Lock(),
     "thread left behind": _leave_thread,

@@ -9,8 +9,9 @@ from time import monotonic
 from typing import Any
 from unittest import mock
 
-from runner.dispatcher import Dispatcher, Flight
+from runner.dispatcher import Dispatcher
 from runner.fleet import Fleet
+from runner.flight import Flight
 from runner.wire import Reply
 
 

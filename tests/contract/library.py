@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 from pydantic import Field
@@ -188,3 +189,28 @@ def interrupt(library: Library) -> None:
     """Do what Ctrl-C does."""
     library.log.append(-1)
     raise KeyboardInterrupt
+
+
+RUNS: Counter[str] = Counter()
+"""How often `stumble` was run in this process, by key: a side effect that no store takes back."""
+
+
+class Stumble(ConnectionError):  # noqa: N818 - it is not an error of ours
+    """What a service says that is busy."""
+
+
+@app.register("stumble")
+def stumble(library: Library, key: str, times: int) -> int:
+    """Fail the first times, then append to the log; return how often it was run."""
+    RUNS[key] += 1
+    library.log.append(RUNS[key])
+    if RUNS[key] <= times:
+        raise Stumble(f"time {RUNS[key]}")
+    return RUNS[key]
+
+
+@app.register("hoard")
+def hoard(library: Library, size_bytes: int) -> int:
+    """Change the library, then take memory."""
+    library.log.append(size_bytes)
+    return len(bytearray(size_bytes))

@@ -7,10 +7,21 @@ import pickle
 from collections.abc import Iterator
 
 import pytest
+from tenacity.wait import wait_fixed
 
 from registry import NotFoundError, Ref, StructureError
 from registry.errors import IdentityTakenError, NameTakenError, UsageError
-from runner import Counts, ExecutionError, Job, Outcome, Runner, RunnerError
+from runner import (
+    Counts,
+    ExecutionError,
+    Job,
+    Options,
+    Outcome,
+    ResultOf,
+    Retries,
+    Runner,
+    RunnerError,
+)
 from runner.errors import RootNotFoundError
 from tests.contract.library import Book, Library, Shelf, Sorting, new_library
 
@@ -29,6 +40,9 @@ def log_of(runner: Runner, root: Ref) -> list[int]:
 
 class RunnerContract:
     """Subclasses give a `runner` on `library.app` with two hosts; tests add roots of their own."""
+
+    keys = itertools.count()
+    """What `stumble` counts by, another one each time."""
 
     @pytest.fixture
     def root(self, runner: Runner) -> Ref:
@@ -197,6 +211,78 @@ class RunnerContract:
 
         assert [first.index, *(outcome.index for outcome in rest)] == list(range(100))
 
+    # --- jobs that depend on others ---
+
+    def test_a_job_gets_what_earlier_ones_returned(self, runner: Runner, root: Ref):
+        jobs = [
+            Job("found", None, {"name": "new"}, id="new"),
+            Job("note", ResultOf("new"), {"number": 7}, id="noted"),
+            Job("note", root, {"number": ResultOf("noted")}),
+            Job("total", None, {"libraries": [ResultOf("new")]}),
+            Job("show", root, {"value": {"is": [ResultOf("new"), 3]}}),
+        ]
+
+        outcomes = list(runner.submit(jobs, ordered=True))
+
+        new = outcomes[0].value
+        assert isinstance(new, Ref)
+        assert [each.value for each in outcomes[1:]] == [1, 1, 1, {"is": [new, 3]}]
+        assert (log_of(runner, new), log_of(runner, root)) == ([7], [1])
+
+    def test_a_job_is_skipped_if_one_that_it_depends_on_did_not_succeed(
+        self, runner: Runner, root: Ref
+    ):
+        jobs = [
+            Job("fail", root, {"message": "no such shelf"}, id="a"),
+            Job("note", root, {"number": 1}, id="b", options=Options(depends_on=("a",))),
+            Job("note", root, {"number": ResultOf("b")}),
+            Job("note", root, {"number": 2}),
+        ]
+        batch = runner.submit(jobs, ordered=True)
+
+        outcomes = list(batch)
+
+        assert [each.status for each in outcomes] == ["failed", "skipped", "skipped", "ok"]
+        assert batch.counts() == Counts(ok=1, failed=1, skipped=2)
+        error = outcomes[2].error
+        assert error is not None
+        assert error.type == "SkippedError"
+        assert "'b', which it depends on, is skipped (ValueError: no such shelf)" in error.message
+        assert log_of(runner, root) == [2]
+
+    def test_roots_keep_their_order_whoever_waits_for_whom(self, runner: Runner):
+        """Each job depends on the one before it, and that one is for another root."""
+        roots = runner.add_many([Library() for _ in range(3)])
+        jobs = [
+            Job(
+                "note",
+                roots[n % 3],
+                {"number": n},
+                f"{n}",
+                Options(depends_on=f"{n - 1}") if n % 5 == 4 else None,
+            )
+            for n in range(600)
+        ]
+
+        assert runner.submit(jobs).wait() == Counts(ok=600)
+
+        for first, root in enumerate(roots):
+            assert log_of(runner, root) == list(range(first, 600, 3))
+
+    def test_those_with_a_higher_priority_overtake_those_that_wait(self, runner: Runner, root: Ref):
+        jobs = [
+            Job("note", root, {"number": n}, options=Options(priority=1) if n >= 150 else None)
+            for n in range(200)
+        ]
+
+        assert runner.submit(jobs, chunk=5, window=1).wait() == Counts(ok=200)
+
+        log = log_of(runner, root)
+        assert sorted(log) == list(range(200))
+        assert [each for each in log if each >= 150] == list(range(150, 200))
+        assert [each for each in log if each < 150] == list(range(150))
+        assert log.index(199) < 150
+
     # --- how jobs name roots ---
 
     def test_a_root_goes_by_ref_name_or_address(self, runner: Runner):
@@ -264,6 +350,51 @@ class RunnerContract:
         ]
         assert log_of(runner, root) == [1, 2]
 
+    # --- attempts ---
+
+    def test_a_job_that_failed_is_run_again_until_it_succeeds(self, runner: Runner, root: Ref):
+        key = f"run again {next(self.keys)}"
+        jobs = [Job("stumble", root, {"key": key, "times": 2}, "a"), *notes(root, 3)]
+        retries = Retries(3, on=("ConnectionError",), wait=wait_fixed(0.01))
+
+        batch = runner.submit(jobs, ordered=True, options=Options(retries=retries))
+        first, *others = batch
+
+        assert (first.status, first.id, first.value, first.attempts) == ("ok", "a", 3, 3)
+        assert [each.attempts for each in others] == [1] * 3
+        assert batch.counts() == Counts(ok=4)
+        assert sorted(log_of(runner, root)) == [0, 1, 2, 3]
+
+    def test_a_job_has_its_own_number_of_attempts(self, runner: Runner, root: Ref):
+        names = [f"own {next(self.keys)}" for _ in range(3)]
+        jobs = [Job("stumble", root, {"key": name, "times": 9}) for name in names]
+        wait = wait_fixed(0)
+        jobs[1] = jobs[1]._replace(options=Options(retries=Retries(4, wait=wait)))
+        jobs[2] = jobs[2]._replace(options=Options(retries=Retries(4, on=(KeyError,), wait=wait)))
+
+        outcomes = list(runner.submit(jobs, ordered=True))
+
+        assert [(each.status, each.attempts) for each in outcomes] == [
+            ("failed", 1),
+            ("failed", 4),
+            ("failed", 1),
+        ]
+        assert outcomes[1].error is not None
+        assert outcomes[1].error.message == "time 4"
+        assert runner.head(root) == 1
+
+    @pytest.mark.parametrize("is_list", [True, False])
+    def test_what_failed_can_be_submitted_again(self, runner: Runner, root: Ref, is_list: bool):
+        key = f"submitted again {next(self.keys)}"
+        jobs = [*notes(root, 2), Job("stumble", root, {"key": key, "times": 1}, "a")]
+        batch = runner.submit(jobs if is_list else iter(jobs))
+        assert batch.wait() == Counts(ok=2, failed=1)
+
+        (again,) = batch.retry_failed()
+
+        assert (again.index, again.id, again.status, again.attempts) == (0, "a", "ok", 2)
+        assert log_of(runner, root) == [0, 1, 2]
+
     # --- failures: a bad item costs only itself (invariant 12) ---
 
     def test_a_job_that_raises_fails_alone_and_changes_nothing(self, runner: Runner, root: Ref):
@@ -287,13 +418,24 @@ class RunnerContract:
         ]
         assert "raise ValueError(message)" in outcome.error.traceback
 
+    def test_an_error_names_the_root_and_the_version_that_it_met(self, runner: Runner, root: Ref):
+        runner.submit(notes(root, 2)).wait()
+
+        outcome = runner.execute("fail", library=root, message="no such shelf")
+
+        assert outcome.error is not None
+        assert outcome.error.notes == (f"Library {root.address} at version 3",)
+        assert outcome.error.bases == ("Exception", "BaseException")
+
     def test_the_result_of_a_failed_execution_is_our_own_error(self, runner: Runner, root: Ref):
         outcome = runner.execute("fail", library=root, message="no such shelf")
 
         with pytest.raises(ExecutionError, match="'fail': ValueError: no such shelf") as caught:
             outcome.result()
 
-        assert caught.value.__notes__ == [outcome.error.traceback]  # type: ignore[union-attr]
+        error = outcome.error
+        assert error is not None
+        assert caught.value.__notes__ == [error.traceback, *error.notes]
         copied = pickle.loads(pickle.dumps(caught.value))
         assert str(copied) == str(caught.value)
         assert copied.info == outcome.error

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from registry import Ref
-from runner import Counts, Job, Runner
+from runner import Counts, Job, Options, Runner
 from runner.errors import CodeError, RootLostError
 from tests.contract import library
 from tests.contract.library import Library
@@ -182,6 +182,22 @@ def test_a_host_that_cannot_import_the_app_says_so_once_with_the_fix(
     assert "cannot import" in str(caught.value)
     assert "far_away_app" in caught.value.problem
     assert "install it where the hosts run" in caught.value.way_out
+
+
+def test_a_job_that_takes_more_memory_than_it_may_fails_alone(ray_local: None):
+    """By the limit of the host's process, which is taken back: the same is ok without one."""
+    with Runner(library, hosts=1) as runner:
+        root = runner.add(Library())
+        hoard, own = Job("hoard", root, {"size_bytes": 300 * 2**20}), Options(memory_bytes=2**27)
+        jobs = [*notes(root, 5), hoard._replace(options=own), *notes(root, 5), hoard]
+        pid = process_of(runner, root)
+
+        outcomes = list(runner.submit(jobs, ordered=True))
+
+        assert [each.status for each in outcomes] == ["ok"] * 5 + ["failed"] + ["ok"] * 6
+        assert outcomes[5].error is not None
+        assert outcomes[5].error.type == "MemoryError"
+        assert process_of(runner, root) == pid
 
 
 def test_ctrl_c_ends_a_run_within_a_second(run_python: RunPython):

@@ -136,6 +136,7 @@ class Transport:
     name = "a simulation"
     cpu_count = 3
     by_value = False
+    has_processes = True
 
     def __init__(
         self, dice: random.Random, faults: Faults, time: Time, journal: FaultyJournal

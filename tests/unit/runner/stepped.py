@@ -25,6 +25,7 @@ class SteppedTransport:
     name = "a test"
     cpu_count = 2
     by_value = False
+    has_processes = True
 
     def __init__(self) -> None:
         self.hosts: dict[int, Host] = {}

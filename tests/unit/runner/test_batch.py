@@ -6,10 +6,11 @@ import json
 import pickle
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from runner.batch import MESSAGE_LIMIT_CHARS, Batch, Counts, ErrorInfo, Job, Outcome
+from runner.batch import MESSAGE_LIMIT_CHARS, Batch, Counts, ErrorInfo, Job, Outcome, RaiseOn
 from runner.errors import BatchError, ExecutionError
 
 
@@ -40,6 +41,24 @@ class Script:
     def counts(self) -> Counts:
         return Counts()
 
+    def failed_jobs(self, *, cancelled: bool = False) -> list[Job]:
+        return [Job("again", None, {"cancelled": cancelled}, "a")]
+
+    def learn(self, outcome: Outcome) -> None:
+        """Batches here depend on nothing."""
+
+    def learn_from(self, other: Script) -> None:
+        """See `learn`."""
+
+
+def batch_of(script: Script, *, is_ordered: bool = False, raise_on: RaiseOn = "never") -> Batch:
+    """Return a batch; jobs that it submits again come out of it as they are."""
+
+    def submit(jobs: Any, /, **options: Any) -> Any:
+        return [*jobs, options]
+
+    return Batch(script, submit, is_ordered=is_ordered, raise_on=raise_on)
+
 
 def raised(error: BaseException) -> ErrorInfo:
     def fail() -> None:
@@ -52,8 +71,14 @@ def raised(error: BaseException) -> ErrorInfo:
     raise AssertionError
 
 
+def test_what_failed_is_submitted_with_the_options_that_are_given():
+    again: Any = batch_of(Script()).retry_failed(cancelled=True, ordered=True)
+
+    assert again == [Job("again", None, {"cancelled": True}, "a"), {"ordered": True}]
+
+
 def test_outcomes_come_as_they_are_ready():
-    batch = Batch(Script([2, 0], [1]))
+    batch = batch_of(Script([2, 0], [1]))
 
     assert [each.index for each in batch] == [2, 0, 1]
 
@@ -61,17 +86,17 @@ def test_outcomes_come_as_they_are_ready():
 def test_outcomes_in_order_wait_for_those_before_them():
     script = Script([2], [1, 4], [0], [3])
 
-    assert [each.index for each in Batch(script, is_ordered=True)] == [0, 1, 2, 3, 4]
+    assert [each.index for each in batch_of(script, is_ordered=True)] == [0, 1, 2, 3, 4]
     assert script.waiting == [0, 1, 3, 1, 0]
 
 
 def test_a_gap_at_the_end_holds_nothing_back():
-    assert [each.index for each in Batch(Script([3, 0, 2])).in_order()] == [0, 2, 3]
+    assert [each.index for each in batch_of(Script([3, 0, 2])).in_order()] == [0, 2, 3]
 
 
 def test_ctrl_c_in_a_loop_cancels_and_what_is_left_may_be_taken():
     script = Script([0], KeyboardInterrupt, [1])
-    batch = Batch(script)
+    batch = batch_of(script)
     loop = iter(batch)
     first = next(loop)
 
@@ -85,7 +110,7 @@ def test_ctrl_c_in_a_loop_cancels_and_what_is_left_may_be_taken():
 def test_leaving_a_with_block_cancels_what_is_left():
     script = Script([0], [1])
 
-    with Batch(script) as batch:
+    with batch_of(script) as batch:
         next(iter(batch))
 
     assert script.was_cancelled
@@ -197,7 +222,7 @@ def failing(*indexes: int) -> Script:
 
 def test_raise_on_first_cancels_what_is_left_and_iteration_can_go_on():
     script = failing(1)
-    batch = Batch(script, raise_on="first")
+    batch = batch_of(script, raise_on="first")
     seen: list[int] = []
 
     with pytest.raises(BatchError, match="job 1, callable 'note': on purpose") as info:
@@ -214,7 +239,7 @@ def test_raise_on_end_raises_the_first_of_them_when_all_are_done():
     seen: list[int] = []
 
     with pytest.raises(BatchError) as info:
-        seen.extend(each.index for each in Batch(script, raise_on="end"))
+        seen.extend(each.index for each in batch_of(script, raise_on="end"))
 
     assert seen == [0, 1, 2]
     assert info.value.outcome.index == 1
@@ -224,5 +249,5 @@ def test_raise_on_end_raises_the_first_of_them_when_all_are_done():
 
 
 def test_nothing_is_raised_if_all_succeed_or_nobody_asked():
-    assert [each.index for each in Batch(failing(), raise_on="end")] == [0, 1, 2]
-    assert [each.index for each in Batch(failing(0, 1))] == [0, 1, 2]
+    assert [each.index for each in batch_of(failing(), raise_on="end")] == [0, 1, 2]
+    assert [each.index for each in batch_of(failing(0, 1))] == [0, 1, 2]

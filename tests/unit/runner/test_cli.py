@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import BadParameter
 from click.testing import CliRunner, Result
 
-from runner.cli import main
+from runner.cli import Bytes, main
 
 APP = '''
 """Two counters."""
@@ -148,6 +149,53 @@ def test_people_see_the_first_failure_of_each_kind_with_its_line(run: Run) -> No
     assert "2 ValueError line 3: amounts only grow" in shown
     assert "1 JobLineError line 2: not JSON: expecting value at column 1" in shown
     assert "left 1 2 2" in shown
+
+
+def test_failed_jobs_are_run_again_as_often_as_asked(run: Run) -> None:
+    own = json.dumps({"callable": "add", "root": "left", "arguments": {"amount": -1}, "retries": 1})
+
+    result = run(job(amount=-1), own, options=(*TO_STDOUT, "--retries", "2"))
+
+    assert result.exit_code == 1
+    first, second = written(result)
+    assert (first["status"], first["attempts"]) == ("failed", 2)
+    assert (second["status"], "attempts" in second) == ("failed", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("1000", 1000), ("500M", 500 * 2**20), ("2GiB", 2**31), ("3kb", 3072)]
+)
+def test_sizes_are_bytes_or_have_a_unit(text: str, size: int) -> None:
+    assert Bytes().convert(text, None, None) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1.5G", "much", "M"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(BadParameter, match="is not a size such as 1000000, 500M or 2G"):
+        Bytes().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--timeout-s", "3"), "limits of hosts: leave --in-process out"),
+        (("--memory", "1G"), "limits of hosts: leave --in-process out"),
+    ],
+)
+def test_limits_take_hosts(run: Run, options: tuple[str, ...], problem: str) -> None:
+    result = run(job(amount=1), options=options)
+
+    assert result.exit_code == 2
+    assert problem in result.stderr
+
+
+def test_a_limit_of_time_takes_a_store(folder: Path) -> None:
+    (folder / "jobs.jsonl").write_bytes(b"")
+    command = ["run", "jobs.jsonl", "--app", "counters", "--timeout-s", "3"]
+
+    result = CliRunner().invoke(main, command)
+
+    assert (result.exit_code, "give --store as well" in result.stderr) == (2, True)
 
 
 def test_quiet_shows_nothing(run: Run) -> None:

@@ -15,8 +15,9 @@ from runner import wire
 from runner.batch import Counts, Job
 from runner.code import collect_code
 from runner.directory import Directory, Entry
-from runner.dispatcher import Dispatcher, next_chunk_jobs
+from runner.dispatcher import Dispatcher
 from runner.fleet import Fleet
+from runner.lane import next_chunk_jobs
 from runner.routing import Routing
 from runner.settings import DEFAULT, Settings
 from runner.statistics import Meter

@@ -21,6 +21,14 @@ EVERY_ERROR: list[tuple[RunnerError, type, str]] = [
         RunnerError,
         "execution b-7 of 'note': ValueError: no",
     ),
+    (
+        errors.JobsNotKeptError(20_000, 10_000),
+        RunnerError,
+        (
+            "of 20,000 jobs to run again 10,000 were kept, since they did not come from a list; "
+            "submit a list, or raise Settings.kept_failures"
+        ),
+    ),
     (errors.JobError("job 7", "is a dict"), UsageError, "job 7 is a dict"),
     (
         errors.RootNotFoundError("'x'"),

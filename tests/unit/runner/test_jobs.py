@@ -39,6 +39,11 @@ def test_a_line_becomes_a_job() -> None:
     assert parse_job(line) == Job("depart", "UA", {"tailnum": "N1"}, "a")
 
 
+def test_an_outcome_tells_of_attempts_if_there_were_several() -> None:
+    assert b"attempts" not in format_outcome(outcome(), 1, None)
+    assert json.loads(format_outcome(outcome(attempts=3), 1, None))["attempts"] == 3
+
+
 def test_root_arguments_and_id_may_be_left_out() -> None:
     assert parse_job(b'{"callable": "f"}') == Job("f", None, {}, None)
 
@@ -59,7 +64,10 @@ def test_root_arguments_and_id_may_be_left_out() -> None:
         (b'{"callable": "f", "id": {}}', "'id' is an object, expected text"),
         (
             b'{"callable": "f", "args": {}}',
-            "'args' is not a key of a job; these are callable, root, arguments, id",
+            (
+                "'args' is not a key of a job; these are callable, root, arguments, id, "
+                "priority, depends_on, retries, timeout_s, memory_bytes"
+            ),
         ),
     ],
 )

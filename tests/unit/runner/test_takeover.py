@@ -21,6 +21,7 @@ from runner.dispatcher import Dispatcher
 from runner.errors import HostLostError, JobTimeoutError, TimeLimitError
 from runner.fleet import Fleet
 from runner.host_store import Store, enter_stored
+from runner.options import Options
 from runner.routing import Routing
 from runner.runner import Runner, _Addition, _Session
 from runner.settings import DEFAULT, Settings
@@ -550,7 +551,8 @@ def test_a_host_taken_for_dead_whose_store_failed_takes_no_root_back(
         for index in range(2)
     )
     with failing(monkeypatch, calls=1, is_stored=is_stored):
-        assert wire.loads_reply(stale.serve("execute", first)).refusal is not None
+        refused = wire.loads_reply(stale.serve("resume", first))
+    assert isinstance(refused.refusal, JournalError), repr(refused.refusal)
     bench.transport.kill(bench.host(0))
     bench.run(Job("note", bench.roots[0], {"number": 10}))
 
@@ -674,3 +676,39 @@ def test_a_limit_of_time_takes_a_store_and_hosts_that_can_be_ended(tmp_path: Pat
         with pytest.raises(TimeLimitError, match="hosts"):
             runner.submit([], timeout_s=1.0)
         assert runner.submit([]).wait() == Counts()
+
+
+@pytest.mark.parametrize("stored", [0, 1, 2])
+def test_what_waited_for_others_takes_effect_once_in_order_after_a_takeover(
+    bench: Bench, stored: int
+):
+    jobs = [
+        job._replace(options=Options(depends_on=f"j{number - 3}") if number % 7 == 6 else None)
+        for number, job in enumerate(bench.notes(200, "j"))
+    ]
+    dispatcher = bench.dispatcher(jobs)
+    outcomes = bench.until_it_waits(dispatcher)
+    bench.transport.step_all()
+    outcomes += bench.until_it_waits(dispatcher)
+
+    bench.transport.kill(bench.host(0), after=stored)
+    outcomes += bench.drive(dispatcher)
+
+    assert sorted(each.index for each in outcomes) == list(range(200))
+    assert dispatcher.counts() == Counts(ok=200)
+    assert [bench.log(0), bench.log(1)] == [EVENS, ODDS]
+
+
+def test_what_is_skipped_is_not_stored_and_skipped_again(bench: Bench):
+    jobs = [
+        Job("fail", bench.roots[0], {"message": "no"}, "a"),
+        Job("note", bench.roots[1], {"number": 1}, "b", Options(depends_on="a")),
+    ]
+
+    first, again = bench.run(*jobs), bench.run(*jobs)
+
+    assert [each.status for each in first] == ["failed", "skipped"]
+    assert [each._replace(queued_s=0, run_s=0) for each in again] == [
+        each._replace(queued_s=0, run_s=0) for each in first
+    ]
+    assert bench.run(jobs[1]._replace(options=None))[0].ok

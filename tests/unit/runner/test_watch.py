@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from runner.asked import Asked
 from runner.lane import Lane
+from runner.options import NO_OPTIONS, Options
 from runner.watch import LOOKS, Watch
 from runner.wire import IDLE, Running
 
@@ -31,7 +33,9 @@ class Watched:
         for lane in self.lanes[:2]:
             lane.under_way = 1
         self.looks = 0
-        self.watch = Watch(4.0, BATCH, self.look, self.clock)
+        self.asked = Asked(NO_OPTIONS, 4.0)
+        self.next_jobs: list[int] = []
+        self.watch = Watch(self.asked, BATCH, self.look, lambda _: self.next_jobs, self.clock)
 
     def look(self, host: int) -> Running | None:
         self.looks += 1
@@ -62,6 +66,7 @@ def test_it_looks_a_few_times_within_the_limit_and_not_at_idle_hosts():
 
     assert watched.watch.pause_s == 4.0 / LOOKS
     assert watched.looks == 2 * LOOKS
+    assert watched.watch.wait_s is not None
     assert 0 < watched.watch.wait_s <= watched.watch.pause_s
 
 
@@ -72,9 +77,52 @@ def test_a_host_that_works_for_another_batch_or_opens_a_store_is_left_alone():
     assert [watched.after(1.0) for _ in range(12)] == [[]] * 12
 
 
+def test_each_job_has_the_time_that_it_asked_for():
+    watched = Watched()
+    watched.asked.note(6, Options(timeout_s=1.0))
+    watched.watch.hurry(1.0)
+
+    assert watched.watch.pause_s == 0.25
+    assert [watched.after(0.25) for _ in range(4)] == [[]] * 4
+    assert watched.after(0.25) == [(1, 6)]
+    watched.asked.forget(6)
+    watched.at[1] = IDLE
+    assert [watched.after(0.5) for _ in range(5)] == [[]] * 5
+    assert watched.after(1.0) == [(0, 5)]
+
+
+def test_without_a_limit_in_the_batch_only_jobs_that_ask_have_one():
+    watched = Watched()
+    watched.asked = Asked(NO_OPTIONS, None)
+    watched.watch = Watch(
+        watched.asked, BATCH, watched.look, lambda _: watched.next_jobs, watched.clock
+    )
+    assert watched.watch.wait_s is None
+    watched.asked.note(6, Options(timeout_s=1.0))
+    watched.watch.hurry(1.0)
+
+    assert [watched.after(0.25) for _ in range(4)] == [[]] * 4
+    assert watched.after(0.25) == [(1, 6)]
+    assert [watched.after(0.25) for _ in range(20)] == [[]] * 4 + [[(1, 6)]] + [[]] * 4 + [
+        [(1, 6)]
+    ] + [[]] * 4 + [[(1, 6)]] + [[]] * 4 + [[(1, 6)]]
+
+
+def test_a_silent_host_has_as_long_as_the_most_urgent_of_its_next_jobs():
+    watched = Watched()
+    watched.asked.note(6, Options(timeout_s=1.0))
+    watched.watch.hurry(1.0)
+    watched.at = {0: None, 1: IDLE}
+    watched.next_jobs = [5, 6]
+
+    assert [watched.after(0.25) for _ in range(4)] == [[]] * 4
+    assert watched.after(0.25) == [(0, None)]
+
+
 def test_a_host_that_does_not_answer_is_told_of_without_a_job():
     watched = Watched()
     watched.at = {0: None, 1: IDLE}
+    watched.next_jobs = [5]
 
     assert [watched.after(1.0) for _ in range(4)] == [[]] * 4
     assert watched.after(1.0) == [(0, None)]

@@ -24,6 +24,7 @@ from time import monotonic
 from typing import NamedTuple, get_args
 
 from registry import Ref, ids
+from registry.clock import Clock
 from registry.errors import FencedError, TreerunnerError
 from runner.asked import Asked
 from runner.attempts import Attempts, status_of
@@ -78,6 +79,7 @@ class Dispatcher:
         settings: The bounds.
         options: What each job asks for that does not say otherwise.
         one_by_one: Whether to wait for each chunk as it is sent, which is faster for one alone.
+        clock: Returns seconds; only differences are used.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Dispatcher:
         options: Options = NO_OPTIONS,
         *,
         one_by_one: bool = False,
+        clock: Clock = monotonic,
     ) -> None:
         self.number = ids.first_execution_number()
         self.ready: deque[Outcome] = deque()
@@ -106,9 +109,10 @@ class Dispatcher:
         self._meter = meter
         self._wire = wire
         self._settings = settings
+        self._clock = clock
         missing, is_apart = fleet.missing_for_limits, fleet.has_processes
         self._asked = Asked(options, settings.timeout_s, missing, has_processes=is_apart)
-        self._attempts = Attempts(self.number, self._asked)
+        self._attempts = Attempts(self.number, self._asked, clock)
         self._failures = Failures(self.number, jobs, settings.kept_failures)
         self._parts = Parts(self.number, wire, self._asked, settings)
         self._options = options
@@ -207,14 +211,15 @@ class Dispatcher:
         Stops early if the source is slow, so that what it gave does not wait for what it has not.
         The first job counts as slow: nobody knows yet how fast the source is.
         """
-        now_s = monotonic()
+        clock = self._clock
+        now_s = clock()
         deadline_s = now_s + self._settings.linger_s if self._taken else LONG_AGO_S
         taken = 0
         try:
             for job in islice(self._jobs, max(0, count)):
                 taken += 1
                 self._accept(job, now_s)
-                if monotonic() > deadline_s:
+                if clock() > deadline_s:
                     self._send_lingering()
                     break
             else:
@@ -277,11 +282,11 @@ class Dispatcher:
                 continue
             own = self._asked.own(index)
             rank = 0 if own is None else self._rank(own)
-            if lane.add_ranked(row, rank, monotonic()) if rank else lane.add(row, monotonic()):
+            if lane.add_ranked(row, rank, self._clock()) if rank else lane.add(row, self._clock()):
                 self._send(lane)
 
     def _make_watch(self) -> Watch:
-        return Watch(self._asked, self.number, self._fleet.running, self._next_jobs)
+        return Watch(self._asked, self.number, self._fleet.running, self._next_jobs, self._clock)
 
     def _next_jobs(self, lane: Lane) -> list[int]:
         """Return the indexes of the jobs that the host of a lane is to answer next."""
@@ -308,7 +313,7 @@ class Dispatcher:
         while count := len(self.ready) - noted:
             noted += count
             for held in order.note([*islice(reversed(self.ready), count)]):
-                self._accept(held.job, monotonic(), held)
+                self._accept(held.job, self._clock(), held)
             self._send_lingering()
 
     def _lane(self, host: int) -> Lane:
@@ -366,7 +371,7 @@ class Dispatcher:
         if not sent.indexes:
             return
         flight = Flight(lane, sent._replace(values=[]), lane.opened_s, payload)
-        lane.opened_s = monotonic()
+        lane.opened_s = self._clock()
         self._let_go(flight, self._send_chunk)
 
     def _let_go(self, flight: Flight, send: Callable[[int, bytes, Deliver], None]) -> None:
@@ -400,7 +405,7 @@ class Dispatcher:
         waits = (self._attempts.wait_s, None if self._watch is None else self._watch.wait_s)
         timeout_s = min((each for each in waits if each is not None), default=None)
         if self._cancel_deadline_s is not None:
-            timeout_s = max(0.0, self._cancel_deadline_s - monotonic())
+            timeout_s = max(0.0, self._cancel_deadline_s - self._clock())
         try:
             self._collect(self._arrivals.get(timeout=timeout_s))
         except queue.Empty:
@@ -449,7 +454,7 @@ class Dispatcher:
         lane, job_count = flight.lane, len(flight.chunk.indexes)
         failed_before = self._done["failed"]
         run_us = sum(reply.columns[0])
-        since_opened_us = (monotonic() - flight.opened_s) / SECONDS_PER_US
+        since_opened_us = (self._clock() - flight.opened_s) / SECONDS_PER_US
         self._finish_run(flight, reply, since_opened_us - run_us)
 
         run_s = run_us * SECONDS_PER_US
@@ -691,7 +696,7 @@ class Dispatcher:
             if row[1] is not None:
                 self._finish_lost(row, lane.host)
             else:
-                self._lane(self._fleet.ready_host(row[2])).add(row, monotonic())
+                self._lane(self._fleet.ready_host(row[2])).add(row, self._clock())
 
     def _finish_lost(self, row: Row, host: int) -> None:
         root = row[1]
@@ -704,7 +709,7 @@ class Dispatcher:
         """Once cancelled: finish what was not sent, and give hosts a moment for what was."""
         if self._cancel_deadline_s is not None:
             return
-        self._cancel_deadline_s = monotonic() + self._settings.cancel_grace_s
+        self._cancel_deadline_s = self._clock() + self._settings.cancel_grace_s
         for held in () if self._order is None else self._order.take_all():
             self._refuse(held.job, held.index, CancelledError("was not begun"))
         for lane in self._lanes.values():

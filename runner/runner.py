@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple, Self, cast
 
 from registry import (
@@ -29,6 +30,7 @@ from registry import (
     ids,
     snapshot_from_pages,
 )
+from registry.clock import Clock
 from registry.journal.sqlite_file import Durability
 from runner.asked import check_memory
 from runner.batch import Batch, Job, Outcome, RaiseOn
@@ -405,6 +407,7 @@ class _Session(NamedTuple):
         options: Options = NO_OPTIONS,
         *,
         one_by_one: bool = False,
+        clock: Clock = monotonic,
     ) -> Dispatcher:
         """Return what runs a batch."""
         return Dispatcher(
@@ -417,6 +420,7 @@ class _Session(NamedTuple):
             settings,
             options,
             one_by_one=one_by_one,
+            clock=clock,
         )
 
     def ask(self, target: Ref | str, method: str, *arguments: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from registry import Ref
-from registry.errors import JournalError
+from registry.errors import FencedError, JournalError
 from registry.journal.port import Group
 from registry.journal.sqlite import SqliteJournal
 from runner.batch import Counts, Job, Outcome
@@ -26,7 +26,7 @@ from runner.routing import Routing
 from runner.runner import Runner, _Addition, _Session
 from runner.settings import DEFAULT, Settings
 from runner.statistics import Meter
-from runner.wire import Wire
+from runner.wire import Wire, chunk_of
 from tests.contract import library
 from tests.contract.library import Library
 from tests.unit.runner.stepped import SteppedTransport
@@ -364,6 +364,28 @@ def test_what_is_held_back_when_a_batch_is_cancelled_is_told(bench: Bench):
     assert counts.lost == counts.failed == 0
 
 
+def test_what_was_stored_before_its_batch_was_cancelled_is_not_said_to_have_not_begun(
+    bench: Bench,
+):
+    """Of a chunk that is sent again, the host tells what it knows, and runs nothing."""
+    jobs = [Job("note", bench.roots[0], {"number": number}) for number in range(3)]
+    dispatcher = bench.dispatcher(jobs)
+    bench.until_it_waits(dispatcher)
+    bench.transport.kill(bench.host(0), after=1)
+    bench.until_it_waits(dispatcher)  # it is sent again
+    dispatcher.cancel()
+    outcomes = bench.until_it_waits(dispatcher)  # and the new host is told
+
+    outcomes += bench.drive(dispatcher)
+
+    assert {each.index: each.status for each in outcomes} == {
+        0: "ok",
+        1: "cancelled",
+        2: "cancelled",
+    }
+    assert bench.log(0) == [0]
+
+
 def test_a_host_that_dies_after_a_batch_was_cancelled_is_not_given_more(bench: Bench):
     dispatcher = bench.dispatcher(bench.notes(1_000), replace(SETTINGS, cancel_grace_s=0.05))
     bench.until_it_waits(dispatcher)
@@ -514,6 +536,31 @@ def test_a_host_whose_roots_another_process_took_over_says_so_from_then_on(
 
     assert [error and error.type for error in errors] == ["FencedError", "FencedError"]
     assert other.log(bench.roots[0]) == [1]
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_host_taken_for_dead_whose_store_failed_takes_no_root_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, is_stored: bool
+):
+    """It loads what it had again; that another host has become the writer since stays so."""
+    stale = bench.transport.hosts[bench.host(0)]
+    wire, number = Wire(by_value=False), bench.dispatcher([]).number
+    row: Any = (("note", ("library", "number")), bench.roots[0])
+    first, second = (
+        wire.dumps_chunk(chunk_of(number, [*row, index, None], [bench.roots[0], index]))[0]
+        for index in range(2)
+    )
+    with failing(monkeypatch, calls=1, is_stored=is_stored):
+        refused = wire.loads_reply(stale.serve("resume", first))
+    assert isinstance(refused.refusal, JournalError), repr(refused.refusal)
+    bench.transport.kill(bench.host(0))
+    bench.run(Job("note", bench.roots[0], {"number": 10}))
+
+    refused = wire.loads_reply(stale.serve("resume", second))
+
+    assert isinstance(refused.refusal, FencedError)
+    assert [each.ok for each in bench.run(Job("note", bench.roots[0], {"number": 11}))] == [True]
+    assert bench.log(0) == [*([0] if is_stored else []), 10, 11]
 
 
 # --- poison ---

@@ -6,6 +6,6 @@ import time
 from collections.abc import Callable
 
 Clock = Callable[[], float]
-"""Returns seconds since the epoch, UTC."""
+"""Returns seconds: since the epoch, UTC, unless it is said that only differences are used."""
 
 system_clock: Clock = time.time

@@ -636,6 +636,21 @@ class JournalDamagedError(JournalError):
         return f"the journal is damaged: {self.place} {self.found}; {self.way_out}"
 
 
+class ExportDamagedError(JournalError):
+    """A line of an exported store is not what was written; nothing of the file was stored."""
+
+    def __init__(self, file: str, line: int, found: str) -> None:
+        super().__init__(file, found, "export the store again")
+        self.args = (file, line, found)
+        self.file = file
+        self.line = line
+        self.found = found
+
+    def __str__(self) -> str:
+        place = f"{self.file}, line {self.line}"
+        return f"{place} {self.found}; nothing of the file was stored; {self.way_out}"
+
+
 class UnreadableValueError(JournalError):
     """A stored value is none that this process can make: its class is another one now, or damaged.
 

@@ -11,6 +11,7 @@ on is in `dispatcher.py`.
         ──> cancelled    its batch ended first
         ──> timed_out  it ran longer than it may; nothing changed
         ──> quarantined  it ended the process of its host, more than once; nothing changed
+        ──> skipped      one that it depends on did not succeed; it did not run
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ import pydantic
 import registry
 from registry import Ref, ids
 from runner.errors import BatchError, ExecutionError
-from runner.options import Options
+from runner.options import Options, ResultOf
 
 RaiseOn = Literal["never", "first", "end"]
 
-Status = Literal["ok", "failed", "lost", "cancelled", "quarantined", "timed_out"]
+Status = Literal["ok", "failed", "lost", "cancelled", "quarantined", "timed_out", "skipped"]
 
 MESSAGE_LIMIT_CHARS = 10_000
 FRAME_LIMIT = 20
@@ -54,12 +55,14 @@ class Job(NamedTuple):
     callable: str
     """Name that the callable is registered under."""
 
-    root: Ref | str | None = None
-    """Root to run on: ref, name or address. It becomes the callable's first entity argument, unless
-    `arguments` has that; None: the entities among the arguments say it."""
+    root: Ref | str | ResultOf | None = None
+    """Root to run on: ref, name or address, or the result of an earlier job. It becomes the
+    callable's first entity argument, unless `arguments` has that; None: the entities among the
+    arguments say it."""
 
     arguments: Mapping[str, Any] = {}
-    """Keyword arguments; entities as refs, or as names or addresses of roots."""
+    """Keyword arguments; entities as refs, or as names or addresses of roots; a `ResultOf` in the
+    place of what an earlier job returns."""
 
     id: str | None = None
     """Execution id; None: one is made from the batch and the index."""
@@ -158,11 +161,12 @@ class Counts:
     cancelled: int = 0
     quarantined: int = 0
     timed_out: int = 0
+    skipped: int = 0
 
     @property
     def done(self) -> int:
         """Number of jobs whose outcome is known."""
-        ended = self.quarantined + self.timed_out
+        ended = self.quarantined + self.timed_out + self.skipped
         return self.ok + self.failed + self.lost + self.cancelled + ended
 
 
@@ -200,6 +204,12 @@ class Progress(Protocol):
 
     def failed_jobs(self, *, cancelled: bool = False) -> list[Job]:
         """Return the jobs that did not succeed so far."""
+
+    def learn(self, outcome: Outcome) -> None:
+        """Note what became of a job that is not sent, since that is known."""
+
+    def learn_from(self, other: Self) -> None:
+        """Note what the jobs of another batch became."""
 
 
 class Batch:
@@ -287,6 +297,18 @@ class Batch:
                 `Settings.kept_failures` did not succeed, or some were cancelled.
         """
         return self._submit(self._progress.failed_jobs(cancelled=cancelled), **options)
+
+    def learn(self, outcome: Outcome) -> None:
+        """Let jobs of this batch depend on one that is not in it, whose outcome is known.
+
+        For those that ran before, see `Runner.known`, and were left out. Say it before a job that
+        depends on it is taken from the source.
+        """
+        self._progress.learn(outcome)
+
+    def learn_from(self, before: Batch) -> None:
+        """Let jobs of this batch depend on those of one that has ended, as `learn`."""
+        self._progress.learn_from(before._progress)
 
     def close(self) -> None:
         """Cancel what is left and wait for the counts to be final."""

@@ -186,6 +186,10 @@ def run_jobs(jobs: IO[bytes], app_name: str, out: str | None, quiet: bool, **opt
     execution that fails, cost only themselves. Its line may have `retries`, `timeout_s` and
     `memory_bytes`, which count for it instead of the options here.
 
+    A job with "depends_on": ["a", "b"] waits for earlier ones with these ids, and is skipped if one
+    did not succeed; {"$result": "a"} in the place of an argument is what that one returned. Of jobs
+    that wait to be sent, those with a higher "priority" go first.
+
     With --store, run the same command again after whatever ended it: the result is as if nothing
     had. For that a job without an id gets one of the content of JOBS and its line; none if JOBS is
     a pipe, which cannot be read twice.

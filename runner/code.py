@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from registry import RegisteredCallable, Retention, Workspace
 from registry.callables import Semantic
+from registry.clock import Clock, system_clock
 from registry.execution import OnStale
 from registry.journal.port import Entry
 from runner import wire
@@ -57,15 +58,20 @@ class LoadedCode:
         by_value: As of `Code`.
         store: Where workspaces are stored; None: nowhere.
 
+    Args:
+        code: As it was sent.
+        clock: Where the time of workspaces and of the store comes from.
+
     Raises:
         JournalError: The store cannot be opened.
     """
 
-    def __init__(self, code: Code) -> None:
+    def __init__(self, code: Code, clock: Clock = system_clock) -> None:
         self.by_value = code.by_value
-        self.store = None if code.store is None else HostStore(code.store)
+        self.store = None if code.store is None else HostStore(code.store, clock)
         self._retention = code.retention
         self._on_stale = code.on_stale
+        self._clock = clock
         self._callables = [
             RegisteredCallable(
                 each.name, each.function, each.semantic_hint, each.read_only, each.blocking
@@ -87,7 +93,9 @@ class LoadedCode:
         session = (
             None if self.store is None else self.store.session(self._retention, entries, owner)
         )
-        workspace = Workspace(retention=self._retention, on_stale=self._on_stale, store=session)
+        workspace = Workspace(
+            retention=self._retention, on_stale=self._on_stale, clock=self._clock, store=session
+        )
         for registered in self._callables:
             workspace.add_callable(registered)
         return workspace
@@ -144,8 +152,12 @@ def dump_code(code: Code) -> bytes:
         raise CodeError(problem, way_out) from exc
 
 
-def load_code(payload: bytes) -> LoadedCode:
+def load_code(payload: bytes, clock: Clock = system_clock) -> LoadedCode:
     """Return the code that a driver sent.
+
+    Args:
+        payload: The code.
+        clock: See `LoadedCode`.
 
     Raises:
         CodeError: A module is missing here.
@@ -159,7 +171,7 @@ def load_code(payload: bytes) -> LoadedCode:
     for registration in code.registrations:
         if registration.hints is not None:
             registration.function.__annotations__ = registration.hints
-    return LoadedCode(code)
+    return LoadedCode(code, clock)
 
 
 def _is_importable(function: Callable[..., Any]) -> bool:

@@ -7,7 +7,8 @@
 Everything happens in the thread that asks for outcomes, except that answers arrive in a queue from
 any thread. So a slow reader slows the source down, and an endless source needs no more memory than
 `Settings.held_jobs`. Jobs for one root keep their order: a lane is a queue, and a host serves
-chunks in the order in which they were sent.
+chunks in the order in which they were sent. Those with a higher priority overtake others in a lane.
+A job that depends on others waits in `order.py`, before it comes to a lane.
 
 Where a job goes is decided in `routing.py`; how bytes get there is in `fleet.py`, `transport.py`.
 """
@@ -23,6 +24,7 @@ from time import monotonic
 from typing import NamedTuple, get_args
 
 from registry import Ref, ids
+from registry.clock import Clock
 from registry.errors import FencedError, TreerunnerError
 from runner.asked import Asked
 from runner.attempts import Attempts, status_of
@@ -34,13 +36,15 @@ from runner.errors import (
     JobError,
     RootLostError,
     RunnerError,
+    SkippedError,
     WireError,
 )
 from runner.failures import Failures
 from runner.fleet import Fleet
 from runner.flight import Flight, Parts
-from runner.lane import Lane
+from runner.lane import SECONDS_PER_US, Lane, next_chunk_jobs
 from runner.options import NO_OPTIONS, Options
+from runner.order import Held, Order
 from runner.routing import Routing
 from runner.settings import Settings
 from runner.statistics import Meter
@@ -48,7 +52,6 @@ from runner.transport import Deliver
 from runner.watch import Watch
 from runner.wire import NOT_RUN, Chunk, Reply, Row, Wire
 
-SECONDS_PER_US = 1e-6
 FIRST_ANSWER_PAUSE_S = 0.000_1
 make_outcome = tuple.__new__
 LONG_AGO_S = float("-inf")
@@ -76,6 +79,7 @@ class Dispatcher:
         settings: The bounds.
         options: What each job asks for that does not say otherwise.
         one_by_one: Whether to wait for each chunk as it is sent, which is faster for one alone.
+        clock: Returns seconds; only differences are used.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Dispatcher:
         options: Options = NO_OPTIONS,
         *,
         one_by_one: bool = False,
+        clock: Clock = monotonic,
     ) -> None:
         self.number = ids.first_execution_number()
         self.ready: deque[Outcome] = deque()
@@ -104,11 +109,15 @@ class Dispatcher:
         self._meter = meter
         self._wire = wire
         self._settings = settings
+        self._clock = clock
         missing, is_apart = fleet.missing_for_limits, fleet.has_processes
         self._asked = Asked(options, settings.timeout_s, missing, has_processes=is_apart)
-        self._attempts = Attempts(self.number, self._asked)
+        self._attempts = Attempts(self.number, self._asked, clock)
         self._failures = Failures(self.number, jobs, settings.kept_failures)
         self._parts = Parts(self.number, wire, self._asked, settings)
+        self._options = options
+        self._order: Order | None = None
+        """What waits for other jobs; from the first job with an id or options on."""
         self._lanes: dict[int, Lane] = {}
         self._flights: dict[int, Flight] = {}
         self._arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
@@ -131,28 +140,36 @@ class Dispatcher:
             BaseException: What the source raised, after the outcomes of all jobs before it.
         """
         while not self.ready:
-            arrived = self._collect_arrived()
-            if self._attempts.is_any_waiting and not self._is_cancelled:
-                self._run_due()
-            if self._is_cancelled:
-                self._wind_up()
-            elif not self._is_exhausted:
-                room = self._settings.held_jobs - waiting - self._open_jobs() - len(self.ready)
-                if self._take(min(room, arrived + self._settings.pull_jobs)):
-                    self._let_first_answers_in()
-                    continue
-            if self.ready:
-                return True
-            self._send_waiting()
-            if self.ready:  # of jobs that could not be sent
-                return True
-            if not self._flights:
-                if any(lane.heads for lane in self._lanes.values()):
-                    continue
-                if not self._attempts.is_any_waiting:
-                    return self._end()
-            self._await_arrival()
+            goes_on = self._go_on(waiting)
+            if self._order is not None and self.ready:
+                self._let_go_on(self._order)
+            if not goes_on:
+                return self._end()
         return True
+
+    def _go_on(self, waiting: int) -> bool:
+        """Go one step further; False: there is nothing more to do."""
+        arrived = self._collect_arrived()
+        if self._attempts.is_any_waiting and not self._is_cancelled:
+            self._run_due()
+        if self._is_cancelled:
+            self._wind_up()
+        elif not self._is_exhausted:
+            room = self._settings.held_jobs - waiting - self._open_jobs() - len(self.ready)
+            if self._take(min(room, arrived + self._settings.pull_jobs)):
+                self._let_first_answers_in()
+                return True
+        if self.ready:
+            return True
+        self._send_waiting()
+        if self.ready:  # of jobs that could not be sent
+            return True
+        if not self._flights and any(lane.has_jobs for lane in self._lanes.values()):
+            return True
+        if self._flights or self._attempts.is_any_waiting:
+            self._await_arrival()
+            return True
+        return False
 
     def cancel(self) -> None:
         """Take no more jobs, skip what has not begun, and let `advance` end the batch soon.
@@ -177,6 +194,15 @@ class Dispatcher:
         """
         return self._failures.jobs(taken=self._taken, cancelled=cancelled)
 
+    def learn(self, outcome: Outcome) -> None:
+        """Note what became of a job that is not sent, since that is known."""
+        self._begun_order().learn(outcome)
+
+    def learn_from(self, other: Dispatcher) -> None:
+        """Note what the jobs of another batch became."""
+        if other._order is not None:
+            self._begun_order().learn_from(other._order)
+
     # --- from the source into lanes ---
 
     def _take(self, count: int) -> int:
@@ -185,14 +211,15 @@ class Dispatcher:
         Stops early if the source is slow, so that what it gave does not wait for what it has not.
         The first job counts as slow: nobody knows yet how fast the source is.
         """
-        now_s = monotonic()
+        clock = self._clock
+        now_s = clock()
         deadline_s = now_s + self._settings.linger_s if self._taken else LONG_AGO_S
         taken = 0
         try:
             for job in islice(self._jobs, max(0, count)):
                 taken += 1
                 self._accept(job, now_s)
-                if monotonic() > deadline_s:
+                if clock() > deadline_s:
                     self._send_lingering()
                     break
             else:
@@ -202,10 +229,23 @@ class Dispatcher:
             self._is_exhausted = True
         return taken
 
-    def _accept(self, job: Job, now_s: float) -> None:
-        index = self._taken
-        self._taken += 1
+    def _accept(self, job: Job, now_s: float, held: Held | None = None) -> None:
+        """Put a job into the lane of its host; *held* is what it waited as, if it did."""
+        rank = 0
+        if held is None:
+            index = self._taken
+            self._taken += 1
+        else:
+            index = held.index
         try:
+            if self._order is not None or job.options is not None or job.id is not None:
+                order = self._order or self._begun_order()
+                free = order.accept(job, index) if held is None else order.release(held)
+                if free is None:
+                    return
+                job = free
+                if job.options is not None:
+                    rank = self._rank(job.options)
             entry, row = self._routing.route(job, index)
             if job.options is not None:
                 row = self._ask(row, job.options)
@@ -217,7 +257,7 @@ class Dispatcher:
         lane = None if entry is None else self._lanes.get(entry.host)
         if lane is None:
             lane = self._lane(self._fleet.ready_host(index) if entry is None else entry.host)
-        if lane.add(row, now_s):
+        if lane.add_ranked(row, rank, now_s) if rank else lane.add(row, now_s):
             self._send(lane)
 
     def _ask(self, row: Row, options: Options) -> Row:
@@ -240,17 +280,41 @@ class Dispatcher:
             except RunnerError as exc:
                 self._finish(row, "lost" if isinstance(exc, RootLostError) else "failed", exc)
                 continue
-            if lane.add(row, monotonic()):
+            own = self._asked.own(index)
+            rank = 0 if own is None else self._rank(own)
+            if lane.add_ranked(row, rank, self._clock()) if rank else lane.add(row, self._clock()):
                 self._send(lane)
 
     def _make_watch(self) -> Watch:
-        return Watch(self._asked, self.number, self._fleet.running, self._next_jobs)
+        return Watch(self._asked, self.number, self._fleet.running, self._next_jobs, self._clock)
 
     def _next_jobs(self, lane: Lane) -> list[int]:
         """Return the indexes of the jobs that the host of a lane is to answer next."""
         flights = (each for _, each in sorted(self._flights.items()) if each.lane is lane)
         first = next(flights, None)
         return [] if first is None else first.chunk.indexes
+
+    def _begun_order(self) -> Order:
+        if self._order is None:
+            self._order = Order(self._routing, self._settings.remembered_outcomes)
+        return self._order
+
+    def _rank(self, options: Options) -> int:
+        """Return how much higher the priority of a job is than that of its batch."""
+        usual = self._options.priority or 0
+        return 0 if options.priority is None else options.priority - usual
+
+    def _let_go_on(self, order: Order) -> None:
+        """Note what ended just now, and accept what waited for it; again for what ends by that.
+
+        Whatever is in `ready` has ended for good.
+        """
+        noted = 0
+        while count := len(self.ready) - noted:
+            noted += count
+            for held in order.note([*islice(reversed(self.ready), count)]):
+                self._accept(held.job, self._clock(), held)
+            self._send_lingering()
 
     def _lane(self, host: int) -> Lane:
         lane = self._lanes.get(host)
@@ -275,6 +339,8 @@ class Dispatcher:
             error = JobError(f"job {index}", f"cannot be read ({type(error).__name__}: {error})")
         root = self._routing.root_of(job)
         status: Status = "lost" if isinstance(error, RootLostError) else "failed"
+        if isinstance(error, SkippedError | CancelledError):
+            status = "skipped" if isinstance(error, SkippedError) else "cancelled"
         self._finish(((job.callable, ()), root, index, job.id, ()), status, error)
 
     # --- from lanes to hosts ---
@@ -283,12 +349,12 @@ class Dispatcher:
         """Send what waits to idle hosts; and to all that have room, if no more will come."""
         for lane in self._lanes.values():
             window = lane.window if self._is_exhausted else 1
-            while lane.heads and lane.under_way < window and not lane.held:
+            while lane.has_jobs and lane.under_way < window and not lane.held:
                 self._send(lane)
 
     def _send_lingering(self) -> None:
         for lane in self._lanes.values():
-            if lane.heads and not (lane.under_way or lane.held):
+            if lane.has_jobs and not (lane.under_way or lane.held):
                 self._send(lane)
 
     def _send(self, lane: Lane) -> None:
@@ -305,7 +371,7 @@ class Dispatcher:
         if not sent.indexes:
             return
         flight = Flight(lane, sent._replace(values=[]), lane.opened_s, payload)
-        lane.opened_s = monotonic()
+        lane.opened_s = self._clock()
         self._let_go(flight, self._send_chunk)
 
     def _let_go(self, flight: Flight, send: Callable[[int, bytes, Deliver], None]) -> None:
@@ -339,7 +405,7 @@ class Dispatcher:
         waits = (self._attempts.wait_s, None if self._watch is None else self._watch.wait_s)
         timeout_s = min((each for each in waits if each is not None), default=None)
         if self._cancel_deadline_s is not None:
-            timeout_s = max(0.0, self._cancel_deadline_s - monotonic())
+            timeout_s = max(0.0, self._cancel_deadline_s - self._clock())
         try:
             self._collect(self._arrivals.get(timeout=timeout_s))
         except queue.Empty:
@@ -388,7 +454,7 @@ class Dispatcher:
         lane, job_count = flight.lane, len(flight.chunk.indexes)
         failed_before = self._done["failed"]
         run_us = sum(reply.columns[0])
-        since_opened_us = (monotonic() - flight.opened_s) / SECONDS_PER_US
+        since_opened_us = (self._clock() - flight.opened_s) / SECONDS_PER_US
         self._finish_run(flight, reply, since_opened_us - run_us)
 
         run_s = run_us * SECONDS_PER_US
@@ -630,7 +696,7 @@ class Dispatcher:
             if row[1] is not None:
                 self._finish_lost(row, lane.host)
             else:
-                self._lane(self._fleet.ready_host(row[2])).add(row, monotonic())
+                self._lane(self._fleet.ready_host(row[2])).add(row, self._clock())
 
     def _finish_lost(self, row: Row, host: int) -> None:
         root = row[1]
@@ -643,7 +709,9 @@ class Dispatcher:
         """Once cancelled: finish what was not sent, and give hosts a moment for what was."""
         if self._cancel_deadline_s is not None:
             return
-        self._cancel_deadline_s = monotonic() + self._settings.cancel_grace_s
+        self._cancel_deadline_s = self._clock() + self._settings.cancel_grace_s
+        for held in () if self._order is None else self._order.take_all():
+            self._refuse(held.job, held.index, CancelledError("was not begun"))
         for lane in self._lanes.values():
             self._end_lane(lane, None)
             if lane.under_way:
@@ -671,18 +739,3 @@ class Dispatcher:
     def _open_jobs(self) -> int:
         """Return how many jobs were taken and have no outcome."""
         return self._taken - sum(self._done.values())
-
-
-def next_chunk_jobs(sent: int, run_s: float, settings: Settings) -> int:
-    """Return how many jobs the next chunk of a host may have, going by its last one.
-
-    Slow jobs get small chunks, so that outcomes come soon; fast ones get large chunks, because a
-    request costs as much as dozens of them.
-
-    Args:
-        sent: Jobs in the last chunk.
-        run_s: How long they ran.
-        settings: Target and limits.
-    """
-    fitting = int(sent * settings.chunk_target_s / max(run_s, SECONDS_PER_US))
-    return max(1, min(fitting, sent * settings.chunk_growth, settings.chunk_jobs))

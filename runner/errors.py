@@ -13,7 +13,7 @@ from registry.errors import TransientError, TreerunnerError, UsageError
 
 if TYPE_CHECKING:
     from registry import Ref
-    from runner.batch import Counts, ErrorInfo, Outcome
+    from runner.batch import Counts, ErrorInfo, Outcome, Status
 
 
 class RunnerError(TreerunnerError):
@@ -242,6 +242,30 @@ class CancelledError(RunnerError):
 
     def __str__(self) -> str:
         return f"the batch was cancelled; this execution {self.progress}"
+
+
+class SkippedError(RunnerError):
+    """A job did not run, because one that it depends on did not succeed.
+
+    Attributes:
+        dependency: Id of that one.
+        status: What became of it.
+        error_type: Name of the class of its error; that of the first one, if it was skipped itself.
+        message: Text of that.
+    """
+
+    def __init__(self, dependency: str, status: Status, error_type: str, message: str) -> None:
+        super().__init__(dependency, status, error_type, message)
+        self.dependency = dependency
+        self.status = status
+        self.error_type = error_type
+        self.message = message
+
+    def __str__(self) -> str:
+        return (
+            f"job {self.dependency!r}, which it depends on, is {self.status} "
+            f"({self.error_type}: {self.message}); it runs when that one is ok"
+        )
 
 
 class ClusterError(RunnerError, UsageError):

@@ -15,9 +15,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import groupby
 from operator import itemgetter
+from time import perf_counter
 from typing import Any, TypeAlias
 
 from registry import Entity, Ref, Workspace, ids
+from registry.clock import Clock, system_clock
 from registry.errors import FencedError, JournalBusyError, JournalError, TreerunnerError
 from registry.journal.port import Entry
 from runner import wire
@@ -58,13 +60,23 @@ class Host:
     Args:
         is_interruptible: Whether Ctrl-C is meant for this process; if not, a KeyboardInterrupt is
             an error of the callable that raised it, as any other.
+        clock: Where the time of workspaces and of the store comes from.
+        timer: Where the time that jobs take comes from: seconds; only differences are used.
 
     Attributes:
         running: Which job it is at; other threads may look.
     """
 
-    def __init__(self, *, is_interruptible: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        is_interruptible: bool = False,
+        clock: Clock = system_clock,
+        timer: Clock = perf_counter,
+    ) -> None:
         self.running = IDLE
+        self._clock = clock
+        self._timer = timer
         self._is_interruptible = is_interruptible
         self._was_interrupted = False
         self._code: LoadedCode | None = None
@@ -183,7 +195,8 @@ class Host:
             self._was_interrupted = True
         finally:
             self.running = IDLE
-        replies += CANCELLED * (len(chunk.indexes) - len(replies) // len(CANCELLED))
+        for index in chunk.indexes[len(replies) // len(CANCELLED) :]:  # of a cancelled batch
+            replies += known.reply(index, replies) if known.covers(index) else CANCELLED
         if self._store is None:
             return Reply.of(replies, born)
         stored = self._born_before(chunk, known, born)
@@ -252,9 +265,9 @@ class Host:
             TreerunnerError: It still does.
         """
         if self._is_behind and self._store is not None:
-            self._store.reopen()
+            found = self._store.reopen(self._to_recover)
             self._begin()
-            self._open(self._to_recover)
+            self._house(found)
             self._to_recover, self._is_behind = [], False
 
     def close(self) -> None:
@@ -324,7 +337,7 @@ class Host:
         owner.run_each(*shape, calls, replies, note, root)
 
     def _load(self, code: bytes) -> None:
-        self._code = load_code(code)
+        self._code = load_code(code, self._clock)
         self._wire = Wire(by_value=self._code.by_value)
         self._store = self._code.store
         self._begin()
@@ -332,18 +345,22 @@ class Host:
     def _begin(self) -> None:
         # What is born without a parent is of one owner, also after another host has taken over.
         group = 0 if self._store is None else int(ids.new_key())
-        self._rootless = Owner(self._make_workspace(owner=group), None)
+        self._rootless = Owner(self._make_workspace(owner=group), None, self._timer)
 
     def _open(self, roots: list[int]) -> list[int]:
         """Become the writer of stored roots; return the keys of those that there are."""
         if self._store is None:
             raise CodeError("this host has no store", "send it 'load' with one first")
+        return self._house(self._store.acquire(roots))
+
+    def _house(self, found: dict[int, list[Entry]]) -> list[int]:
+        """Make owners for stored branches; return the keys of their roots."""
         opened: list[int] = []
-        for owner, entries in self._store.acquire(roots).items():
+        for owner, entries in found.items():
             root = Ref(ids.plain(owner), ids.plain(owner))
             is_there = any(each.root == owner for each in entries)
             workspace = self._make_workspace(entries, owner)
-            made = Owner(workspace, root if is_there else None)
+            made = Owner(workspace, root if is_there else None, self._timer)
             for entry in entries:
                 self._owners[entry.root] = made
                 opened.append(entry.root)
@@ -354,7 +371,7 @@ class Host:
         root = wire.loads(tree)
         workspace = self._make_workspace(owner=int(ids.from_uuid(root.lineage_id).key))
         ref = workspace.add_owned(root, name)
-        self._owners[ref.root] = Owner(workspace, ref)
+        self._owners[ref.root] = Owner(workspace, ref, self._timer)
         return ref
 
     def _add_again(self, request: tuple[bytes, str | None]) -> Ref:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from registry import Ref, Retention, ids
+from registry.clock import Clock, system_clock
 from registry.journal.catalog import read_about
 from registry.journal.outcomes import (
     Answered,
@@ -22,7 +23,7 @@ from registry.journal.outcomes import (
 from registry.journal.port import Entry, Series
 from registry.journal.session import Session, process_name
 from registry.journal.sqlite_file import Durability
-from registry.journal.store import open_journal
+from registry.journal.store import open_journal, without_password
 from registry.journal.writer import Writer
 from registry.semantics import MUTATION
 from runner.batch import ErrorInfo
@@ -42,23 +43,31 @@ class Store(NamedTuple):
     place: str
     durability: Durability = "fsync"
 
+    def __repr__(self) -> str:
+        """Show where it is without a password: logs and tracebacks show this."""
+        place = without_password(self.place) if "://" in self.place else self.place
+        return f"Store(place={place!r}, durability={self.durability!r})"
+
 
 class HostStore:
     """The store of one host, opened.
 
     Args:
         store: Where it is.
+        clock: Where time comes from.
 
     Raises:
         JournalError: It cannot be opened.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock = system_clock) -> None:
         self._store = store
+        self._clock = clock
         self._open()
 
     def _open(self) -> None:
-        journal = open_journal(self._store.place, durability=self._store.durability)
+        place, durability = self._store
+        journal = open_journal(place, durability=durability, clock=self._clock)
         self._writer = Writer(journal)
 
     def session(
@@ -174,10 +183,29 @@ class HostStore:
         """
         self._writer.sync()
 
-    def reopen(self) -> None:
-        """Open it again, after it failed; whoever uses it must load what they have anew."""
+    def reopen(self, roots: Iterable[int]) -> dict[int, list[Entry]]:
+        """Open it again, after it failed; whoever uses it must load what they have anew.
+
+        Nothing is acquired: if another host has become the writer of a root meanwhile, it stays so.
+
+        Args:
+            roots: Those that only this host wrote, as far as it knows.
+
+        Returns:
+            Their branches by owner, as far as they are stored.
+
+        Cost: a look at each stored branch.
+        """
+        # One whose first group was stored, and not answered, has its first epoch.
+        epochs = {root: self._writer.epochs.get(root, 1) for root in roots}
         self._writer.journal.close()
         self._open()
+        self._writer.epochs = epochs
+        found: dict[int, list[Entry]] = {}
+        for entry in self._writer.journal.catalog():
+            if entry.root in epochs:
+                found.setdefault(owner_of(entry), []).append(entry)
+        return found
 
     def close(self) -> None:
         """Close it; what was not stored is gone."""

@@ -45,10 +45,16 @@ class JobRun:
             names: What people call the roots.
         """
         self.tally.begin()
+        before: Batch | None = None
         while not self._reader.is_at_end:
             batch = runner.submit(
                 self._reader, ordered=self._out is not None, options=self._options
             )
+            # A job may depend on one that ran before, or in a batch before.
+            self._reader.learn = batch.learn
+            if before is not None:
+                batch.learn_from(before)
+            before = batch
             try:
                 self._take_all(batch, names)
             except KeyboardInterrupt:

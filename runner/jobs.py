@@ -2,10 +2,11 @@
 
     {"callable": "depart", "root": "UA", "arguments": {"tailnum": "N14228"}, "id": "optional"}
 
-It may have `retries` and limits as well, see `job_limits.py`. `root` is the name under which the
-root was added, or an address; without it, the entities among the arguments say where the job
-belongs. A line that is no job costs only itself: `JobReader` sets it aside with its number and one
-line of reason, and reads on. Blank lines are skipped.
+`root` is the name under which the root was added, or an address; without it, the entities among the
+arguments say where the job belongs. What else a line may have is in `job_options.py`.
+
+A line that is no job costs only itself: `JobReader` sets it aside with its number and one line of
+reason, and reads on. Blank lines are skipped.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from typing import IO, Any, TypeAlias
 from pydantic_core import to_json
 
 from registry import Ref
+from runner import job_options
 from runner.batch import Job, Outcome
 from runner.errors import JobLineError
-from runner.job_limits import LIMIT_KEYS, format_limits, parse_limits
+from runner.job_options import kind_of
+from runner.options import ResultOf
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """A longer line is refused without being held in memory."""
@@ -40,7 +43,7 @@ MAX_ASIDE = 1_000
 Known: TypeAlias = Callable[[Sequence[Job]], Sequence[Outcome | None]]
 """Returns the outcome of each job that ran before, None for the others."""
 
-KEYS = ("callable", "root", "arguments", "id", *LIMIT_KEYS)
+KEYS = ("callable", "root", "arguments", "id", *job_options.KEYS)
 
 
 def parse_job(line: bytes) -> Job:
@@ -53,12 +56,17 @@ def parse_job(line: bytes) -> Job:
     if unknown := fields.keys() - set(KEYS):
         raise ValueError(f"{min(unknown)!r} is not a key of a job; these are {', '.join(KEYS)}")
     name = _text(fields, "callable")
-    root = None if fields.get("root") is None else _text(fields, "root")
+    if job_options.may_have_results(line):
+        for key in fields.keys() & {"root", "arguments"}:
+            fields[key] = job_options.parse_results(fields[key])
+    root = fields.get("root")
+    if root is not None and not isinstance(root, ResultOf):
+        root = _text(fields, "root")
     arguments = fields.get("arguments", {})
     if not isinstance(arguments, dict):
-        raise ValueError(f"'arguments' is {_kind(arguments)}, expected an object")
+        raise ValueError(f"'arguments' is {kind_of(arguments)}, expected an object")
     execution_id = None if fields.get("id") is None else _text(fields, "id")
-    return Job(name, root, arguments, execution_id, parse_limits(fields))
+    return Job(name, root, arguments, execution_id, job_options.parse_options(fields))
 
 
 def format_job(job: Job) -> bytes:
@@ -68,9 +76,13 @@ def format_job(job: Job) -> bytes:
         JobError: An option has no form in JSON.
     """
     root = job.root.address if isinstance(job.root, Ref) else job.root
-    fields = {"callable": job.callable, "root": root, "arguments": job.arguments, "id": job.id}
-    if job.options is not None:
-        fields |= format_limits(job.options)
+    fields = {
+        "callable": job.callable,
+        "root": job_options.format_results(root),
+        "arguments": job_options.format_results({**job.arguments}),
+        "id": job.id,
+        **job_options.format_options(job.options),
+    }
     return _line({key: value for key, value in fields.items() if value is not None})
 
 
@@ -159,11 +171,13 @@ class JobReader:
     Attributes:
         aside: Number of the line, and what is known of it, oldest first.
         is_at_end: Whether the file was read to its end.
+        learn: Is told each outcome that is known, before the jobs of the lines after it.
     """
 
     def __init__(self, file: IO[bytes], ids: str | None = None, known: Known | None = None) -> None:
         self.aside: deque[tuple[int, JobLineError | Outcome]] = deque()
         self.is_at_end = False
+        self.learn: Callable[[Outcome], None] | None = None
         self._file = file
         self._ids = ids
         self._items = self._parsed() if known is None else self._looked_up(known)
@@ -181,6 +195,8 @@ class JobReader:
                 yield item
                 continue
             self._jobs_before_gap.append(self._jobs)
+            if self.learn is not None and isinstance(item, Outcome):
+                self.learn(item)
             if item is not None:
                 self.aside.append((number, item))
                 if len(self.aside) >= MAX_ASIDE:
@@ -242,7 +258,7 @@ def _parse_object(line: bytes) -> dict[str, Any]:
     except ValueError as exc:  # the one other thing that json.loads raises
         raise ValueError("not JSON: a number has too many digits") from exc
     if not isinstance(parsed, dict):
-        raise ValueError(f"{_kind(parsed)}, expected an object")
+        raise ValueError(f"{kind_of(parsed)}, expected an object")
     return parsed
 
 
@@ -251,14 +267,8 @@ def _text(fields: dict[str, Any], key: str) -> str:
         raise ValueError(f"{key!r} is missing")
     value = fields[key]
     if not isinstance(value, str):
-        raise ValueError(f"{key!r} is {_kind(value)}, expected text")
+        raise ValueError(f"{key!r} is {kind_of(value)}, expected text")
     return value
-
-
-def _kind(value: object) -> str:
-    """Return what JSON calls a value."""
-    kinds = {bool: "a boolean", dict: "an object", list: "a list", str: "text", type(None): "null"}
-    return kinds.get(type(value), "a number")
 
 
 def _line(fields: dict[str, Any]) -> bytes:

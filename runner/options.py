@@ -18,9 +18,10 @@ from runner.errors import JobError
 
 
 class ResultOf(NamedTuple):
-    """In the place of an argument: what an earlier job of the batch returned.
+    """In the place of an argument, or of the root: what an earlier job of the batch returned.
 
-    The job that has it waits for that one, as if it were in `Options.depends_on`.
+    The job that has it waits for that one, as if it were in `Options.depends_on`. It may also be
+    inside lists, tuples and dicts.
     """
 
     id: str
@@ -85,11 +86,12 @@ class Options:
     """When it is run again; of several the first one that names the error counts."""
 
     priority: int | None = None
-    """Jobs with a higher one are sent before others that wait; 0 if nobody says. Jobs for one root
-    take effect in the order in which they are sent."""
+    """Jobs with a higher one are sent before others that wait for the same host; 0 if nobody says.
+    Jobs for one root take effect in the order in which they are sent."""
 
     depends_on: Sequence[str] = ()
-    """Ids of earlier jobs of the batch that must have succeeded; else it is skipped."""
+    """Ids of earlier jobs of the batch that must have succeeded, else it is skipped; one id may be
+    given alone. Until they have ended it waits, and so do those behind it for the same owner."""
 
     attempts_before: int = 0
     """Attempts that it had in batches before this one, see `Batch.retry_failed`; those of this
@@ -103,6 +105,7 @@ class Options:
                 raise JobError(f"Options.retries {each!r}", "is no Retries")
         if type(self.attempts_before) is not int or self.attempts_before < 0:
             raise JobError(f"Options.attempts_before {self.attempts_before!r}", "is no count")
+        self._check_order()
 
     @property
     def policies(self) -> tuple[Retries, ...]:
@@ -110,6 +113,19 @@ class Options:
         if isinstance(self.retries, Sequence):
             return tuple(self.retries)
         return () if self.retries is None else (self.retries,)
+
+    def _check_order(self) -> None:
+        ids: Any = self.depends_on
+        if isinstance(ids, str):
+            ids = (ids,)
+        try:
+            object.__setattr__(self, "depends_on", tuple(ids))  # it is frozen
+        except TypeError:
+            raise JobError(f"Options.depends_on {ids!r}", "is no list of ids") from None
+        if bad := [each for each in self.depends_on if not isinstance(each, str)]:
+            raise JobError(f"Options.depends_on {bad[0]!r}", "is no id, expected text")
+        if type(self.priority) not in (int, type(None)):
+            raise JobError(f"Options.priority {self.priority!r}", "is no integer")
 
     def over(self, batch: Options) -> Options:
         """Return these options, with those of a batch where they say nothing."""

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from registry import Ref, Workspace
+from registry.clock import Clock
 from registry.errors import JournalBusyError, JournalError, TreerunnerError
 from runner.batch import ErrorInfo
 from runner.wire import ReplyRow, failure
@@ -35,7 +36,7 @@ class Owner:
         self,
         workspace: Workspace,
         root: Ref | None,
-        clock: Callable[[], float] = perf_counter,
+        clock: Clock = perf_counter,
     ) -> None:
         self.workspace = workspace
         self._root_alone = () if root is None else (root,)

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 
 from registry import Entity, Ref, RegisteredCallable
 from runner.batch import Job
+from runner.dependencies import ANY, Owner
 from runner.directory import Directory, Entry
 from runner.errors import JobError, RootLostError, RootNotFoundError, SeparateOwnersError
+from runner.options import ResultOf
+from runner.results import holds_result, unknown_result
 from runner.wire import Row, Shape
 
 MAX_PLANS = 10_000
@@ -61,7 +64,7 @@ class Routing:
         root: Ref | None = None
         values = (*arguments.values(),)
         if target is not None:
-            entry = self._targets.get(target)
+            entry = self._targets.get(target)  # type: ignore[arg-type]  # a ResultOf is not there
             if entry is None:
                 entry, root = self._find(target)
             else:
@@ -82,13 +85,37 @@ class Routing:
             break
         return entry, (shape, root, index, own_id, values)
 
+    def owner(self, job: Job) -> Owner:
+        """Return whose a job is; `ANY` if only a result that it waits for says it.
+
+        Raises:
+            JobError, RootNotFoundError, RootLostError: As `route`.
+        """
+        if type(job.root) is ResultOf:
+            return ANY
+        if job.root is not None:
+            return self._find(job.root)[0].owner
+        key = (job.callable, True, *job.arguments)
+        plan = self._plans.get(key) or self._make_plan(key, job)
+        values = [*job.arguments.values()]
+        named = [values[slot] for slot in plan.slots]
+        for value in named:
+            found: list[tuple[Entry, Ref]] = []
+            if not holds_result(value):
+                self._resolved(value, found)
+            if found:
+                return found[0][0].owner
+        return ANY if any(map(holds_result, named)) else None
+
     def root_of(self, job: Job) -> Ref | None:
         """Return the root, living or lost, that a job names as its own; None if there is none."""
         target = job.root
         if target is None and isinstance(job.arguments, Mapping):
             target = next((each for each in job.arguments.values() if isinstance(each, Ref)), None)
         try:
-            return None if target is None else self._directory.entry(target).root
+            if target is None or isinstance(target, ResultOf):
+                return None
+            return self._directory.entry(target).root
         except RootLostError as exc:
             return exc.root
         except (RootNotFoundError, TypeError):
@@ -115,8 +142,10 @@ class Routing:
         plan = self._plans[key] = Plan((job.callable, names), tuple(slots), binds_root)
         return plan
 
-    def _find(self, target: Ref | str) -> tuple[Entry, Ref]:
+    def _find(self, target: Ref | str | ResultOf) -> tuple[Entry, Ref]:
         """Return the entry of what a ref, name or address names, and the ref to send."""
+        if isinstance(target, ResultOf):
+            raise unknown_result(target)
         entry = self._directory.entry(target)
         # The directory's own object where it means the same: a chunk then holds it once.
         if isinstance(target, Ref) and target != entry.root:
@@ -124,7 +153,7 @@ class Routing:
         return entry, entry.root
 
     def _resolve(
-        self, plan: Plan, values: Sequence[Any], target: Ref | str | None
+        self, plan: Plan, values: Sequence[Any], target: Ref | str | ResultOf | None
     ) -> tuple[Entry | None, Ref | None, tuple[Any, ...]]:
         """Find every root that the values name, and put refs in place of names."""
         found = [] if target is None else [self._find(target)]
@@ -144,6 +173,8 @@ class Routing:
         )
 
     def _resolved(self, value: Any, found: list[tuple[Entry, Ref]]) -> Any:
+        if isinstance(value, ResultOf):
+            raise unknown_result(value)
         if isinstance(value, Ref | str):
             return self._resolved_name(value, found)
         if isinstance(value, Entity):

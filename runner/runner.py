@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple, Self, cast
 
 from registry import (
@@ -29,6 +30,7 @@ from registry import (
     ids,
     snapshot_from_pages,
 )
+from registry.clock import Clock
 from registry.journal.sqlite_file import Durability
 from runner.asked import check_memory
 from runner.batch import Batch, Job, Outcome, RaiseOn
@@ -37,6 +39,7 @@ from runner.directory import NOWHERE, Directory, Entry
 from runner.dispatcher import Dispatcher
 from runner.errors import (
     HostLostError,
+    JobError,
     RootNotFoundError,
     RunnerClosedError,
     RunnerError,
@@ -226,7 +229,8 @@ class Runner:
         """Return a batch, which runs as its outcomes are taken.
 
         Args:
-            jobs: A list, or a generator of any length. Jobs for one root run in this order.
+            jobs: A list, or a generator of any length. Jobs for one root run in this order, but for
+                their priorities.
             ordered: Whether outcomes come in the order of the jobs, not as they are done.
             chunk: Most jobs in one request to a host; None: as in the settings.
             window: Most requests on their way to one host; None: as in the settings.
@@ -240,9 +244,13 @@ class Runner:
         Raises:
             TimeLimitError: A limit of time was given, and the runner has no store, or no hosts of
                 its own. A job's own limit is an outcome then.
-            JobError: Likewise, a limit of memory without hosts of its own.
+            JobError: Likewise, a limit of memory without hosts of its own. Or `options` says that
+                the jobs depend on others, which each job must say itself.
         """
         session = self._opened("submit")
+        if options.depends_on:
+            subject = f"Options.depends_on {list(options.depends_on)} of a batch"
+            raise JobError(subject, "would be those of its first job, too; give them to jobs")
         settings = replace(
             self._settings,
             chunk_jobs=chunk or self._settings.chunk_jobs,
@@ -399,6 +407,7 @@ class _Session(NamedTuple):
         options: Options = NO_OPTIONS,
         *,
         one_by_one: bool = False,
+        clock: Clock = monotonic,
     ) -> Dispatcher:
         """Return what runs a batch."""
         return Dispatcher(
@@ -411,6 +420,7 @@ class _Session(NamedTuple):
             settings,
             options,
             one_by_one=one_by_one,
+            clock=clock,
         )
 
     def ask(self, target: Ref | str, method: str, *arguments: Any) -> Any:

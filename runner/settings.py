@@ -30,6 +30,9 @@ class Settings:
     held_jobs: int = 50_000
     """Most jobs that a batch has taken from its source and not yet handed out: its memory."""
 
+    remembered_outcomes: int = 100_000
+    """Most jobs with ids that ended, and that a later job of the batch may depend on still."""
+
     pull_jobs: int = 256
     """Jobs taken from the source between two looks at what has arrived."""
 

@@ -1,13 +1,16 @@
-"""The commands that take care of a store: `verify`, `backup` and `compact`.
+"""The commands that take care of a store: `verify`, `backup`, `compact`, `export` and `import`.
 
-All work while others write to it; only the last one does so itself.
+All but the last work while others write to it; only `compact` does so itself.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import IO
 
 import click
 from rich.table import Table
@@ -16,10 +19,13 @@ from rich.text import Text
 from registry import Retention, TreerunnerError
 from registry.errors import JournalDamagedError
 from registry.journal.compaction import compact as compact_journal
+from registry.journal.export import export_lines, import_lines
 from registry.journal.histories import check_histories
-from registry.journal.port import Journal, Problem
+from registry.journal.port import Entry, Journal, Problem
+from registry.journal.rules import Branch
 from registry.journal.sqlite import SqliteJournal
-from registry.journal.store import open_journal
+from registry.journal.store import open_journal, restore_to, without_password
+from registry.journal.transcript import transcribe
 from runner import json_lines, views
 from runner.app_module import import_app
 from runner.inspection import json_option, output
@@ -27,6 +33,8 @@ from runner.inspection import json_option, output
 EXIT_PROBLEMS = 1
 MAX_PROBLEMS = 100
 """Problems that people are shown; `--json` tells all."""
+
+_STANDARD = "-"
 
 store_argument = click.argument("store", type=click.Path(dir_okay=False))
 
@@ -89,7 +97,7 @@ def _show(journal: Journal, problems: list[Problem]) -> int:
     if problems:
         out.print(_problem_table(problems))
     else:
-        out.print(Text(f"{journal.name} is sound: {_size(journal)}"), soft_wrap=True)
+        out.print(Text(f"{journal.name} is sound: {_size(journal.catalog())}"), soft_wrap=True)
     return len(problems)
 
 
@@ -102,8 +110,7 @@ def _problem_table(problems: list[Problem]) -> Table:
     return table
 
 
-def _size(journal: Journal) -> str:
-    entries = journal.catalog()
+def _size(entries: Sequence[Entry | Branch]) -> str:
     roots = len({each.root for each in entries})
     versions = sum(each.head - each.start for each in entries)
     counts = _count(roots, "root"), _count(len(entries), "branch"), _count(versions, "version")
@@ -134,7 +141,7 @@ def backup(store: str, to: str) -> None:
                 raise click.ClickException(f"{journal.name} {problem}")
             journal.backup(to)
         with closing(open_journal(to, read_only=True)) as copy:
-            output().print(Text(f"{to}: {_size(copy)}"), soft_wrap=True)
+            output().print(Text(f"{to}: {_size(copy.catalog())}"), soft_wrap=True)
     except TreerunnerError as exc:
         raise click.ClickException(str(exc)) from exc
 
@@ -180,4 +187,99 @@ def compact(store: str, versions: int | None, records: int) -> None:
     )
 
 
-COMMANDS = (verify, backup, compact)
+@click.command("export", short_help="Write a store as JSON lines, also while a run writes to it.")
+@store_argument
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True), default="-")
+def export(store: str, file: str) -> None:
+    """Write all that STORE holds, as of now, to the new FILE, or to standard output.
+
+    \b
+    treerunner export flights.db flights.jsonl
+    treerunner export flights.db | gzip > flights.jsonl.gz
+
+    A line of JSON for each branch, root, row and checkpoint, for people and for `treerunner
+    import`, which gives the same store again. No class of an app is needed. FILE has its name only
+    when it is whole and on the disk.
+    """  # noqa: D301 - as above
+    try:
+        with (
+            closing(open_journal(store, read_only=True)) as journal,
+            journal.stored() as stored,
+        ):
+            transcript = transcribe(stored)
+            lines = export_lines(transcript)
+            if file == _STANDARD:
+                _write_out(lines)
+            else:
+                _write_new(Path(file), lines)
+                output().print(Text(f"{file}: {_size(transcript.branches)}"), soft_wrap=True)
+    except TreerunnerError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def _write_out(lines: Iterable[bytes]) -> None:
+    try:
+        with click.open_file(_STANDARD, "wb") as out:
+            out.writelines(lines)
+            out.flush()
+    except BrokenPipeError:
+        raise  # whoever read it has seen enough
+    except OSError as exc:
+        raise click.ClickException(f"standard output: {exc.strerror}") from exc
+
+
+def _write_new(target: Path, lines: Iterable[bytes]) -> None:
+    """Write a file that is not there yet."""
+    if target.exists():
+        problem = "is there already, and an export takes no other's place"
+        raise click.ClickException(f"{target} {problem}; give the path of a new file")
+    partial = target.with_name(target.name + "-partial")
+    try:
+        with partial.open("wb") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(target)
+    except OSError as exc:
+        raise click.ClickException(f"{target}: {exc.strerror}") from exc
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+@click.command("import", short_help="Make a store of the JSON lines that `export` wrote.")
+@click.argument("file", type=click.File("rb"))
+@click.argument("store", type=click.Path(dir_okay=False))
+def import_store(file: IO[bytes], store: str) -> None:
+    """Make STORE of FILE, which `treerunner export` wrote; - is standard input.
+
+    \b
+    treerunner import flights.jsonl flights.db
+    zcat flights.jsonl.gz | treerunner import - postgresql://me@server/flights
+
+    STORE is a new file, or one of a database without rows. It is the same store: rows, digests,
+    epochs, outcomes, and what was let go. A file that is damaged or cut is refused with the line,
+    and nothing of it is stored.
+    """  # noqa: D301 - as above
+    try:
+        name = getattr(file, "name", "<stdin>")
+        transcript = import_lines(_lines_of(file, name), name)
+        restore_to(store, transcript)
+    except TreerunnerError as exc:
+        raise click.ClickException(str(exc)) from exc
+    output().print(Text(f"{_name_of(store)}: {_size(transcript.branches)}"), soft_wrap=True)
+
+
+def _lines_of(file: IO[bytes], name: str) -> Iterator[bytes]:
+    try:
+        yield from file
+    except OSError as exc:
+        raise click.ClickException(f"{name}: {exc.strerror}") from exc
+
+
+def _name_of(store: str) -> str:
+    """Return how messages name a store: without a password."""
+    return without_password(store) if "://" in store else store
+
+
+COMMANDS = (verify, backup, compact, export, import_store)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 
+from registry.clock import Clock
 from runner.asked import NO_LIMIT_S, Asked
 from runner.lane import Lane
 from runner.wire import Running
@@ -35,7 +36,7 @@ class Watch:
         batch: int,
         look: Callable[[int], Running | None],
         next_jobs: Callable[[Lane], Iterable[int]],
-        clock: Callable[[], float] = monotonic,
+        clock: Clock = monotonic,
     ) -> None:
         self._asked = asked
         self._batch = batch

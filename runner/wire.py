@@ -16,8 +16,9 @@ from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from registry import Ref
+from runner import results
 from runner.batch import ErrorInfo
-from runner.errors import WireError
+from runner.errors import RunnerError, WireError
 
 Shape: TypeAlias = tuple[str, tuple[str, ...]]
 """Callable name and argument names: equal for all jobs of a kind."""
@@ -99,12 +100,15 @@ def chunk_of(batch: int, heads: list[Any], values: list[Any]) -> Chunk:
         values: The values of the arguments of these, and perhaps of more that follow.
     """
     shapes = heads[0::HEAD_PARTS]
-    if shapes and shapes.count(shapes[0]) == len(shapes):
-        value_count = len(shapes) * len(shapes[0][1])
-    else:
-        value_count = sum([len(names) for _, names in shapes])
     roots, indexes, own_ids = (heads[part::HEAD_PARTS] for part in range(1, HEAD_PARTS))
-    return Chunk(batch, shapes, roots, indexes, own_ids, values[:value_count])
+    return Chunk(batch, shapes, roots, indexes, own_ids, values[: value_count(shapes)])
+
+
+def value_count(shapes: list[Shape]) -> int:
+    """Return how many values jobs of these shapes have."""
+    if shapes and shapes.count(shapes[0]) == len(shapes):
+        return len(shapes) * len(shapes[0][1])
+    return sum([len(names) for _, names in shapes])
 
 
 def _grouped(shapes: list[Shape], values: list[Any]) -> Iterator[tuple[Any, ...]]:
@@ -171,10 +175,14 @@ class Wire:
             return dumps_by_value(value)
         return payload
 
-    def dumps_chunk(self, chunk: Chunk) -> tuple[bytes, Chunk, list[tuple[Row, WireError]]]:
+    def dumps_chunk(self, chunk: Chunk) -> tuple[bytes, Chunk, list[tuple[Row, RunnerError]]]:
         """Return a chunk's bytes, the chunk that is in them, and rows left out, with why."""
         try:
-            return self.dumps(tuple(chunk)), chunk, []
+            payload = self.dumps(tuple(chunk))
+            # A false alarm, from a user's string, costs time and nothing else.
+            if results.MARK not in payload:
+                return payload, chunk, []
+            judged = [(row, self._unsendable(row)) for row in chunk.rows()]
         except Exception:  # noqa: BLE001 - one bad argument must cost only its job
             judged = [(row, self._unsendable(row)) for row in chunk.rows()]
         sendable = [row for row, error in judged if error is None]
@@ -201,9 +209,11 @@ class Wire:
         """Return the reply that was sent."""
         return Reply(*loads(payload))
 
-    def _unsendable(self, row: Row) -> WireError | None:
+    def _unsendable(self, row: Row) -> RunnerError | None:
         (callable_name, names), _, _, _, values = row
         for name, value in zip(names, values, strict=True):
+            if wanted := results.find_result(value):
+                return results.unknown_result(wanted)
             if reason := self._refusal(value):
                 what = f"argument {name!r} of callable {callable_name!r}"
                 return WireError(f"{what}, a {type(value).__name__},", reason)

@@ -22,6 +22,7 @@ from registry.journal.chain import (
     SealedEffect,
     branch_text,
     digest_of,
+    genesis,
     log_checksum,
     part_checksum,
     part_text,
@@ -63,9 +64,13 @@ class Stored(Protocol):
     What is of no use at all is given, or raised, as the error that says so.
     """
 
-    genesis: bytes
+    store_id: int
+    """Identity of the store; its chain begins with it."""
     logs_before: int
     """Records of rows before this one were let go."""
+
+    def newest(self) -> Head:
+        """Give the newest row, as far as the store itself says."""
 
     def rows(self) -> Iterable[tuple[int, bytes, bytes]]:
         """Give (number, header, digest), oldest first."""
@@ -83,13 +88,13 @@ class Stored(Protocol):
         """Count all parts."""
 
     def effects(self) -> Iterable[StoredEffect | JournalDamagedError]:
-        """Give all effects, in any order."""
+        """Give all effects, those of older rows first."""
 
     def log(self, row: int) -> tuple[int, bytes] | None:
         """Give checksum and records of a row."""
 
     def checkpoints(self) -> Iterable[tuple[bool, Checkpoint] | JournalDamagedError]:
-        """Give all checkpoints, and whether the checksum of each is right."""
+        """Give all checkpoints, by branch and version, and whether each is what was written."""
 
 
 def audit(stored: Stored, head: Head | None, second: str = "the head file") -> Iterator[Problem]:
@@ -112,7 +117,7 @@ class _Audit:
         self.stored = stored
         self.head = head
         self.second = second
-        self.newest = Head(0, stored.genesis)
+        self.newest = Head(0, genesis(stored.store_id))
         self.digest_at_head: bytes | None = None
         self.catalog: dict[BranchKey, Branch] = {}
         self.starts: dict[BranchKey, int] = {}

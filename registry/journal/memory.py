@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from copy import copy
 
 from registry import ids
 from registry.clock import Clock, system_clock
@@ -16,7 +18,7 @@ from registry.errors import (
     NotFoundError,
 )
 from registry.ids import new_key
-from registry.journal.audit import StoredEffect, StoredPart, audit
+from registry.journal.audit import Stored, StoredEffect, StoredPart, audit
 from registry.journal.chain import (
     Header,
     branch_text,
@@ -25,6 +27,7 @@ from registry.journal.chain import (
     root_text,
     seal,
     seal_epochs,
+    sealed_effects,
 )
 from registry.journal.effects import (
     found_in,
@@ -45,13 +48,14 @@ from registry.journal.rules import (
     follow,
     readable,
 )
+from registry.journal.transcript import Transcript, refuse_used
 
 
 class _Tables:
     """What is stored, as the audit reads it."""
 
     def __init__(self) -> None:
-        self.genesis = genesis(new_key())
+        self.store_id: int = new_key()
         self.headers: list[tuple[bytes, bytes]] = []
         self.log_of: dict[int, tuple[int, bytes]] = {}
         self.logs_before = 0
@@ -60,6 +64,11 @@ class _Tables:
         self.parts_of: dict[BranchKey, dict[int, StoredPart]] = {}
         self.effect_of: dict[tuple[int, bytes], StoredEffect] = {}
         self.checkpoints_of: dict[BranchKey, dict[int, Checkpoint]] = {}
+
+    def newest(self) -> Head:
+        if not self.headers:
+            return Head(0, genesis(self.store_id))
+        return Head(len(self.headers), self.headers[-1][1])
 
     def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
         for at, (header, digest) in enumerate(self.headers):
@@ -78,15 +87,23 @@ class _Tables:
         return sum(map(len, self.parts_of.values()))
 
     def effects(self) -> Iterable[StoredEffect]:
-        return self.effect_of.values()
+        return sorted(self.effect_of.values(), key=lambda each: each.row)
 
     def log(self, row: int) -> tuple[int, bytes] | None:
         return self.log_of.get(row)
 
     def checkpoints(self) -> Iterator[tuple[bool, Checkpoint]]:
-        for found in self.checkpoints_of.values():
-            for checkpoint in found.values():
+        for key in self.branch_of:
+            for _, checkpoint in sorted(self.checkpoints_of.get(key, {}).items()):
                 yield True, checkpoint
+
+    def copy(self) -> _Tables:
+        copied = _Tables()
+        for name, value in vars(self).items():
+            setattr(copied, name, copy(value))
+        copied.parts_of = {key: copy(found) for key, found in self.parts_of.items()}
+        copied.checkpoints_of = {key: copy(found) for key, found in self.checkpoints_of.items()}
+        return copied
 
 
 class MemoryJournal:
@@ -141,6 +158,19 @@ class MemoryJournal:
                 epochs[root] = epoch
             self._put_row(seal_epochs(len(self._has.headers) + 1, epochs))
             return epochs
+
+    def restore(self, transcript: Transcript) -> None:
+        """Become the store that a transcript is of. See `Journal.restore`."""
+        with self._held():
+            refuse_used(self.name, self._newest())
+            self._has = _tables_of(transcript)
+
+    @contextmanager
+    def stored(self) -> Iterator[Stored]:
+        """Give all that is stored, as of now. See `Journal.stored`."""
+        with self._held():
+            found = self._has.copy()
+        yield found
 
     def catalog(self) -> list[Entry]:
         """Return all branches, oldest first."""
@@ -262,10 +292,7 @@ class MemoryJournal:
 
     def _newest(self) -> Head:
         """Return number and digest of the newest row."""
-        return Head(
-            len(self._has.headers),
-            self._has.headers[-1][1] if self._has.headers else self._has.genesis,
-        )
+        return self._has.newest()
 
     def _put_row(self, header: Header) -> int:
         data = header.pack()
@@ -289,3 +316,26 @@ class MemoryJournal:
             return
         for kept in (self._has.branch_of, self._has.parts_of, self._has.checkpoints_of):
             kept.pop(key, None)
+
+
+def _tables_of(transcript: Transcript) -> _Tables:
+    """Return what a store has that a transcript is of."""
+    has = _Tables()
+    has.store_id, has.logs_before = transcript.store_id, transcript.logs_before
+    has.tenure_of.update(transcript.tenures)
+    has.branch_of.update(((each.root, each.branch), each) for each in transcript.branches)
+    for header, digest, parts, effects, log in transcript.rows:
+        row = header.row
+        has.headers.append((header.pack(), digest))
+        for told, part in zip(header.parts, parts, strict=True):
+            if part is not None:
+                stored = StoredPart(row, told.checksum, part)
+                has.parts_of.setdefault((part.root, part.branch), {})[part.last] = stored
+        for effect, checksum in sealed_effects(row, effects):
+            has.effect_of[effect.root, effect.key] = StoredEffect(row, checksum, effect)
+        if log is not None:
+            has.log_of[row] = header.log_checksum, log
+    for checkpoint in transcript.checkpoints:
+        key = (checkpoint.root, checkpoint.branch)
+        has.checkpoints_of.setdefault(key, {})[checkpoint.version] = checkpoint
+    return has

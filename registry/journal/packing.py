@@ -30,7 +30,8 @@ from registry.schema import Schema
 FORMAT = 2
 """What is written; 1 had no usual commits, see `commits.py`, and is read as well."""
 _READABLE = (1, FORMAT)
-_PLAIN, _COMPRESSED = b"P", b"Z"
+PLAIN, COMPRESSED = b"P", b"Z"
+"""How packed entries begin: the JSON follows, as it is or deflated."""
 _WORTH_COMPRESSING = 128
 _LEVEL = 1
 """Measured on a chunk of moves: level 6 takes 10 times as long for 2 % less."""
@@ -144,8 +145,8 @@ class Packer:
         self._start, self._marked = (then[0], then[1]), (0, then[0], then[1])
         data = to_json(whole, inf_nan_mode="constants")
         if len(data) < _WORTH_COMPRESSING:
-            return _PLAIN + data
-        return _COMPRESSED + zlib.compress(data, _LEVEL)
+            return PLAIN + data
+        return COMPRESSED + zlib.compress(data, _LEVEL)
 
 
 class Unpacker:
@@ -171,7 +172,7 @@ class Unpacker:
     def __init__(self, data: bytes, place: str) -> None:
         self.place = place
         try:
-            plain = zlib.decompress(data[1:]) if data[:1] == _COMPRESSED else data[1:]
+            plain = zlib.decompress(data[1:]) if data[:1] == COMPRESSED else data[1:]
             version, *rest = from_json(plain, allow_inf_nan=True)
             self._clock, self._number, keys, self.texts, self.plans, self._entries = rest
             self.table = KeyTable.read(keys)

@@ -12,7 +12,12 @@ know stands beside the data: which versions of which branch, at which epoch, by 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:  # both stand on this file
+    from registry.journal.audit import Stored
+    from registry.journal.transcript import Transcript
 
 
 class Part(NamedTuple):
@@ -165,6 +170,27 @@ class Journal(Protocol):
         Args:
             roots: The roots.
             holder: Who writes from now on, in words for people.
+        """
+
+    def stored(self) -> AbstractContextManager[Stored]:
+        """Give all that is stored, as of one moment, damaged or not; others may write meanwhile.
+
+        What is read is for `transcribe`. Close it soon: no store gets smaller while it is open.
+
+        Raises:
+            JournalBusyError: Somebody began to write to a file in a folder that is read-only here.
+                As are errors of reading, it is raised by the block as well.
+        """
+
+    def restore(self, transcript: Transcript) -> None:
+        """Become the store that a transcript is of: its identity, rows, epochs, what was let go.
+
+        It is one transaction: whatever is raised, by the transcript as well, nothing is stored.
+
+        Raises:
+            JournalError: This store has rows already.
+
+        Cost: one transaction, one fsync; memory for the branches, and a row.
         """
 
     def catalog(self) -> list[Entry]:

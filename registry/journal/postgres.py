@@ -21,7 +21,6 @@ from registry.errors import (
     JournalDamagedError,
     JournalError,
     NotFoundError,
-    PrunedError,
     TreerunnerError,
 )
 from registry.journal.audit import StoredEffect, audit, is_right
@@ -30,9 +29,6 @@ from registry.journal.chain import (
     Sealed,
     branch_text,
     digest_of,
-    log_checksum,
-    part_checksum,
-    part_text,
     root_bytes,
     root_of,
     root_text,
@@ -51,6 +47,13 @@ from registry.journal.effects import (
     spans_of,
 )
 from registry.journal.head_file import Head
+from registry.journal.paging import (
+    LOGS_AT_ONCE,
+    PARTS_AT_ONCE,
+    gap_in,
+    read_logs,
+    read_parts,
+)
 from registry.journal.port import Checkpoint, Entry, Group, Part, Problem
 from registry.journal.postgres_audit import StoredOnServer
 from registry.journal.postgres_server import (
@@ -62,6 +65,16 @@ from registry.journal.postgres_server import (
     open_server,
     translated,
     unknown_outcome,
+)
+from registry.journal.rows import (
+    Numbered,
+    branch_values,
+    checkpoint_checksum,
+    read_branch,
+    read_part,
+    read_tenure,
+    root_values,
+    sound_checkpoint,
 )
 from registry.journal.rules import (
     NOBODY,
@@ -75,21 +88,12 @@ from registry.journal.rules import (
     written_branches,
     written_roots,
 )
-from registry.journal.sqlite_file import Durability, place_of, version_at
-from registry.journal.sqlite_records import (
-    Numbered,
-    branch_checksum,
-    checkpoint_checksum,
-    read_branch,
-    read_checkpoint,
-    read_tenure,
-    root_checksum,
-)
+from registry.journal.sqlite_file import Durability, place_of
+from registry.journal.tables import pages
+from registry.journal.transcript import Transcript, refuse_used
 
 Rows = Sequence[tuple[Any, ...]]
 
-_PARTS_AT_ONCE = 32
-_LOGS_AT_ONCE = 16
 
 # Columns are sent as arrays: a thousand rows cost one statement.
 _PUT_ROOTS: LiteralString = (
@@ -129,6 +133,20 @@ _PUT_ROW: LiteralString = (
     "WITH added AS (INSERT INTO treerunner.groups VALUES (%(row)b, %(header)b, %(digest)b))"
     " UPDATE treerunner.store SET head_row = %(row)b, head_digest = %(digest)b"
 )
+_PUT_STORE: LiteralString = (
+    "UPDATE treerunner.store SET id = %b, head_row = %b, head_digest = %b, logs_before = %b"
+)
+_COPIES: dict[str, tuple[LiteralString, str]] = {
+    "roots": ("COPY treerunner.roots FROM STDIN (FORMAT BINARY)", "ibibfi"),
+    "branches": ("COPY treerunner.branches FROM STDIN (FORMAT BINARY)", "ibiiiiiiib"),
+    "groups": ("COPY treerunner.groups FROM STDIN (FORMAT BINARY)", "ibb"),
+    "logs": ("COPY treerunner.logs FROM STDIN (FORMAT BINARY)", "iib"),
+    "parts": ("COPY treerunner.parts FROM STDIN (FORMAT BINARY)", "iiiib"),
+    "effects": ("COPY treerunner.effects FROM STDIN (FORMAT BINARY)", "ibiibb"),
+    "checkpoints": ("COPY treerunner.checkpoints FROM STDIN (FORMAT BINARY)", "iib"),
+}
+"""How a page is sent to each table, and the types of its columns."""
+_TYPES = {"i": "int8", "b": "bytea", "f": "float8"}
 _BRANCHES: LiteralString = (
     "SELECT * FROM treerunner.branches WHERE (root, branch) IN"
     " (SELECT * FROM unnest(%b::bytea[], %b::bigint[]))"
@@ -271,7 +289,40 @@ class PostgresJournal:
             query = "DELETE FROM treerunner.logs WHERE row < %b"
             return int(db.execute(query, (before,)).rowcount)
 
+    def restore(self, transcript: Transcript) -> None:
+        """Become the store that a transcript is of, in one transaction. See `Journal.restore`."""
+        with self._using() as db:
+            with self._transaction(db) as newest:
+                refuse_used(self.name, newest)
+                # What comes next may have to be waited for.
+                db.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                for table, rows in pages(transcript):
+                    _copy(db, table, rows)
+                db.execute(
+                    _PUT_STORE,
+                    (root_bytes(transcript.store_id), *transcript.newest, transcript.logs_before),
+                )
+            self._abandon()  # what it knows of the store is of another one
+            self._known = transcript.newest
+
     # --- reading ---
+
+    @contextmanager
+    def stored(self) -> Iterator[StoredOnServer]:
+        """Give all that is stored, as of now. See `Journal.stored`."""
+        with self._using():
+            known = self._known
+            opened = self._open_connection(read_only=True)
+        try:
+            opened.db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            opened.db.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            stored = StoredOnServer(opened)
+            _check_known(self.name, stored.newest(), known)
+            yield stored
+        except psycopg.Error as error:
+            raise translated(error, self.name, self._timeout_s) from error
+        finally:
+            opened.db.close()
 
     def catalog(self) -> list[Entry]:
         """Return all branches, oldest first."""
@@ -289,30 +340,17 @@ class PostgresJournal:
         if found is None:
             return
         wanted = readable(found.branch, after, until)
-        reached, is_first = wanted.after, True
-        while reached < wanted.until:
-            with self._using() as db:
-                page = _part_page(db, found, reached)
-            if not page:
-                raise self._gap(root, branch, reached + 1)
-            for part in page:
-                if reached >= wanted.until:
-                    return
-                if part.first > reached + 1 or (part.first <= reached and not is_first):
-                    raise self._gap(root, branch, reached + 1)
-                yield part
-                reached, is_first = part.last, False
 
-    def _gap(self, root: int, branch: int, version: int) -> TreerunnerError:
-        """Return why the part with a version is not there: it was let go meanwhile, or is lost."""
-        with self._using() as db:
-            found = _branch(db, root, branch)
-        if found is None:
-            return NotFoundError(branch_text(root, branch), self.name)
-        if version <= found.branch.forgotten:
-            return PrunedError(branch_text(root, branch), version, found.branch.forgotten)
-        place = f"{branch_text(root, branch)}, version {version}"
-        return JournalDamagedError(place, "is not there")
+        def page(after: int) -> list[Part]:
+            with self._using() as db:
+                return _part_page(db, found, after)
+
+        def gap(version: int) -> TreerunnerError:
+            with self._using() as db:
+                known = _branch(db, root, branch)
+            return gap_in(self.name, (root, branch), known and known.branch, version)
+
+        yield from read_parts(wanted, page, gap)
 
     def outcome(self, root: int, execution_id: str) -> bytes | None:
         """Return the outcome of an execution that is stored; None if it is not."""
@@ -340,17 +378,12 @@ class PostgresJournal:
             "SELECT row, checksum, data FROM treerunner.logs WHERE row < %b"
             " ORDER BY row DESC LIMIT %b"
         )
-        upper = (1 << 63) - 1 if before is None else before
-        while True:
+
+        def page(upper: int) -> Sequence[tuple[Any, ...]]:
             with self._using() as db:
-                page = db.execute(query, (upper, _LOGS_AT_ONCE), binary=True).fetchall()
-            for row, checksum, data in page:
-                if checksum != log_checksum(row, data):
-                    raise JournalDamagedError(f"row {row}, records", "are others than were written")
-                yield row, data
-            if len(page) < _LOGS_AT_ONCE:
-                return
-            upper = page[-1][0]
+                return db.execute(query, (upper, LOGS_AT_ONCE), binary=True).fetchall()
+
+        yield from read_logs(before, page)
 
     def checkpoint(self, root: int, branch: int, at: int | None = None) -> Checkpoint | None:
         """Return the newest checkpoint of a branch, up to version *at*; None if there is none."""
@@ -365,13 +398,7 @@ class PostgresJournal:
             at = found.branch.head if at is None else min(at, found.branch.head)
             span = place_of(found.number, 0), place_of(found.number, max(at, 0))
             values = db.execute(query, span, binary=True).fetchone()
-        if values is None:
-            return None
-        is_right, checkpoint = read_checkpoint((root, branch), values)
-        if not is_right:
-            place = f"checkpoint of {branch_text(root, branch)} at version {checkpoint.version}"
-            raise JournalDamagedError(place, "is another one than was written")
-        return checkpoint
+        return sound_checkpoint((root, branch), values)
 
     def check(self) -> Iterator[Problem]:
         """Read everything, as of now, and yield what is wrong; others may write meanwhile."""
@@ -425,7 +452,7 @@ class PostgresJournal:
         try:
             db.execute("BEGIN", prepare=False)
             newest = newest_row(db, lock=True)
-            self._check_known(newest)
+            _check_known(self.name, newest, self._known)
             yield newest
         except (psycopg.Error, TreerunnerError):
             with suppress(psycopg.Error):
@@ -491,7 +518,7 @@ class PostgresJournal:
             if known.row:
                 query = "SELECT digest FROM treerunner.groups WHERE row = %b"
                 seen = db.execute(query, (known.row,), binary=True).fetchone()
-        self._check_known(told)
+        _check_known(self.name, told, known)
         if known.row and seen != (known.digest,):
             raise JournalDamagedError(f"{self.name}, row {known.row}", "is another one than it was")
         before = found[1][2] if len(found) > 1 else opened.genesis
@@ -501,22 +528,21 @@ class PostgresJournal:
             raise JournalDamagedError(f"{self.name}, row {told.row}", "is not what was written")
         return newest
 
-    def _check_known(self, newest: Head) -> None:
-        """See that the newest row is not older than the last one that was seen here."""
-        known = self._known
-        if newest.row < known.row:
-            rows = f"rows {newest.row + 1} to {known.row}"
-            found = "were seen here, and are not stored any more"
-            raise JournalDamagedError(f"{self.name}, {rows}", found)
-        if newest.row == known.row > 0 and newest != known:
-            place = f"{self.name}, row {newest.row}"
-            raise JournalDamagedError(place, "is another one than it was")
-
     def _abandon(self) -> None:
         if self._opened is not None:
             with suppress(psycopg.Error):
                 self._opened.db.close()
             self._opened = None
+
+
+def _check_known(store: str, newest: Head, known: Head) -> None:
+    """See that the newest row is not older than the last one that was seen here."""
+    if newest.row < known.row:
+        rows = f"rows {newest.row + 1} to {known.row}"
+        found = "were seen here, and are not stored any more"
+        raise JournalDamagedError(f"{store}, {rows}", found)
+    if newest.row == known.row > 0 and newest != known:
+        raise JournalDamagedError(f"{store}, row {newest.row}", "is another one than it was")
 
 
 def _put(db: Database, query: LiteralString, rows: Rows) -> int:
@@ -525,6 +551,18 @@ def _put(db: Database, query: LiteralString, rows: Rows) -> int:
         return 0
     columns = [list(column) for column in zip(*rows, strict=True)]
     return int(db.execute(query, columns).rowcount)
+
+
+def _copy(db: Database, table: str, rows: Rows) -> None:
+    """Write rows to a table."""
+    if table == "effects":
+        whole = [(root, *indexed_id(key), *rest) for root, key, *rest in rows]
+        rows = [(root, key, *rest, long) for root, key, long, *rest in whole]
+    query, types = _COPIES[table]
+    with db.cursor() as cursor, cursor.copy(query) as copy:
+        copy.set_types([_TYPES[each] for each in types])
+        for row in rows:
+            copy.write_row(row)
 
 
 def _put_row(db: Database, newest: Head, header: Header) -> Head:
@@ -554,13 +592,7 @@ def _put_roots(
     if added:
         newest = _highest(db, "SELECT coalesce(max(number), 0) FROM treerunner.roots")
         numbers.update((root, newest + at) for at, root in enumerate(added, 1))
-    rows = [
-        (
-            *(numbers[root], root_bytes(root), tenure.epoch, id_bytes(tenure.holder)),
-            *(tenure.since, root_checksum(numbers[root], root, tenure)),
-        )
-        for root, tenure in tenures.items()
-    ]
+    rows = [root_values(numbers[root], root, tenure) for root, tenure in tenures.items()]
     _put(db, _PUT_ROOTS, rows)
     return numbers
 
@@ -606,14 +638,7 @@ def _take_out(db: Database, number: int) -> None:
 
 
 def _put_branches(db: Database, branches: Iterable[Numbered]) -> None:
-    rows = [
-        (
-            *(number, root_bytes(branch.root), *branch[1:-1]),
-            *(branch_checksum(number, branch), branch.about),
-        )
-        for number, branch in branches
-    ]
-    _put(db, _PUT_BRANCHES, rows)
+    _put(db, _PUT_BRANCHES, [branch_values(*each) for each in branches])
 
 
 def _highest(db: Database, query: LiteralString) -> int:
@@ -674,12 +699,5 @@ def _part_page(db: Database, found: Numbered, after: int) -> list[Part]:
     """Return the next parts of a branch, with versions after one."""
     number, (root, branch, *_) = found
     span = place_of(number, after), place_of(number + 1, 0)
-    parts = []
-    for place, first, row, checksum, data in db.execute(
-        _PAGE, (*span, _PARTS_AT_ONCE), binary=True
-    ):
-        part = Part(root, branch, first, version_at(place), data)
-        if checksum != part_checksum(row, part):
-            raise JournalDamagedError(part_text(*part[:4], row), "are not what was written")
-        parts.append(part)
-    return parts
+    rows = db.execute(_PAGE, (*span, PARTS_AT_ONCE), binary=True)
+    return [read_part((root, branch), values) for values in rows]

@@ -10,11 +10,12 @@ from registry.errors import JournalDamagedError
 from registry.journal.audit import StoredEffect, StoredPart
 from registry.journal.chain import log_checksum, part_checksum, part_text, sealed_effects
 from registry.journal.effects import EffectRow, key_text
+from registry.journal.head_file import Head
 from registry.journal.port import Checkpoint, Part
-from registry.journal.postgres_server import Opened, indexed_id
+from registry.journal.postgres_server import Opened, indexed_id, newest_row
+from registry.journal.rows import read_branch, read_checkpoint, read_tenure, sound
 from registry.journal.rules import Branch, BranchKey, Tenure
 from registry.journal.sqlite_file import number_at, place_of
-from registry.journal.sqlite_records import read_branch, read_checkpoint, read_tenure, sound
 
 
 class StoredOnServer:
@@ -22,7 +23,7 @@ class StoredOnServer:
 
     def __init__(self, opened: Opened) -> None:
         self.db = opened.db
-        self.genesis = opened.genesis
+        self.store_id = opened.store_id
         found = self._one("SELECT logs_before FROM treerunner.store")
         self.logs_before = 0 if found is None else int(found[0])
         self.numbers: dict[BranchKey, int] = {}
@@ -38,6 +39,10 @@ class StoredOnServer:
             cursor.itersize = 100
             cursor.execute(query)
             yield from cursor
+
+    def newest(self) -> Head:
+        """Give the newest row, as the entry of the store has it."""
+        return newest_row(self.db)
 
     def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Give (number, header, digest), oldest first."""
@@ -86,9 +91,9 @@ class StoredOnServer:
         return 0 if found is None else int(found[0])
 
     def effects(self) -> Iterator[StoredEffect | JournalDamagedError]:
-        """Give all effects."""
+        """Give all effects, those of older rows first; the server sorts them."""
         for number, indexed, row, checksum, data, whole in self._all(
-            "SELECT root, id, row, checksum, outcome, whole FROM treerunner.effects"
+            "SELECT root, id, row, checksum, outcome, whole FROM treerunner.effects ORDER BY row"
         ):
             try:
                 with sound(f"row {row}, an execution"):
@@ -117,7 +122,7 @@ class StoredOnServer:
     def checkpoints(self) -> Iterator[tuple[bool, Checkpoint] | JournalDamagedError]:
         """Give all checkpoints, and whether each is what was written."""
         branches = {number: key for key, number in self.numbers.items()}
-        for values in self._all("SELECT * FROM treerunner.checkpoints"):
+        for values in self._all("SELECT * FROM treerunner.checkpoints ORDER BY place"):
             key = branches.get(number_at(values[0]))
             if key is None:
                 yield JournalDamagedError(f"checkpoint {values[0]}", "is of no branch")

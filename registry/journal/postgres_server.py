@@ -24,8 +24,8 @@ from registry.errors import (
 from registry.ids import new_key
 from registry.journal.chain import genesis, root_bytes, root_of
 from registry.journal.head_file import Head
+from registry.journal.rows import sound
 from registry.journal.sqlite_file import Durability
-from registry.journal.sqlite_records import sound
 
 Database: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 CONNECTION: type[Database] = psycopg.Connection
@@ -60,11 +60,16 @@ class Opened(NamedTuple):
 
     Attributes:
         db: The connection; every statement is a transaction, but between BEGIN and COMMIT.
-        genesis: What stands before the digest of row 1.
+        store_id: Identity of the store.
     """
 
     db: Database
-    genesis: bytes
+    store_id: int
+
+    @property
+    def genesis(self) -> bytes:
+        """What stands before the digest of row 1."""
+        return genesis(self.store_id)
 
 
 def open_server(
@@ -88,7 +93,7 @@ def open_server(
         _migrate(db, name, read_only)
         found = db.execute("SELECT id FROM treerunner.store", binary=True).fetchone()
         with sound(f"{name}, the entry of the store"):
-            return Opened(db, genesis(root_of(found[0] if found else b"")))
+            return Opened(db, root_of(found[0] if found else b""))
     except psycopg.Error as error:
         db.close()
         raise translated(error, name, timeout_s) from error

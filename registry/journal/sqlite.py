@@ -23,7 +23,6 @@ from registry.errors import (
     JournalDamagedError,
     JournalError,
     NotFoundError,
-    PrunedError,
     TreerunnerError,
 )
 from registry.journal import sqlite_file
@@ -33,9 +32,6 @@ from registry.journal.chain import (
     Sealed,
     branch_text,
     digest_of,
-    log_checksum,
-    part_checksum,
-    part_text,
     root_bytes,
     root_text,
     seal,
@@ -53,7 +49,25 @@ from registry.journal.effects import (
     spans_of,
 )
 from registry.journal.head_file import Head, head_path, read_head
+from registry.journal.paging import (
+    LOGS_AT_ONCE,
+    PARTS_AT_ONCE,
+    gap_in,
+    read_logs,
+    read_parts,
+)
 from registry.journal.port import Checkpoint, Entry, Group, Part, Problem
+from registry.journal.rows import (
+    Numbered,
+    branch_values,
+    checkpoint_checksum,
+    read_branch,
+    read_part,
+    read_tenure,
+    root_values,
+    sound,
+    sound_checkpoint,
+)
 from registry.journal.rules import (
     NOBODY,
     Branch,
@@ -72,25 +86,14 @@ from registry.journal.sqlite_file import (
     log_path,
     missing,
     place_of,
-    version_at,
 )
-from registry.journal.sqlite_records import (
-    Numbered,
-    branch_checksum,
-    checkpoint_checksum,
-    read_branch,
-    read_checkpoint,
-    read_tenure,
-    root_checksum,
-    sound,
-)
+from registry.journal.tables import pages
+from registry.journal.transcript import Transcript, refuse_used
 
 Probe = Callable[[str], None]
 """Is told the step that `append` is at: `before`, `begun`, `written`, `committed`, `headed`."""
 
 _PAUSE_S = 0.005
-_PARTS_AT_ONCE = 32
-_LOGS_AT_ONCE = 16
 _IDS_AT_ONCE = 500
 _EFFECTS = "SELECT id, row, checksum, outcome FROM effects WHERE root = ? AND id"
 _PAGE = (
@@ -233,10 +236,7 @@ class SqliteJournal:
         if number is None:
             newest = "SELECT coalesce(max(number), 0) + 1 FROM branches"
             number = int(db.execute(newest).fetchone()[0])
-        values = (
-            *(number, root_bytes(branch.root), *branch[1:-1]),
-            *(branch_checksum(number, branch), branch.about),
-        )
+        values = branch_values(number, branch)
         db.execute("INSERT OR REPLACE INTO branches VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         return number
 
@@ -267,9 +267,7 @@ class SqliteJournal:
         if not number:
             newest = "SELECT coalesce(max(number), 0) + 1 FROM roots"
             number = int(db.execute(newest).fetchone()[0])
-        holder = id_bytes(tenure.holder)
-        checksum = root_checksum(number, root, tenure)
-        values = (number, root_bytes(root), tenure.epoch, holder, tenure.since, checksum)
+        values = root_values(number, root, tenure)
         db.execute("INSERT OR REPLACE INTO roots VALUES (?, ?, ?, ?, ?, ?)", values)
         return number
 
@@ -312,7 +310,41 @@ class SqliteJournal:
             db.execute("UPDATE store SET logs_before = max(logs_before, ?)", (before,))
             return db.execute("DELETE FROM logs WHERE row < ?", (before,)).rowcount
 
+    def restore(self, transcript: Transcript) -> None:
+        """Become the store that a transcript is of, in one transaction. See `Journal.restore`."""
+        with self._using() as db:
+            with self._transaction(db):
+                refuse_used(self.name, self._newest(db))
+                for table, rows in pages(transcript):
+                    marks = ", ".join("?" * len(rows[0]))
+                    db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 - a table of ours
+                told = root_bytes(transcript.store_id), transcript.logs_before
+                db.execute("UPDATE store SET id = ?, logs_before = ?", told)
+            if transcript.newest.row:
+                self._note(transcript.newest)
+
     # --- reading ---
+
+    @contextmanager
+    def stored(self) -> Iterator[StoredInFile]:
+        """Give all that is stored, as of now. See `Journal.stored`."""
+        with self._using():
+            head = self._second_head()
+            file = self._open_file(read_only=True, is_kept=True)
+        try:
+            file.db.execute("BEGIN")
+            self._see(file, head)
+            yield StoredInFile(file)
+            if file.is_outdated():
+                raise JournalBusyError(self.name, 0.0)
+        except (sqlite3.Error, UnicodeError, JournalError) as error:
+            if file.is_outdated():
+                raise JournalBusyError(self.name, 0.0) from error
+            if isinstance(error, JournalError):
+                raise
+            raise sqlite_file.translated(error, self.name, self._timeout_s) from error
+        finally:
+            file.close()
 
     def catalog(self) -> list[Entry]:
         """Return all branches, oldest first."""
@@ -329,30 +361,17 @@ class SqliteJournal:
         if found is None:
             return
         wanted = readable(found.branch, after, until)
-        reached, is_first = wanted.after, True
-        while reached < wanted.until:
-            with self._using() as db:
-                page = _part_page(db, found, reached)
-            if not page:
-                raise self._gap(root, branch, reached + 1)
-            for part in page:
-                if reached >= wanted.until:
-                    return
-                if part.first > reached + 1 or (part.first <= reached and not is_first):
-                    raise self._gap(root, branch, reached + 1)
-                yield part
-                reached, is_first = part.last, False
 
-    def _gap(self, root: int, branch: int, version: int) -> TreerunnerError:
-        """Return why the part with a version is not there: it was let go meanwhile, or is lost."""
-        with self._using() as db:
-            found = self._branch(db, root, branch)
-        if found is None:
-            return NotFoundError(branch_text(root, branch), self.name)
-        if version <= found.branch.forgotten:
-            return PrunedError(branch_text(root, branch), version, found.branch.forgotten)
-        place = f"{branch_text(root, branch)}, version {version}"
-        return JournalDamagedError(place, "is not there")
+        def page(after: int) -> list[Part]:
+            with self._using() as db:
+                return _part_page(db, found, after)
+
+        def gap(version: int) -> TreerunnerError:
+            with self._using() as db:
+                known = self._branch(db, root, branch)
+            return gap_in(self.name, (root, branch), known and known.branch, version)
+
+        yield from read_parts(wanted, page, gap)
 
     def outcome(self, root: int, execution_id: str) -> bytes | None:
         """Return the outcome of an execution that is stored; None if it is not."""
@@ -387,19 +406,12 @@ class SqliteJournal:
     def logs(self, before: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield (row number, packed records), newest first. See `Journal.logs`."""
         query = "SELECT * FROM logs WHERE row < ? ORDER BY row DESC LIMIT ?"
-        upper = (1 << 63) - 1 if before is None else before
-        while True:
+
+        def page(upper: int) -> Sequence[tuple[Any, ...]]:
             with self._using() as db:
-                page = db.execute(query, (upper, _LOGS_AT_ONCE)).fetchall()
-            for row, checksum, data in page:
-                with sound(f"row {row}, records"):
-                    is_right = checksum == log_checksum(row, data)
-                if not is_right:
-                    raise JournalDamagedError(f"row {row}, records", "are others than were written")
-                yield row, data
-            if len(page) < _LOGS_AT_ONCE:
-                return
-            upper = page[-1][0]
+                return db.execute(query, (upper, LOGS_AT_ONCE)).fetchall()
+
+        yield from read_logs(before, page)
 
     def checkpoint(self, root: int, branch: int, at: int | None = None) -> Checkpoint | None:
         """Return the newest checkpoint of a branch, up to version *at*; None if there is none."""
@@ -411,13 +423,7 @@ class SqliteJournal:
             at = found.branch.head if at is None else min(at, found.branch.head)
             span = place_of(found.number, 0), place_of(found.number, max(at, 0))
             values = db.execute(query + " LIMIT 1", span).fetchone()
-        if values is None:
-            return None
-        is_right, checkpoint = read_checkpoint((root, branch), values)
-        if not is_right:
-            place = f"checkpoint of {branch_text(root, branch)} at version {checkpoint.version}"
-            raise JournalDamagedError(place, "is another one than was written")
-        return checkpoint
+        return sound_checkpoint((root, branch), values)
 
     def check(self) -> Iterator[Problem]:
         """Read everything, as of now, and yield what is wrong; others may write meanwhile."""
@@ -571,12 +577,13 @@ class SqliteJournal:
                 raise
         return file
 
-    def _open_file(self, *, read_only: bool) -> SqliteFile:
+    def _open_file(self, *, read_only: bool, is_kept: bool = False) -> SqliteFile:
         return SqliteFile(
             self._path,
             durability=self._durability,
             timeout_s=self._timeout_s,
             read_only=read_only,
+            is_kept=is_kept,
         )
 
     def _second_head(self) -> Head | None:
@@ -646,16 +653,8 @@ def _part_page(db: sqlite3.Connection, found: Numbered, after: int) -> list[Part
     """Return the next parts of a branch, with versions after one."""
     number, (root, branch, *_) = found
     span = place_of(number, after), place_of(number + 1, 0)
-    parts = []
-    for place, first, row, checksum, data in db.execute(_PAGE, (*span, _PARTS_AT_ONCE)):
-        part = Part(root, branch, first, version_at(place), data)
-        name = part_text(*part[:4], row)
-        with sound(name):
-            is_right = checksum == part_checksum(row, part)
-        if not is_right:
-            raise JournalDamagedError(name, "are not what was written")
-        parts.append(part)
-    return parts
+    rows = db.execute(_PAGE, (*span, PARTS_AT_ONCE))
+    return [read_part((root, branch), values) for values in rows]
 
 
 def _first_stored_before(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:

@@ -7,12 +7,19 @@ from collections.abc import Iterator
 
 from registry.errors import JournalDamagedError
 from registry.journal.audit import StoredEffect, StoredPart
-from registry.journal.chain import log_checksum, part_checksum, part_text, sealed_effects
+from registry.journal.chain import (
+    genesis,
+    log_checksum,
+    part_checksum,
+    part_text,
+    sealed_effects,
+)
 from registry.journal.effects import EffectRow
+from registry.journal.head_file import Head
 from registry.journal.port import Checkpoint, Part
+from registry.journal.rows import read_branch, read_checkpoint, read_tenure, sound
 from registry.journal.rules import Branch, BranchKey, Tenure
 from registry.journal.sqlite_file import SqliteFile, number_at, place_of
-from registry.journal.sqlite_records import read_branch, read_checkpoint, read_tenure, sound
 
 
 class StoredInFile:
@@ -20,12 +27,18 @@ class StoredInFile:
 
     def __init__(self, file: SqliteFile) -> None:
         self.db = file.db
-        self.genesis = file.genesis
+        self.store_id = file.read_id()
         with sound("the entry of the store"):
             (logs_before,) = self.db.execute("SELECT logs_before FROM store").fetchone()
             self.logs_before = operator.index(logs_before)
         self.numbers: dict[BranchKey, int] = {}
         self.roots = {0: 0}
+
+    def newest(self) -> Head:
+        """Give the newest row."""
+        query = "SELECT row, digest FROM groups ORDER BY row DESC LIMIT 1"
+        found = self.db.execute(query).fetchone()
+        return Head(0, genesis(self.store_id)) if found is None else Head(*found)
 
     def rows(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Give (number, header, digest), oldest first."""
@@ -72,8 +85,9 @@ class StoredInFile:
         return int(self.db.execute("SELECT count(*) FROM parts").fetchone()[0])
 
     def effects(self) -> Iterator[StoredEffect | JournalDamagedError]:
-        """Give all effects."""
-        for number, key, row, checksum, data in self.db.execute("SELECT * FROM effects"):
+        """Give all effects, those of older rows first; the database sorts them, on disk."""
+        query = "SELECT * FROM effects ORDER BY row"
+        for number, key, row, checksum, data in self.db.execute(query):
             try:
                 with sound(f"row {row}, an execution"):
                     effect = EffectRow(self.roots[number], key, data)
@@ -96,7 +110,7 @@ class StoredInFile:
     def checkpoints(self) -> Iterator[tuple[bool, Checkpoint] | JournalDamagedError]:
         """Give all checkpoints, and whether each is what was written."""
         branches = {number: key for key, number in self.numbers.items()}
-        for values in self.db.execute("SELECT * FROM checkpoints"):
+        for values in self.db.execute("SELECT * FROM checkpoints ORDER BY place"):
             key = branches.get(number_at(values[0]))
             if key is None:
                 yield JournalDamagedError(f"checkpoint {values[0]}", "is of no branch")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -129,24 +131,31 @@ class SqliteFile:
 
     Attributes:
         db: The connection; every statement is a transaction, but between BEGIN and COMMIT.
-        genesis: What stands before the digest of row 1.
 
     Args:
         path: The database; with what belongs to it beside it.
         durability: What a commit waits for.
         timeout_s: How long to wait for other processes.
         read_only: Nothing is written, and nothing has to be right.
+        is_kept: Whether it stays readable, as of one moment, if somebody begins to write to it.
+            For that there is a log meanwhile, if an empty one, unless its folder is read-only.
 
     Raises:
         JournalError, JournalBusyError, JournalDamagedError: See `Journal`.
     """
 
     def __init__(
-        self, path: Path, *, durability: Durability, timeout_s: float, read_only: bool
+        self,
+        path: Path,
+        *,
+        durability: Durability,
+        timeout_s: float,
+        read_only: bool,
+        is_kept: bool = False,
     ) -> None:
         self.path = path
         self.head: HeadFile | None = None
-        self._mode = _read_only_mode(path) if read_only else "mode=rwc"
+        self._mode = _read_only_mode(path, is_kept=is_kept) if read_only else "mode=rwc"
         self._stamp = _stamp(path) if self._mode == _UNSHARED else None
         try:
             self.db = _connect(path, self._mode, timeout_s)
@@ -170,10 +179,7 @@ class SqliteFile:
         if not read_only and self._is_new():
             self._create()
         self._recognise()
-        try:
-            self.genesis = genesis(root_of(db.execute("SELECT id FROM store").fetchone()[0]))
-        except (TypeError, OverflowError) as error:
-            raise JournalDamagedError(str(self.path), "has no identity any more") from error
+        self.read_id()
         if not read_only:
             self.head = HeadFile(head_path(self.path))
         self._identity = self._find()
@@ -220,6 +226,24 @@ class SqliteFile:
         if self._mode != _UNSHARED and db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             raise JournalDamagedError(store, "says that it has no write-ahead log")
 
+    def read_id(self) -> int:
+        """Return the identity of the store; a store without rows may get another one.
+
+        Raises:
+            JournalDamagedError: It has none.
+        """
+        try:
+            found = root_of(self.db.execute("SELECT id FROM store").fetchone()[0])
+            root_bytes(found)  # raises if it is too long
+        except (TypeError, OverflowError) as error:
+            raise JournalDamagedError(str(self.path), "has no identity any more") from error
+        return found
+
+    @property
+    def genesis(self) -> bytes:
+        """What stands before the digest of row 1."""
+        return genesis(self.read_id())
+
     def _find(self) -> Identity:
         found = self.path.stat()
         return Identity(found.st_dev, found.st_ino)
@@ -254,13 +278,17 @@ class SqliteFile:
             self.head.close()
 
 
-def _read_only_mode(path: Path) -> str:
+def _read_only_mode(path: Path, *, is_kept: bool) -> str:
     """Return how to open a file so that nothing is written.
 
     Whoever has it open has a log, if an empty one. Without one there is nothing to share, and
     SQLite need not make one, nor an index of it (`-shm`).
     """
-    return "mode=ro" if log_path(path).exists() else _UNSHARED
+    if log_path(path).exists():
+        return "mode=ro"
+    if is_kept and os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return "mode=rw"  # makes an empty log, and takes it away again
+    return _UNSHARED
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -330,6 +358,41 @@ def copy(source: SqliteFile, target: Path) -> bool:
         _sync(head_path(target))
     _sync(target.parent)
     return True
+
+
+@contextmanager
+def new_database(target: Path) -> Iterator[Path]:
+    """Give the path of a new database; when the block ends it is on the disk, and has its name.
+
+    Nothing of it is left if the block raises.
+
+    Raises:
+        JournalError: There is a head file of that name, or it could not be given its name.
+    """
+    if head_path(target).exists():
+        problem = f"has a head file already, {head_path(target)}"
+        raise JournalError(str(target), problem, "delete that, or give the path of a new file")
+    partial = target.with_name(target.name + "-partial")
+    _remove(partial)
+    try:
+        yield partial
+        try:
+            # In this order: a database without a head file is no damage.
+            for path in (partial, head_path(partial)):
+                _sync(path)
+            partial.rename(target)
+            head_path(partial).rename(head_path(target))
+            _sync(target.parent)
+        except OSError as error:
+            raise translated(error, str(target), 0.0) from error
+    finally:
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    """Delete a database, with what belongs to it."""
+    for each in (path, log_path(path), path.with_name(path.name + "-shm"), head_path(path)):
+        each.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from registry.errors import JournalBusyError, JournalError, TreerunnerError
+from registry.journal.audit import Stored
 from registry.journal.port import Checkpoint, Entry, Group, Journal, Part, Problem
+from registry.journal.transcript import Transcript
 
 
 class Faults:
@@ -78,6 +81,14 @@ class FaultyJournal:
         """See `Journal`."""
         found: dict[int, int] = self._call(self._journal.acquire, roots, holder)
         return found
+
+    def stored(self) -> AbstractContextManager[Stored]:
+        """See `Journal`."""
+        return self._journal.stored()
+
+    def restore(self, transcript: Transcript) -> None:
+        """See `Journal`."""
+        self._call(self._journal.restore, transcript)
 
     def catalog(self) -> list[Entry]:
         """See `Journal`."""

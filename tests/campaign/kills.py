@@ -40,6 +40,8 @@ Kill = tuple[int, float]
 """A host, and when it died."""
 Saboteur = Callable[[Runner, Watch, threading.Event], Kill | None]
 """Ends a host, and tells which, once it is dead; None if it could not."""
+Places = Callable[[int], Path | str]
+"""Returns where the store of a round is: a new file, or an empty database."""
 
 
 def random_kill(dice: random.Random) -> Saboteur:
@@ -83,14 +85,28 @@ def kill_hosts(
     what: str, count: int, folder: Path, make_saboteur: Callable[[random.Random], Saboteur]
 ) -> Row:
     """Let hosts of ledgers die, and check what is stored."""
+    return kill_hosts_of_ledgers(what, count, _files(folder, what), make_saboteur)
+
+
+def kill_hosts_of_ledgers(
+    what: str, count: int, places: Places, make_saboteur: Callable[[random.Random], Saboteur]
+) -> Row:
+    """Do the same with stores of any kind."""
     story = _Story(app, ledgers(), enter_jobs, app.model)
-    return _rounds(what, count, folder, make_saboteur, story, LEDGERS)
+    return _rounds(what, count, places, make_saboteur, story)
 
 
 def kill_hosts_of_flights(count: int, folder: Path) -> Row:
     """Let hosts die during the flights batch, and compare with a run in which none did."""
     story = _Story(flights.app, flights.roots(), year_after_year, None)
-    return _rounds("SIGKILL of a host, any moment, flights", count, folder, random_kill, story, 0)
+    what = "SIGKILL of a host, any moment, flights"
+    return _rounds(what, count, _files(folder, what), random_kill, story)
+
+
+def _files(folder: Path, what: str) -> Places:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "".join(each if each.isalnum() else "-" for each in what)
+    return lambda number: folder / f"{name}-{number}.db"
 
 
 def ledgers(count: int = LEDGERS) -> dict[str, Entity]:
@@ -136,10 +152,9 @@ class _Story:
 def _rounds(
     what: str,
     count: int,
-    folder: Path,
+    places: Places,
     make_saboteur: Callable[[random.Random], Saboteur],
     story: _Story,
-    seed: int,
 ) -> Row:
     began = monotonic()
     problems: list[str] = []
@@ -150,9 +165,8 @@ def _rounds(
     for number in itertools.count():
         if killed >= count:
             break
-        folder.mkdir(parents=True, exist_ok=True)
-        store = folder / f"{seed}-{number}-{abs(hash(what)) % 10_000}.db"
-        saboteur = make_saboteur(random.Random(f"{seed} {number} {what}"))
+        store = places(number)
+        saboteur = make_saboteur(random.Random(f"{number} {what}"))
         round_ = _Round(story, store, saboteur, min(KILLS_A_ROUND, count - killed))
         round_.run()
         problems += round_.problems
@@ -161,7 +175,8 @@ def _rounds(
         executions += round_.executions
         killed += len(round_.kills)
         notes.update(round_.notes)
-        store.unlink(missing_ok=True)
+        if isinstance(store, Path):
+            store.unlink(missing_ok=True)
         if not round_.kills:
             problems.append("nothing could be killed")
             break
@@ -175,7 +190,7 @@ def _rounds(
 class _Round:
     """One batch on one store, while hosts die."""
 
-    def __init__(self, story: _Story, store: Path, saboteur: Saboteur, count: int) -> None:
+    def __init__(self, story: _Story, store: Path | str, saboteur: Saboteur, count: int) -> None:
         self._story = story
         self._store = store
         self._saboteur = saboteur

@@ -65,7 +65,8 @@ def table(rows: Sequence[Row]) -> str:
             takeover = f"{row.p50_s:.2f} / {row.p99_s:.2f} / {max(row.takeovers_s):.2f} s"
         notes = ", ".join(f"{name} {value}" for name, value in row.notes.items()) or "-"
         cells = [
-            *(str(row.number), row.what, f"{row.count:,}", f"{row.executions:,}"),
+            *(str(row.number), row.what, f"{row.count:,}"),
+            f"{row.executions:,}" if row.executions else "-",
             *(str(len(row.problems)), takeover, notes, f"{row.took_s:.0f} s"),
         ]
         lines.append(f"| {' | '.join(cells)} |")

@@ -11,7 +11,17 @@ from tenacity.wait import wait_fixed
 
 from registry import NotFoundError, Ref, StructureError
 from registry.errors import IdentityTakenError, NameTakenError, UsageError
-from runner import Counts, ExecutionError, Job, Options, Outcome, Retries, Runner, RunnerError
+from runner import (
+    Counts,
+    ExecutionError,
+    Job,
+    Options,
+    Outcome,
+    ResultOf,
+    Retries,
+    Runner,
+    RunnerError,
+)
 from runner.errors import RootNotFoundError
 from tests.contract.library import Book, Library, Shelf, Sorting, new_library
 
@@ -201,6 +211,78 @@ class RunnerContract:
 
         assert [first.index, *(outcome.index for outcome in rest)] == list(range(100))
 
+    # --- jobs that depend on others ---
+
+    def test_a_job_gets_what_earlier_ones_returned(self, runner: Runner, root: Ref):
+        jobs = [
+            Job("found", None, {"name": "new"}, id="new"),
+            Job("note", ResultOf("new"), {"number": 7}, id="noted"),
+            Job("note", root, {"number": ResultOf("noted")}),
+            Job("total", None, {"libraries": [ResultOf("new")]}),
+            Job("show", root, {"value": {"is": [ResultOf("new"), 3]}}),
+        ]
+
+        outcomes = list(runner.submit(jobs, ordered=True))
+
+        new = outcomes[0].value
+        assert isinstance(new, Ref)
+        assert [each.value for each in outcomes[1:]] == [1, 1, 1, {"is": [new, 3]}]
+        assert (log_of(runner, new), log_of(runner, root)) == ([7], [1])
+
+    def test_a_job_is_skipped_if_one_that_it_depends_on_did_not_succeed(
+        self, runner: Runner, root: Ref
+    ):
+        jobs = [
+            Job("fail", root, {"message": "no such shelf"}, id="a"),
+            Job("note", root, {"number": 1}, id="b", options=Options(depends_on=("a",))),
+            Job("note", root, {"number": ResultOf("b")}),
+            Job("note", root, {"number": 2}),
+        ]
+        batch = runner.submit(jobs, ordered=True)
+
+        outcomes = list(batch)
+
+        assert [each.status for each in outcomes] == ["failed", "skipped", "skipped", "ok"]
+        assert batch.counts() == Counts(ok=1, failed=1, skipped=2)
+        error = outcomes[2].error
+        assert error is not None
+        assert error.type == "SkippedError"
+        assert "'b', which it depends on, is skipped (ValueError: no such shelf)" in error.message
+        assert log_of(runner, root) == [2]
+
+    def test_roots_keep_their_order_whoever_waits_for_whom(self, runner: Runner):
+        """Each job depends on the one before it, and that one is for another root."""
+        roots = runner.add_many([Library() for _ in range(3)])
+        jobs = [
+            Job(
+                "note",
+                roots[n % 3],
+                {"number": n},
+                f"{n}",
+                Options(depends_on=f"{n - 1}") if n % 5 == 4 else None,
+            )
+            for n in range(600)
+        ]
+
+        assert runner.submit(jobs).wait() == Counts(ok=600)
+
+        for first, root in enumerate(roots):
+            assert log_of(runner, root) == list(range(first, 600, 3))
+
+    def test_those_with_a_higher_priority_overtake_those_that_wait(self, runner: Runner, root: Ref):
+        jobs = [
+            Job("note", root, {"number": n}, options=Options(priority=1) if n >= 150 else None)
+            for n in range(200)
+        ]
+
+        assert runner.submit(jobs, chunk=5, window=1).wait() == Counts(ok=200)
+
+        log = log_of(runner, root)
+        assert sorted(log) == list(range(200))
+        assert [each for each in log if each >= 150] == list(range(150, 200))
+        assert [each for each in log if each < 150] == list(range(150))
+        assert log.index(199) < 150
+
     # --- how jobs name roots ---
 
     def test_a_root_goes_by_ref_name_or_address(self, runner: Runner):
@@ -282,6 +364,24 @@ class RunnerContract:
         assert [each.attempts for each in others] == [1] * 3
         assert batch.counts() == Counts(ok=4)
         assert sorted(log_of(runner, root)) == [0, 1, 2, 3]
+
+    def test_what_depends_on_a_job_waits_for_its_last_attempt(self, runner: Runner, root: Ref):
+        good, bad = (f"waits {next(self.keys)}" for _ in range(2))
+        jobs = [
+            Job("stumble", root, {"key": good, "times": 1}, "good"),
+            Job("stumble", root, {"key": bad, "times": 9}, "bad"),
+            Job("add_up", None, {"a": ResultOf("good"), "b": 40}, "sum"),
+            Job("note", root, {"number": 7}, "never", Options(depends_on="bad")),
+        ]
+        retries = Retries(2, wait=wait_fixed(0.01))
+
+        outcomes = list(runner.submit(jobs, ordered=True, options=Options(retries=retries)))
+
+        assert [(each.id, each.status, each.attempts) for each in outcomes] == [
+            *(("good", "ok", 2), ("bad", "failed", 2), ("sum", "ok", 1), ("never", "skipped", 1)),
+        ]
+        assert outcomes[2].value == 42
+        assert log_of(runner, root) == [2]
 
     def test_a_job_has_its_own_number_of_attempts(self, runner: Runner, root: Ref):
         names = [f"own {next(self.keys)}" for _ in range(3)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,21 +12,30 @@ import pytest
 from registry.errors import (
     DuplicateExecutionError,
     FencedError,
+    JournalDamagedError,
     JournalError,
     JournalGapError,
     NotFoundError,
     PrunedError,
 )
-from registry.ids import EXECUTION_BITS, to_uuid
+from registry.ids import EXECUTION_BITS, execution_text, to_uuid
+from registry.journal.export import export_lines, import_lines
+from registry.journal.memory import MemoryJournal
 from registry.journal.port import Checkpoint, Entry, Group, Journal
+from registry.journal.transcript import transcribe
 from tests.contract.journals import BACKENDS, DEPOT, SHOP, YARD, OnServer, Store, group, part
 
 
 @pytest.fixture(params=[*BACKENDS, "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "postgresql":
+    return store_of(request.param, request, tmp_path)
+
+
+def store_of(backend: str, request: pytest.FixtureRequest, folder: Path) -> Store:
+    """Return an empty store of a backend."""
+    if backend == "postgresql":
         return OnServer(request.getfixturevalue("postgres_server"))
-    return BACKENDS[request.param](tmp_path)
+    return BACKENDS[backend](folder)
 
 
 @pytest.fixture
@@ -633,3 +643,219 @@ def test_any_thread_may_call(journal: Journal) -> None:
     assert sorted(rows) == list(range(1, 81))
     assert [entry.head for entry in journal.catalog()] == [20, 20, 20, 20]
     assert list(journal.check()) == []
+
+
+# --- stored, restore -----------------------------------------------------------------------------
+
+
+def fill(journal: Journal) -> None:
+    """Store something of every kind, and let go of some of it."""
+    journal.append(
+        group(
+            *(part(SHOP, 1, 3), part(DEPOT, 1, data=b"P[1,2.5]")),
+            notes=[(SHOP, 0, 0, b'["Shop"]'), (DEPOT, 0, 0, b"first")],
+            effects=[(YARD, "no tree", b"[1,2]"), (SHOP, "\ud800", b""), (0, "x" * 3000, b"\xff")],
+            log=b"log 1",
+        )
+    )
+    journal.append(
+        group(
+            *(part(SHOP, 4, 5), part(SHOP, 3, branch=2)),
+            notes=[(SHOP, 2, 2, b"fork")],
+            series=[counted(SHOP, 0, 2, 5), counted(0, 4), counted(YARD, 7)],
+        )
+    )
+    journal.acquire([DEPOT, SHOP], "host \ud800")
+    fork = group(
+        part(SHOP, 4, branch=2),
+        notes=[(SHOP, 2, 2, b""), (DEPOT, 0, 0, b"second")],
+        effects=[(SHOP, "b", b"two"), (DEPOT, "a", b"one")],
+        log=b"log 4",
+        epochs={SHOP: 2, DEPOT: 2},
+    )
+    journal.append(fork)
+    again = group(
+        part(SHOP, 6, branch=2), notes=[(SHOP, 2, 5, b"anew")], log=b"log 5", epochs={SHOP: 2}
+    )
+    journal.append(again)
+    for version in (2, 5):
+        journal.put_checkpoint(Checkpoint(SHOP, 0, version, b"state %d" % version))
+    journal.put_checkpoint(Checkpoint(SHOP, 2, 6, b"branch"))
+    journal.forget(SHOP, 0, 2)
+    journal.forget_logs(4)
+
+
+def held(journal: Journal) -> tuple[object, ...]:
+    """Return all that a journal gives to read, where some was let go."""
+    catalog = journal.catalog()
+    parts = [list(journal.parts(each.root, each.branch, min(2, each.head))) for each in catalog]
+    return catalog, parts, list(journal.logs()), list(journal.check())
+
+
+def exported(journal: Journal) -> list[bytes]:
+    with journal.stored() as stored:
+        return list(export_lines(transcribe(stored)))
+
+
+def test_a_store_is_restored_from_another(journal: Journal) -> None:
+    """It is the same one: what it holds, who may write, how it goes on."""
+    there = MemoryJournal(clock=lambda: 0.0)
+    fill(there)
+
+    with there.stored() as stored:
+        journal.restore(transcribe(stored))
+
+    assert held(journal) == held(there)
+    assert exported(journal) == exported(there)
+    assert journal.outcome(SHOP, "\ud800") == b""
+    assert journal.outcome(0, "x" * 3000) == b"\xff"
+    assert journal.outcome(YARD, "no tree") == b"[1,2]"
+    for root, number in ((SHOP, 2), (SHOP, 3), (0, 4), (YARD, 7)):
+        text = execution_text(COUNT + number)
+        assert journal.outcome(root, text) == there.outcome(root, text)
+    for version in (2, 5, 6):
+        assert journal.checkpoint(SHOP, 0, version) == there.checkpoint(SHOP, 0, version)
+    assert journal.checkpoint(SHOP, 2) == Checkpoint(SHOP, 2, 6, b"branch")
+    for each in (journal, there):
+        with pytest.raises(PrunedError):
+            list(each.parts(SHOP, 0))
+        with pytest.raises(FencedError) as caught:
+            each.append(group(part(SHOP, 6)))
+        assert (caught.value.epoch, caught.value.holder) == (2, "host \ud800")
+        assert each.append(group(part(SHOP, 6), part(YARD, 1), epochs={SHOP: 2})) == 6
+        assert each.acquire([YARD, SHOP], "next") == {YARD: 2, SHOP: 3}
+    assert held(journal) == held(there)
+
+
+def test_what_a_store_gives_is_restored_in_another(journal: Journal) -> None:
+    there = MemoryJournal()
+    fill(journal)
+
+    with journal.stored() as stored:
+        there.restore(transcribe(stored))
+
+    assert held(there) == held(journal)
+    assert exported(there) == exported(journal)
+
+
+def test_a_restored_store_is_there_when_it_is_opened_again(store: Store) -> None:
+    there = MemoryJournal(clock=lambda: 0.0)
+    fill(there)
+    first = store.open()
+    with there.stored() as stored:
+        first.restore(transcribe(stored))
+    if store.is_durable:
+        first.close()
+
+    again = store.open()
+
+    assert held(again) == held(there)
+    assert exported(again) == exported(there)
+    again.close()
+
+
+def test_what_is_stored_is_told_by_the_same_lines_everywhere(journal: Journal) -> None:
+    there = MemoryJournal(clock=lambda: 0.0)
+    for each in (journal, there):
+        fill(each)
+
+    found, expected = ([*map(json.loads, exported(each))] for each in (journal, there))
+
+    for lines in (found, expected):
+        for line in lines:
+            for chance in ("sum", "digest", "store"):  # identity, and what is made over it
+                line.pop(chance, None)
+    assert found == expected
+
+
+def test_a_store_with_rows_is_not_overwritten(journal: Journal) -> None:
+    there = MemoryJournal()
+    fill(there)
+    journal.append(group(part(YARD, 1)))
+    before = held(journal)
+
+    with there.stored() as stored, pytest.raises(JournalError, match="has 1 rows already"):
+        journal.restore(transcribe(stored))
+
+    assert held(journal) == before
+
+
+def test_a_transcript_that_fails_leaves_nothing(journal: Journal) -> None:
+    there = MemoryJournal()
+    fill(there)
+    with there.stored() as stored:
+        whole = transcribe(stored)
+        with pytest.raises(JournalDamagedError):
+            journal.restore(whole._replace(checkpoints=failing(whole.checkpoints)))
+    assert (held(journal), journal.outcome(SHOP, "b")) == (([], [], [], []), None)
+
+    with there.stored() as stored:
+        journal.restore(transcribe(stored))
+
+    assert held(journal) == held(there)
+
+
+def failing(checkpoints: Iterator[Checkpoint]) -> Iterator[Checkpoint]:
+    """Yield checkpoints; fail in place of the end."""
+    yield from checkpoints
+    raise JournalDamagedError("the end", "is not there")
+
+
+def test_an_empty_store_is_restored(journal: Journal) -> None:
+    there = MemoryJournal()
+    with there.stored() as stored:
+        journal.restore(transcribe(stored))
+
+    assert exported(journal) == exported(there)
+    assert journal.append(group(part(SHOP, 1))) == 1
+    assert list(journal.check()) == []
+
+
+def test_what_is_stored_is_of_one_moment_while_others_write(journal: Journal) -> None:
+    fill(journal)
+    before = exported(journal)
+
+    with journal.stored() as stored:
+        lines = export_lines(transcribe(stored))
+        found = [next(lines)]
+        epochs = {SHOP: 2, DEPOT: 2}
+        journal.append(
+            group(part(SHOP, 6), effects=[(SHOP, "new", b"")], log=b"new", epochs=epochs)
+        )
+        journal.put_checkpoint(Checkpoint(SHOP, 0, 6, b"new"))
+        journal.forget(SHOP, 0, 6)
+        journal.append(group(notes=[(DEPOT, 0, 0, b"")], epochs=epochs))
+        journal.forget_logs(100)
+        found += lines
+
+    assert found == before
+    assert exported(journal) != before
+
+
+def test_what_is_exported_while_others_append_is_a_prefix(journal: Journal) -> None:
+    journal.append(group(part(SHOP, 1)))
+    count = 150
+
+    def append() -> None:
+        for version in range(2, count):
+            effects = [(SHOP, f"{version}", b"done"), (YARD, f"{version}", b"done")]
+            journal.append(group(part(SHOP, version), effects=effects, log=b"log"))
+
+    writer = threading.Thread(target=append)
+    writer.start()
+    found: list[list[bytes]] = []
+    while not found or writer.is_alive():
+        found.append(exported(journal))
+    writer.join()
+    whole = MemoryJournal()
+    with journal.stored() as stored:
+        whole.restore(transcribe(stored))
+    parts = list(whole.parts(SHOP, 0))
+    assert len(parts) == count - 1
+
+    for lines in found:
+        again = MemoryJournal()
+        again.restore(import_lines(lines, "lines"))
+        assert list(again.check()) == []
+        there = list(again.parts(SHOP, 0))
+        assert there == parts[: len(there)]

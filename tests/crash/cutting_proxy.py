@@ -37,6 +37,11 @@ class CuttingProxy:
         """Cut at the next COMMIT, once."""
         self._cut = cut
 
+    @property
+    def is_to_cut(self) -> bool:
+        """Whether the COMMIT at which to cut has yet to come."""
+        return self._cut is not None
+
     def take_cut(self) -> Cut | None:
         """Return how to cut now, once."""
         cut, self._cut = self._cut, None

@@ -114,4 +114,4 @@ def test_the_terminal_gives_what_the_page_shows(command: str, shown: str) -> Non
 def test_every_command_about_a_store_is_shown() -> None:
     commands = {command.split()[1] for command, _ in BLOCKS if command.startswith("treerunner")}
 
-    assert commands == {"run", "verify", "backup", "show", "diff"}
+    assert commands == {"run", "verify", "backup", "export", "import", "show", "diff"}

@@ -22,6 +22,7 @@ from registry.journal.port import Checkpoint, Effect, Group, Journal, Part, Seri
 from registry.journal.sqlite import SqliteJournal
 from tests.model.conftest import histories
 from tests.model.dice import Dice
+from tests.model.journaled import carried
 
 ROOTS = (3, (1 << 74) - 1, 1 << 73)
 BRANCHES = (0, 1)
@@ -185,6 +186,9 @@ class Journals(RuleBasedStateMachine):
             self.same(lambda journal, key=entry[:2]: journal.parts(*key))  # type: ignore[misc]
         self.same(lambda journal: journal.logs())
         assert self.same(lambda journal: journal.check()) == []
+        elsewhere = SqliteJournal(self.path.with_name("carried.db"), durability="none")
+        carried(self.memory, elsewhere).close()
+        carried(self.openers[0])
         for opener in self.openers:
             opener.close()
         self.folder.cleanup()

@@ -44,6 +44,12 @@ class Script:
     def failed_jobs(self, *, cancelled: bool = False) -> list[Job]:
         return [Job("again", None, {"cancelled": cancelled}, "a")]
 
+    def learn(self, outcome: Outcome) -> None:
+        """Batches here depend on nothing."""
+
+    def learn_from(self, other: Script) -> None:
+        """See `learn`."""
+
 
 def batch_of(script: Script, *, is_ordered: bool = False, raise_on: RaiseOn = "never") -> Batch:
     """Return a batch; jobs that it submits again come out of it as they are."""

@@ -242,3 +242,41 @@ def test_a_store_that_is_none_is_one_line(folder: Path) -> None:
     assert result.exit_code == 2
     assert "text.db" in result.stderr
     assert result.stderr.count("\n") <= 2, result.stderr
+
+
+def dependent(number: int) -> dict[str, Any]:
+    """Return a job that depends on an earlier one, or on two; some fail, so others are skipped."""
+    line: dict[str, Any] = {
+        "id": f"j{number}",
+        "callable": "add",
+        "root": ("left", "right")[number % 2],
+        # Until 1,500 nothing depends on what fails: all of these are known when it goes on.
+        "arguments": {"amount": -1 if number % 90 == 3 and number % 11 != 10 else 1},
+    }
+    if number % 5 == 0 and number > 1_500:
+        line["depends_on"] = [f"j{number - 1_500}", f"j{number - 7}"]
+    elif number % 11 == 0 and number:
+        line["depends_on"] = f"j{number - 1}"
+    if number % 700 == 699:
+        line["arguments"] = {"amount": {"$result": f"j{number - 690}"}}
+    return line
+
+
+@pytest.mark.parametrize("options", [(), ("--resume",)], ids=["again", "resumed"])
+def test_jobs_may_depend_on_those_that_ran_before_the_end_of_the_process(
+    folder: Path, options: tuple[str, ...]
+) -> None:
+    """Also on many: those that are known come a thousand at a time, and each time it goes on."""
+    lines = [json.dumps(dependent(number)) + "\n" for number in range(3_000)]
+    (folder / "jobs.jsonl").write_text("".join(lines))
+    clean = run("clean.db")
+    run_killed("killed.db", at=1_200)
+
+    again = run("killed.db", *options)
+
+    found = outcomes(clean)
+    assert [each["line"] for each in found] == list(range(1, 3_001))
+    assert {each["status"] for each in found} == {"ok", "failed", "skipped"}
+    assert found[699]["value"] > found[9]["value"] > 1
+    assert outcomes(again) == found
+    assert again.exit_code == clean.exit_code == 1

@@ -15,8 +15,9 @@ from runner import wire
 from runner.batch import Counts, Job
 from runner.code import collect_code
 from runner.directory import Directory, Entry
-from runner.dispatcher import Dispatcher, next_chunk_jobs
+from runner.dispatcher import Dispatcher
 from runner.fleet import Fleet
+from runner.lane import next_chunk_jobs
 from runner.routing import Routing
 from runner.settings import DEFAULT, Settings
 from runner.statistics import Meter
@@ -273,3 +274,20 @@ def test_a_slow_source_does_not_hold_back_what_it_gave(bench: Bench):
 )
 def test_chunks_grow_until_they_take_as_long_as_they_should(sent: int, run_s: float, expected: int):
     assert next_chunk_jobs(sent, run_s, DEFAULT) == expected
+
+
+def test_time_comes_from_outside(bench: Bench) -> None:
+    """How long a job waited is told by the clock that the dispatcher was given."""
+    now = [100.0]
+    routing = Routing(bench.directory, library.app.callables())
+    parts = (bench.fleet, bench.directory, routing, bench.meter, bench.wire, SETTINGS)
+    dispatcher = Dispatcher(bench.notes(1), *parts, clock=lambda: now[0])
+
+    def an_hour_later() -> None:
+        now[0] += 3_600.0
+        bench.transport.step_all()
+
+    dispatcher._await_arrival = an_hour_later  # type: ignore[method-assign]
+    assert dispatcher.advance()
+
+    assert 3_599.0 < dispatcher.ready[0].queued_s <= 3_600.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -149,3 +150,18 @@ def test_ctrl_c_cancels_the_rest_where_it_is_meant_for_the_process():
         assert versions(reply) == statuses
         assert host.take_interrupt() is is_interruptible
         assert host.take_interrupt() is False
+
+
+def test_time_comes_from_outside():
+    """What is stored is dated by one clock, what jobs take is measured by another."""
+    seconds = itertools.count()
+    host = Host(clock=lambda: 1_000_000_000.5, timer=lambda: float(next(seconds)))
+    ask(host, "load", dump_code(collect_code(library.app, by_value=False)))
+    root = add(host, Library())
+
+    reply = execute(host, note(root, 1), note(root, 2))
+
+    assert [run_us for run_us, *_ in reply.rows()] == [1_000_000, 1_000_000]
+    assert [info.committed_at.timestamp() for info in ask(host, "ask", (root, "history", ()))] == [
+        1_000_000_000.5
+    ] * 3

@@ -15,6 +15,7 @@ from registry.journal.sqlite import SqliteJournal
 from runner import Job, Runner
 from runner.errors import HostFaultError, PoisonError
 from runner.host import Host
+from runner.host_store import Store
 
 
 class Counter(Entity):
@@ -218,3 +219,16 @@ def test_refs_are_the_same_in_the_next_process(opened: Callable[[], Runner]) -> 
     first.close()
 
     assert list(opened().roots()) == [Ref(root.root, root.key)]
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("postgresql://me:secret@there:5432/flights", "postgresql://there:5432/flights"),
+        ("postgresql://me:se@cret@there/flights?password=secret", "postgresql://there/flights"),
+        ("postgresql:///flights?user=me@here&password=secret", "postgresql://..."),
+        ("folder/flights.db", "folder/flights.db"),
+    ],
+)
+def test_the_form_of_a_store_for_logs_has_no_password(place: str, shown: str) -> None:
+    assert repr(Store(place, "commit")) == f"Store(place={shown!r}, durability='commit')"

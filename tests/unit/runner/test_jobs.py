@@ -65,8 +65,8 @@ def test_root_arguments_and_id_may_be_left_out() -> None:
         (
             b'{"callable": "f", "args": {}}',
             (
-                "'args' is not a key of a job; "
-                "these are callable, root, arguments, id, retries, timeout_s, memory_bytes"
+                "'args' is not a key of a job; these are callable, root, arguments, id, "
+                "priority, depends_on, retries, timeout_s, memory_bytes"
             ),
         ),
     ],

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from registry import Ref
-from registry.errors import JournalError
+from registry.errors import FencedError, JournalError
 from registry.journal.port import Group
 from registry.journal.sqlite import SqliteJournal
 from runner.batch import Counts, Job, Outcome
@@ -21,11 +21,12 @@ from runner.dispatcher import Dispatcher
 from runner.errors import HostLostError, JobTimeoutError, TimeLimitError
 from runner.fleet import Fleet
 from runner.host_store import Store, enter_stored
+from runner.options import Options
 from runner.routing import Routing
 from runner.runner import Runner, _Addition, _Session
 from runner.settings import DEFAULT, Settings
 from runner.statistics import Meter
-from runner.wire import Wire
+from runner.wire import Wire, chunk_of
 from tests.contract import library
 from tests.contract.library import Library
 from tests.unit.runner.stepped import SteppedTransport
@@ -363,6 +364,28 @@ def test_what_is_held_back_when_a_batch_is_cancelled_is_told(bench: Bench):
     assert counts.lost == counts.failed == 0
 
 
+def test_what_was_stored_before_its_batch_was_cancelled_is_not_said_to_have_not_begun(
+    bench: Bench,
+):
+    """Of a chunk that is sent again, the host tells what it knows, and runs nothing."""
+    jobs = [Job("note", bench.roots[0], {"number": number}) for number in range(3)]
+    dispatcher = bench.dispatcher(jobs)
+    bench.until_it_waits(dispatcher)
+    bench.transport.kill(bench.host(0), after=1)
+    bench.until_it_waits(dispatcher)  # it is sent again
+    dispatcher.cancel()
+    outcomes = bench.until_it_waits(dispatcher)  # and the new host is told
+
+    outcomes += bench.drive(dispatcher)
+
+    assert {each.index: each.status for each in outcomes} == {
+        0: "ok",
+        1: "cancelled",
+        2: "cancelled",
+    }
+    assert bench.log(0) == [0]
+
+
 def test_a_host_that_dies_after_a_batch_was_cancelled_is_not_given_more(bench: Bench):
     dispatcher = bench.dispatcher(bench.notes(1_000), replace(SETTINGS, cancel_grace_s=0.05))
     bench.until_it_waits(dispatcher)
@@ -515,6 +538,31 @@ def test_a_host_whose_roots_another_process_took_over_says_so_from_then_on(
     assert other.log(bench.roots[0]) == [1]
 
 
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_host_taken_for_dead_whose_store_failed_takes_no_root_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, is_stored: bool
+):
+    """It loads what it had again; that another host has become the writer since stays so."""
+    stale = bench.transport.hosts[bench.host(0)]
+    wire, number = Wire(by_value=False), bench.dispatcher([]).number
+    row: Any = (("note", ("library", "number")), bench.roots[0])
+    first, second = (
+        wire.dumps_chunk(chunk_of(number, [*row, index, None], [bench.roots[0], index]))[0]
+        for index in range(2)
+    )
+    with failing(monkeypatch, calls=1, is_stored=is_stored):
+        refused = wire.loads_reply(stale.serve("resume", first))
+    assert isinstance(refused.refusal, JournalError), repr(refused.refusal)
+    bench.transport.kill(bench.host(0))
+    bench.run(Job("note", bench.roots[0], {"number": 10}))
+
+    refused = wire.loads_reply(stale.serve("resume", second))
+
+    assert isinstance(refused.refusal, FencedError)
+    assert [each.ok for each in bench.run(Job("note", bench.roots[0], {"number": 11}))] == [True]
+    assert bench.log(0) == [*([0] if is_stored else []), 10, 11]
+
+
 # --- poison ---
 
 
@@ -628,3 +676,39 @@ def test_a_limit_of_time_takes_a_store_and_hosts_that_can_be_ended(tmp_path: Pat
         with pytest.raises(TimeLimitError, match="hosts"):
             runner.submit([], timeout_s=1.0)
         assert runner.submit([]).wait() == Counts()
+
+
+@pytest.mark.parametrize("stored", [0, 1, 2])
+def test_what_waited_for_others_takes_effect_once_in_order_after_a_takeover(
+    bench: Bench, stored: int
+):
+    jobs = [
+        job._replace(options=Options(depends_on=f"j{number - 3}") if number % 7 == 6 else None)
+        for number, job in enumerate(bench.notes(200, "j"))
+    ]
+    dispatcher = bench.dispatcher(jobs)
+    outcomes = bench.until_it_waits(dispatcher)
+    bench.transport.step_all()
+    outcomes += bench.until_it_waits(dispatcher)
+
+    bench.transport.kill(bench.host(0), after=stored)
+    outcomes += bench.drive(dispatcher)
+
+    assert sorted(each.index for each in outcomes) == list(range(200))
+    assert dispatcher.counts() == Counts(ok=200)
+    assert [bench.log(0), bench.log(1)] == [EVENS, ODDS]
+
+
+def test_what_is_skipped_is_not_stored_and_skipped_again(bench: Bench):
+    jobs = [
+        Job("fail", bench.roots[0], {"message": "no"}, "a"),
+        Job("note", bench.roots[1], {"number": 1}, "b", Options(depends_on="a")),
+    ]
+
+    first, again = bench.run(*jobs), bench.run(*jobs)
+
+    assert [each.status for each in first] == ["failed", "skipped"]
+    assert [each._replace(queued_s=0, run_s=0) for each in again] == [
+        each._replace(queued_s=0, run_s=0) for each in first
+    ]
+    assert bench.run(jobs[1]._replace(options=None))[0].ok

@@ -91,6 +91,7 @@ def test_an_argument_that_cannot_be_sent_is_left_out_and_named(wire: Wire):
     assert wire.loads_chunk(payload) == sent
     ((left_out, error),) = rejected
     assert left_out[2] == 1
+    assert isinstance(error, WireError)
     assert "argument 'source' of callable 'move', a generator," in error.what
 
 

@@ -886,6 +886,11 @@ class Workspace:
         """Return the newest version of a tree."""
         return self._locate(target)[1].head
 
+    def class_of(self, target: Target) -> type[Entity]:
+        """Return the class of an entity at the head of its tree."""
+        ref, tree = self._locate(target)
+        return tree.class_of(ref.key)
+
     def history(
         self, target: Target | Address, *, branch: int | Ref | None = None
     ) -> list[VersionInfo]:

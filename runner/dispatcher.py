@@ -312,9 +312,11 @@ class Dispatcher:
         noted = 0
         while count := len(self.ready) - noted:
             noted += count
-            for held in order.note([*islice(reversed(self.ready), count)]):
+            freed = list(order.note([*islice(reversed(self.ready), count)]))
+            for held in freed:
                 self._accept(held.job, self._clock(), held)
-            self._send_lingering()
+            if freed:  # else idle hosts would get the few jobs that are just being taken
+                self._send_lingering()
 
     def _lane(self, host: int) -> Lane:
         lane = self._lanes.get(host)

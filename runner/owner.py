@@ -91,15 +91,19 @@ class Owner:
                 note(row)
 
     def _told(self, error: BaseException, root: Ref | None) -> ErrorInfo:
-        """Return an error as data, with the root and its version as the last note."""
+        """Return an error as data, with the root and its version as the last note.
+
+        Cost: that of the error. No snapshot: that would read the history of the root.
+        """
         info = ErrorInfo.of(error)
         if root is None:
             return info
         try:
-            snapshot, name = self.workspace.snapshot(root), self.workspace.name_of(root)
+            cls, version = self.workspace.class_of(root), self.workspace.head(root)
+            name = self.workspace.name_of(root)
         except TreerunnerError:  # it is not here, or was dropped: that is the error then
             return info
         # By name where it has one: the same jobs then give the same outcomes, run after run.
         label = root.address if name is None else repr(name)
-        place = f"{type(snapshot).__name__} {label} at version {snapshot.version}"
+        place = f"{cls.__name__} {label} at version {version}"
         return info._replace(notes=(*info.notes, place))

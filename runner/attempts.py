@@ -167,6 +167,11 @@ class Attempts:
             return outcome
         return outcome._replace(number=was.number, attempts=was.attempt)
 
+    def name_of(self, row: Row) -> int | str:
+        """Return the job's own id, whichever attempt a row is; else the number of its execution."""
+        was = self._open.get(row[2])
+        return self._number(row) if was is None else was.number
+
     def _number(self, row: Row) -> int | str:
         return row[3] or self._batch + row[2]
 

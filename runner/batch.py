@@ -196,8 +196,8 @@ class Progress(Protocol):
     def advance(self, waiting: int = 0) -> bool:
         """Go on until an outcome is ready; False: there will be none."""
 
-    def cancel(self) -> None:
-        """Let the rest end soon."""
+    def cancel(self, *jobs: str | int) -> None:
+        """Let the rest end soon; or do not send some jobs."""
 
     def counts(self) -> Counts:
         """Return how far it is."""
@@ -268,12 +268,16 @@ class Batch:
             pass
         return self.counts()
 
-    def cancel(self) -> None:
+    def cancel(self, *jobs: str | int) -> None:
         """Take no more jobs and skip those not begun; iteration ends soon, with what is done.
 
         May be called from any thread. Executions under way are given a moment to finish.
+
+        Args:
+            jobs: Ids or indexes of jobs of the batch. Then only these are cancelled, as far as they
+                are not on their way to a host: each ends when its turn comes to be sent.
         """
-        self._progress.cancel()
+        self._progress.cancel(*jobs)
 
     def counts(self) -> Counts:
         """Return how many outcomes of each kind there are so far."""

@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
 from time import monotonic
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 from registry import Ref, ids
 from registry.clock import Clock
@@ -50,7 +50,7 @@ from runner.settings import Settings
 from runner.statistics import Meter
 from runner.transport import Deliver
 from runner.watch import Watch
-from runner.wire import NOT_RUN, Chunk, Reply, Row, Wire
+from runner.wire import HEAD_PARTS, NOT_RUN, Chunk, Reply, Row, Wire, chunk_of
 
 FIRST_ANSWER_PAUSE_S = 0.000_1
 make_outcome = tuple.__new__
@@ -127,6 +127,8 @@ class Dispatcher:
         self._chunks = 0
         self._is_exhausted = False
         self._is_cancelled = False
+        self._unwanted: set[str | int] = set()
+        """Ids and indexes of jobs that were cancelled alone, and have not been met since."""
         self._cancel_deadline_s: float | None = None
         self._watch = None if settings.timeout_s is None else self._make_watch()
 
@@ -171,11 +173,17 @@ class Dispatcher:
             return True
         return False
 
-    def cancel(self) -> None:
+    def cancel(self, *jobs: str | int) -> None:
         """Take no more jobs, skip what has not begun, and let `advance` end the batch soon.
 
         May be called from any thread, and more than once.
+
+        Args:
+            jobs: Ids or indexes of some that are not to be sent; then the others go on.
         """
+        if jobs:
+            self._unwanted |= {*jobs}
+            return
         self._is_cancelled = True
         self._arrivals.put(None)  # wakes who waits
 
@@ -365,6 +373,8 @@ class Dispatcher:
             return
         self._chunks += 1
         chunk = lane.take(self.number)
+        if self._unwanted:
+            chunk = self._without_unwanted(chunk)
         memory = self._asked.memory(chunk.indexes)
         chunk = chunk._replace(number=self._chunks, memory=memory)
         payload, sent, rejected = self._wire.dumps_chunk(chunk)
@@ -375,6 +385,20 @@ class Dispatcher:
         flight = Flight(lane, sent._replace(values=[]), lane.opened_s, payload)
         lane.opened_s = self._clock()
         self._let_go(flight, self._send_chunk)
+
+    def _without_unwanted(self, chunk: Chunk) -> Chunk:
+        """Return a chunk without the jobs that were cancelled alone, which end here."""
+        heads: list[Any] = []
+        values: list[Any] = []
+        for row in chunk.rows():
+            names = {row[2], self._attempts.name_of(row)}
+            if self._unwanted.isdisjoint(names):
+                heads += row[:HEAD_PARTS]
+                values += row[HEAD_PARTS]
+            else:
+                self._unwanted -= names
+                self._finish(row, "cancelled", CancelledError("was not begun"))
+        return chunk_of(self.number, heads, values)
 
     def _let_go(self, flight: Flight, send: Callable[[int, bytes, Deliver], None]) -> None:
         number = self._sent

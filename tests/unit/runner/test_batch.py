@@ -35,7 +35,7 @@ class Script:
         self.ready.extend(map(outcome, step or ()))
         return step is not None
 
-    def cancel(self) -> None:
+    def cancel(self, *jobs: str | int) -> None:
         self.was_cancelled = True
 
     def counts(self) -> Counts:

@@ -217,6 +217,27 @@ def test_a_cancelled_batch_skips_what_was_not_begun(bench: Bench):
     assert {host for host, _ in bench.transport.cancelled} == {0, 1}
 
 
+def test_single_jobs_are_cancelled_by_id_or_index_before_they_are_sent(bench: Bench):
+    jobs = [job._replace(id=f"job {at}") for at, job in enumerate(bench.notes(200))]
+    jobs[150] = jobs[150]._replace(id=None)
+    dispatcher = bench.dispatcher(jobs)
+    until_it_waits(bench, dispatcher)
+
+    dispatcher.cancel("job 100", "job 0", 150, 199, "job 1000")
+    indexes: list[int] = []
+    statuses: dict[int, str] = {}
+    dispatcher._await_arrival = bench.transport.step_all  # type: ignore[method-assign]
+    while dispatcher.advance():
+        while dispatcher.ready:
+            outcome = dispatcher.ready.popleft()
+            indexes.append(outcome.index)
+            statuses[outcome.index] = outcome.status
+
+    assert sorted(indexes) == list(range(200))
+    assert {at for at, status in statuses.items() if status == "cancelled"} == {100, 150, 199}
+    assert dispatcher.counts() == Counts(ok=197, cancelled=3)  # job 0 was on its way
+
+
 def test_a_cancelled_batch_gives_up_on_a_host_that_does_not_answer(bench: Bench):
     dispatcher = bench.dispatcher(bench.notes(10), replace(SETTINGS, cancel_grace_s=0.05))
     until_it_waits(bench, dispatcher)

@@ -55,12 +55,14 @@ class Directory:
         self._addresses: dict[str, Ref] = {}
         self._lost: dict[int, Entry] = {}
         self._root_counts: Counter[int] = Counter()
+        self._by_owner: dict[int, dict[int, None]] = {}
 
     def enter(self, entry: Entry) -> None:
         """Note a root that was added, born in an execution, or is stored."""
         if entry.host != NOWHERE:
             self._root_counts[entry.host] += 1
         self.entries[entry.root.root] = entry
+        self._by_owner.setdefault(entry.owner, {})[entry.root.root] = None
         self._addresses[entry.root.address] = entry.root
         if entry.name is not None:
             self._names[entry.name] = entry.root
@@ -120,7 +122,7 @@ class Directory:
         gone = [entry for entry in self.entries.values() if entry.host == host]
         for entry in gone:
             self._lost[entry.root.root] = entry
-            del self.entries[entry.root.root]
+            del self.entries[entry.root.root], self._by_owner[entry.owner][entry.root.root]
             for target in (entry.root, entry.name):
                 if target is not None and self.targets.get(target) is entry:
                     del self.targets[target]
@@ -143,8 +145,8 @@ class Directory:
         return [entry for entry in self.entries.values() if entry.host == host]
 
     def of_owner(self, owner: int) -> list[Entry]:
-        """Return the roots that an owner has. Cost: all roots."""
-        return [entry for entry in self.entries.values() if entry.owner == owner]
+        """Return the roots that an owner has."""
+        return [self.entries[root] for root in self._by_owner.get(owner, ())]
 
     def root_count(self, host: int) -> int:
         """Return how many roots a host houses."""

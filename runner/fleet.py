@@ -257,14 +257,19 @@ class Fleet:
         with self._lock:
             return [each for each in self._successors if self.latest(each) == host]
 
-    def open(self, host: int, entries: Iterable[Entry]) -> None:
+    def open(self, host: int, entries: Iterable[Entry], *, are_all: bool = False) -> None:
         """Let a host become the writer of stored roots, and of all that their owners have.
+
+        Args:
+            host: The host.
+            entries: The roots.
+            are_all: Whether nobody can have given their owners others since they were read.
 
         Raises:
             HostLostError, CodeError, JournalError: As `replace`.
         """
         self.wait_until_loaded(host)
-        self.call(host, "open", [int(entry.root.root) for entry in entries])
+        self.call(host, "open", ([int(entry.root.root) for entry in entries], are_all))
 
     def house(self, entry: Entry) -> Entry:
         """Return the entry of a root that is stored, once a host has it, with all of its owner.
@@ -287,7 +292,8 @@ class Fleet:
             hosts = [self.latest(each.host) for each in together if each.host != NOWHERE]
             host = hosts[0] if hosts else self.place()
             try:
-                self.open(host, together)
+                # If none was here yet, none has borne others here.
+                self.open(host, together, are_all=not hosts)
                 self._directory.move([each for each in together if each.host == NOWHERE], host)
             finally:
                 if not hosts:

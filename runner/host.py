@@ -347,11 +347,12 @@ class Host:
         group = 0 if self._store is None else int(ids.new_key())
         self._rootless = Owner(self._make_workspace(owner=group), None, self._timer)
 
-    def _open(self, roots: list[int]) -> list[int]:
+    def _open(self, request: tuple[list[int], bool]) -> list[int]:
         """Become the writer of stored roots; return the keys of those that there are."""
+        roots, are_all = request
         if self._store is None:
             raise CodeError("this host has no store", "send it 'load' with one first")
-        return self._house(self._store.acquire(roots))
+        return self._house(self._store.acquire(roots, are_all=are_all))
 
     def _house(self, found: dict[int, list[Entry]]) -> list[int]:
         """Make owners for stored branches; return the keys of their roots."""
@@ -378,7 +379,7 @@ class Host:
         """Add a tree that a host which died was sent, and may have stored."""
         root: Entity = wire.loads(request[0])
         key = ids.from_uuid(root.lineage_id).key
-        return Ref(key, key) if int(key) in self._open([int(key)]) else self._add(request)
+        return Ref(key, key) if int(key) in self._open(([int(key)], False)) else self._add(request)
 
     def _ask(self, question: tuple[Ref, str, tuple[Any, ...]]) -> Any:
         ref, method, arguments = question

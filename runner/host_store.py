@@ -82,25 +82,29 @@ class HostStore:
         """
         return Session(self._writer, retention, entries, owner)
 
-    def acquire(self, roots: Iterable[int]) -> dict[int, list[Entry]]:
+    def acquire(self, roots: Iterable[int], *, are_all: bool = False) -> dict[int, list[Entry]]:
         """Become the writer of stored roots, and of all that their owners have.
+
+        Args:
+            roots: The roots.
+            are_all: Whether their owners have no others; else what was born while nobody could tell
+                the driver of it is looked for.
 
         Returns:
             Their branches by owner.
 
-        Cost: one transaction, and a look at each stored branch.
+        Cost: one transaction; a look at each stored branch, unless these are all.
         """
         wanted = set(roots)
-        known = [(each.root, owner_of(each)) for each in self._writer.journal.catalog()]
-        owners = {owner for root, owner in known if root in wanted}
-        # What was born while nobody could tell the driver of it has the same owner.
-        wanted.update(root for root, owner in known if owner in owners)
+        if not are_all:
+            known = [(each.root, owner_of(each)) for each in self._writer.journal.catalog()]
+            owners = {owner for root, owner in known if root in wanted}
+            wanted.update(root for root, owner in known if owner in owners)
         self._writer.own(wanted, process_name())
         found: dict[int, list[Entry]] = {}
-        # Again: whoever had them until now may have stored more meanwhile.
-        for entry in self._writer.journal.catalog():
-            if entry.root in wanted:
-                found.setdefault(owner_of(entry), []).append(entry)
+        # Only now: whoever had them until then may have stored more meanwhile.
+        for entry in self._writer.journal.catalog(wanted):
+            found.setdefault(owner_of(entry), []).append(entry)
         return found
 
     def known(self, root: Ref | None, numbers: Mapping[int, int | str]) -> dict[int, ReplyRow]:
@@ -120,12 +124,8 @@ class HostStore:
         return {by_id[each]: _answer(data, root, each) for each, data in found.items()}
 
     def owners(self, roots: set[int]) -> dict[int, int]:
-        """Return the key of the owner of each of some roots that is stored, by root.
-
-        Cost: a look at each stored branch.
-        """
-        catalog = self._writer.journal.catalog() if roots else ()
-        return {each.root: owner_of(each) for each in catalog if each.root in roots}
+        """Return the key of the owner of each of some roots that is stored, by root."""
+        return {each.root: owner_of(each) for each in self._writer.journal.catalog(roots)}
 
     def note(self, chunk: Chunk, reply: Reply, known: Known) -> None:
         """Note what became of the jobs of a chunk, to be stored with what they did.
@@ -202,9 +202,8 @@ class HostStore:
         self._open()
         self._writer.epochs = epochs
         found: dict[int, list[Entry]] = {}
-        for entry in self._writer.journal.catalog():
-            if entry.root in epochs:
-                found.setdefault(owner_of(entry), []).append(entry)
+        for entry in self._writer.journal.catalog(epochs):
+            found.setdefault(owner_of(entry), []).append(entry)
         return found
 
     def close(self) -> None:

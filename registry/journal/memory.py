@@ -6,7 +6,7 @@ It is the reference that the other backends are compared with. What it stores di
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy
 
@@ -172,10 +172,11 @@ class MemoryJournal:
             found = self._has.copy()
         yield found
 
-    def catalog(self) -> list[Entry]:
-        """Return all branches, oldest first."""
+    def catalog(self, roots: Collection[int] | None = None) -> list[Entry]:
+        """Return all branches, or those of some roots, oldest first."""
         with self._held():
-            return [branch.entry() for branch in self._has.branch_of.values()]
+            known = self._has.branch_of.values()
+            return [each.entry() for each in known if roots is None or each.root in roots]
 
     def parts(
         self, root: int, branch: int, after: int = 0, until: int | None = None

@@ -11,7 +11,7 @@ know stands beside the data: which versions of which branch, at which epoch, by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -193,8 +193,8 @@ class Journal(Protocol):
         Cost: one transaction, one fsync; memory for the branches, and a row.
         """
 
-    def catalog(self) -> list[Entry]:
-        """Return all branches, oldest first. Cost: the answer."""
+    def catalog(self, roots: Collection[int] | None = None) -> list[Entry]:
+        """Return all branches, or those of some roots, oldest first. Cost: the answer."""
 
     def parts(
         self, root: int, branch: int, after: int = 0, until: int | None = None

@@ -8,7 +8,7 @@ the extra `treerunner[postgres]` brings. Everything that is read is compared wit
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, LiteralString
 
@@ -324,11 +324,15 @@ class PostgresJournal:
         finally:
             opened.db.close()
 
-    def catalog(self) -> list[Entry]:
-        """Return all branches, oldest first."""
-        query: LiteralString = "SELECT * FROM treerunner.branches ORDER BY number"
+    def catalog(self, roots: Collection[int] | None = None) -> list[Entry]:
+        """Return all branches, or those of some roots, oldest first."""
+        query: LiteralString = "SELECT * FROM treerunner.branches"
+        wanted: list[list[bytes]] = []
+        if roots is not None:
+            query += " WHERE root = ANY(%b::bytea[])"
+            wanted = [[root_bytes(root) for root in roots]]
         with self._using() as db:
-            found = db.execute(query, binary=True).fetchall()
+            found = db.execute(query + " ORDER BY number", wanted, binary=True).fetchall()
         return [read_branch(values).branch.entry() for values in found]
 
     def parts(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
@@ -346,11 +346,19 @@ class SqliteJournal:
         finally:
             file.close()
 
-    def catalog(self) -> list[Entry]:
-        """Return all branches, oldest first."""
+    def catalog(self, roots: Collection[int] | None = None) -> list[Entry]:
+        """Return all branches, or those of some roots, oldest first."""
+        query = "SELECT * FROM branches"
         with self._using() as db:
-            found = db.execute("SELECT * FROM branches ORDER BY number").fetchall()
-            return [read_branch(values).branch.entry() for values in found]
+            if roots is None:
+                found = db.execute(query).fetchall()
+            else:
+                found = []
+                for page in _pages([root_bytes(root) for root in roots]):
+                    some = f"{query} WHERE root IN ({', '.join('?' * len(page))})"
+                    found += db.execute(some, page).fetchall()
+            branches = sorted(map(read_branch, found), key=lambda each: each.number)
+            return [each.branch.entry() for each in branches]
 
     def parts(
         self, root: int, branch: int, after: int = 0, until: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -90,9 +90,9 @@ class FaultyJournal:
         """See `Journal`."""
         self._call(self._journal.restore, transcript)
 
-    def catalog(self) -> list[Entry]:
+    def catalog(self, roots: Collection[int] | None = None) -> list[Entry]:
         """See `Journal`."""
-        found: list[Entry] = self._call(self._journal.catalog)
+        found: list[Entry] = self._call(self._journal.catalog, roots)
         return found
 
     def parts(

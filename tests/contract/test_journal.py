@@ -372,6 +372,20 @@ def test_errors_are_found_in_one_order(journal: Journal) -> None:
 # --- catalog -------------------------------------------------------------------------------------
 
 
+def test_the_catalog_of_some_roots_is_that_part_of_all(journal: Journal) -> None:
+    journal.append(group(part(SHOP, 1), part(DEPOT, 1), notes=[(SHOP, 1, 1, b"fork")]))
+    journal.append(group(part(YARD, 1), part(SHOP, 2, branch=1)))
+
+    everyone = journal.catalog()
+
+    for wanted in ([], [SHOP], [YARD, SHOP], [12345, DEPOT], range(5_000)):
+        some = [entry for entry in everyone if entry.root in {*wanted}]
+        assert journal.catalog(wanted) == some
+    assert [(entry.root, entry.branch) for entry in journal.catalog({YARD, SHOP})] == [
+        *((SHOP, 1), (SHOP, 0), (YARD, 0)),
+    ]
+
+
 def test_the_catalog_has_the_oldest_branch_first(journal: Journal) -> None:
     journal.append(group(part(YARD, 1), part(DEPOT, 1)))
     journal.append(group(part(SHOP, 1), part(YARD, 2)))

@@ -6,7 +6,7 @@ import copy
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, TypeVar
 
 from registry import ids
@@ -74,9 +74,9 @@ class FaultyJournal(MemoryJournal):
         """Return what is known of executions, or fail."""
         return self._badly(lambda: MemoryJournal.outcomes(self, root, execution_ids))
 
-    def catalog(self) -> list[Entry]:
+    def catalog(self, roots: Collection[int] | None = None) -> list[Entry]:
         """Return what there is, or fail."""
-        return self._badly(lambda: MemoryJournal.catalog(self), rarely=True)
+        return self._badly(lambda: MemoryJournal.catalog(self, roots), rarely=True)
 
     def put_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint, or fail, before or after that."""

@@ -712,3 +712,26 @@ def test_what_is_skipped_is_not_stored_and_skipped_again(bench: Bench):
         each._replace(queued_s=0, run_s=0) for each in first
     ]
     assert bench.run(jobs[1]._replace(options=None))[0].ok
+
+
+def test_a_stored_root_is_housed_by_a_look_at_its_own_branches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store of ten thousand trees would be read ten thousand times else."""
+    bench = Bench(tmp_path / STORE, roots=5)
+    bench.fleet.close()
+    asked: list[Any] = []
+    catalog = SqliteJournal.catalog
+
+    def noted(journal: Any, roots: Any = None) -> Any:
+        asked.append(None if roots is None else {*roots})
+        return catalog(journal, roots)
+
+    monkeypatch.setattr(SqliteJournal, "catalog", noted)
+    other = Bench(tmp_path / STORE, roots=0)
+
+    outcomes = other.run(*[Job("note", root, {"number": 1}) for root in bench.roots])
+
+    assert [each.version for each in outcomes] == [2] * 5
+    assert asked[0] is None
+    assert sorted(asked[1:], key=str) == sorted(({root.root} for root in bench.roots), key=str)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import pytest
@@ -49,8 +49,8 @@ class Doctored(MemoryJournal):
         self.row: Callable[[int], int | None] = lambda each: each
         self.answer: bytes | None = None
 
-    def catalog(self) -> list[Entry]:
-        return [each for found in super().catalog() if (each := self.entry(found)) is not None]
+    def catalog(self, roots: Collection[int] | None = None) -> list[Entry]:
+        return [each for found in super().catalog(roots) if (each := self.entry(found)) is not None]
 
     def parts(
         self, root: int, branch: int, after: int = 0, until: int | None = None

@@ -34,7 +34,7 @@ _START, _HEAD = 4, 8
 def write_commit(tree: TreeRegistry, commit: tuple[Any, ...], to: StateWriter) -> None:
     """Write down what a version that was just stored did, where the writer's entries are.
 
-    The usual commit is numbers alone: entities moved, fields changed. It is put into the list of
+    The usual commit moves entities or changes values. It is put into the list of
     the entries number by number, without a list of its own, because thousands of lists that wait to
     be stored are a third of the time that the garbage collector takes.
 
@@ -56,20 +56,18 @@ def write_commit(tree: TreeRegistry, commit: tuple[Any, ...], to: StateWriter) -
             states.append([index(key), *to.difference(node)])
         if node.opaque:
             opaque.append([index(key), *node.opaque])
-    is_usual = not (created or removed or opaque or outputs)
-    deltas: list[Any] = []
-    for cell, change in tree.deltas:
-        kind = type(change)
-        if kind is int:
-            deltas += (cell.number, change, _NO_KEY)
-        elif kind is tuple and type(cell) is ListCell:
-            deltas += (cell.number, change[0], index(change[1]))
-        else:
-            is_usual = False
-            break
-    counts = len(deltas), len(changed), len(moved), len(states)
     start = (pack.time(now), pack.number(number), pack.text(name), pages)
-    if is_usual:
+    if not (created or removed or opaque or outputs):
+        deltas: list[Any] = []
+        for cell, change in tree.deltas:
+            kind = type(change)
+            if kind is int:
+                deltas += (cell.number, change, _NO_KEY)
+            elif kind is tuple and type(cell) is ListCell:
+                deltas += (cell.number, change[0], index(change[1]))
+            else:
+                deltas += (_write_change(cell, change, to), 0, 0)
+        counts = len(deltas), len(changed), len(moved), len(states)
         entries = pack.entries
         entries += (*start, *counts, *deltas, *map(index, changed), *states)
         for key in moved:
@@ -93,7 +91,7 @@ def entries_of(unpack: Unpacker) -> Iterator[list[Any]]:
     """Yield the entries of one branch, each as a list that begins with its kind.
 
     The changes of containers in a usual commit are tuples: number, position, position of the key of
-    what is put in there, or `_NO_KEY` for what is taken out.
+    what is put in there, or `_NO_KEY` for what is taken out. Any other one is a list, and first.
 
     Raises:
         ValueError, TypeError, IndexError: They are none.
@@ -215,6 +213,9 @@ def _redo_deltas(version: int, deltas: list[Any], by: StateReader) -> None:
             _redo_delta(version, delta, by)
             continue
         number, at, key = delta
+        if type(number) is list:
+            _redo_delta(version, number, by)
+            continue
         cell = cells.get(number)
         if cell is None:
             _check_gone(number, by)

@@ -129,7 +129,7 @@ def found_in(row: EffectRow, span: Span) -> Iterator[tuple[int, bytes]]:
 
 def number_of(execution_id: str) -> int | None:
     """Return the number that a text is the id of; None if it is of none that a process gives."""
-    if len(execution_id) > _NUMBER_BYTES * 2:
+    if len(execution_id) > _NUMBER_BYTES * 2 or not execution_id.isalnum():
         return None
     try:
         number = int(execution_id, 16)

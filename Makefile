@@ -19,7 +19,7 @@ help:
 	@echo 'make test    the test suite'
 	@echo 'make check   lint, types, import contracts, tests: what CI runs'
 	@echo 'make bench   the figures of the engine, the runner and the journal, into bench-results/'
-	@echo 'make campaign       kill, fill, lock and poison for 90 minutes; a table of what came of it'
+	@echo 'make campaign       kill, fill, lock and poison for an hour; a table of what came of it'
 	@echo 'make campaign-short a little of that, in two minutes: what CI runs'
 	@echo 'make format  rewrite the code in the house style'
 	@echo 'make clean   remove the environment and every cache'

@@ -249,11 +249,15 @@ class ShortTree(JournaledTree):
 
 
 def _await_commit(tree: TreeRegistry) -> None:
-    """Wait until no other thread stores a commit; no new one begins, see `is_storing`."""
+    """Wait until no other thread stores a commit; no new one begins, see `is_storing`.
+
+    Storing takes microseconds and cannot fail. To go on all the same would spoil the history.
+    """
     for _ in range(_PATIENCE):
         if not tree.is_storing or tree.turn.is_held_here:
             return
-        time.sleep(0.0001)
+        time.sleep(0.0001)  # what stores needs the interpreter
+    raise AssertionError("a commit is stored within ten seconds")
 
 
 def _ungrafted(tree: ShortTree) -> AbstractContextManager[Any]:
